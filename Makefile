@@ -1,0 +1,54 @@
+# Needs only Go. Tools are installed into .tools/ at pinned versions when a target first wants them.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+BENCHTIME ?= 1s
+FUZZTIME ?= 200000x
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## broker, simulated Web Server and worker in one process, with a few jobs
+	go run ./cmd/demo
+
+.PHONY: test
+test: ## every test, plain and under the race detector
+	go test -timeout 5m ./...
+	go test -race -timeout 10m ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## formatting, static checks, import rule, tidy modules
+	$(GOLANGCI_LINT) run ./...
+	go mod tidy -diff
+
+.PHONY: bench
+bench: ## every benchmark (BENCHTIME=1s)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: build
+build: ## static binaries of every program into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: docs
+docs: ## put samples, settings and metrics into README.md
+	go test ./cmd/logoff-worker -run '^TestReadme' -update
+
+$(GOLANGCI_LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@

@@ -1,0 +1,226 @@
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// An Outcome is what became of one session.
+type Outcome string
+
+// The outcomes.
+const (
+	LoggedOff        Outcome = "logged_off"         // accepted, and read back as ended
+	Accepted         Outcome = "accepted"           // the server said yes; not read back
+	AlreadyLoggedOff Outcome = "already_logged_off" // read back as ended before our call
+	NotFound         Outcome = "not_found"          // not in a list that is known to be complete
+	StillActive      Outcome = "still_active"       // accepted, yet read back as alive
+	Undecided        Outcome = "undecided"          // the server gave no verdict
+	Rejected         Outcome = "rejected"           // the server refused a document that held this session alone
+	Protected        Outcome = "protected"          // not sent: the worker's own session, or a protected one
+	Expired          Outcome = "expired"            // notAfter passed before it could be sent
+)
+
+// Outcomes lists them, those that are a success first.
+var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired}
+
+// Success reports whether the job got what it asked for. An outcome that this version does not know
+// is no success.
+func (o Outcome) Success() bool {
+	switch o {
+	case LoggedOff, Accepted, AlreadyLoggedOff, NotFound:
+		return true
+	}
+	return false
+}
+
+// A Status is what became of a job.
+type Status string
+
+// The statuses.
+const (
+	Done       Status = "done"    // every session a success
+	Partial    Status = "partial" // some
+	Failed     Status = "failed"  // none
+	ExpiredJob Status = "expired" // nothing was sent before notAfter
+	Invalid    Status = "invalid" // could not be decoded
+)
+
+// Statuses lists them.
+var Statuses = []Status{Done, Partial, Failed, ExpiredJob, Invalid}
+
+// ResultVersion is the version of results that this package writes. Later versions only add.
+const ResultVersion = 1
+
+// A Result says what became of a job.
+type Result struct {
+	Version   int             `json:"version"`
+	JobID     string          `json:"jobId"`
+	Status    Status          `json:"status"`
+	Lane      Lane            `json:"lane"`
+	Publisher string          `json:"publisher,omitzero"` // as the subject names it
+	Sessions  []SessionResult `json:"sessions"`
+	Counts    map[Outcome]int `json:"counts"`
+	// UsersLeft is how many of the job's users were not worked.
+	UsersLeft int `json:"usersLeft,omitzero"`
+	// Error says in words why the job is invalid, or what was not done.
+	Error          string    `json:"error,omitzero"`
+	RequestedAt    time.Time `json:"requestedAt"` // stored in the stream
+	ReceivedAt     time.Time `json:"receivedAt"`
+	CompletedAt    time.Time `json:"completedAt"`
+	TimeToLogoffMS int64     `json:"timeToLogoffMs"` // from RequestedAt to CompletedAt
+	EventTime      time.Time `json:"eventTime,omitzero"`
+	Worker         string    `json:"worker"`
+	Deliveries     int       `json:"deliveries"`
+	// The job's notes, as it had them.
+	Reason      string            `json:"reason,omitzero"`
+	RequestedBy string            `json:"requestedBy,omitzero"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	// Trimmed means that attempts, request ids and server texts were left out, so that the result
+	// fits into one message.
+	Trimmed bool `json:"trimmed,omitzero"`
+}
+
+// A SessionResult says what became of one session, spelled as the job spelled it.
+type SessionResult struct {
+	ID         string  `json:"id"`
+	UserID     int64   `json:"userId,omitzero"`
+	Outcome    Outcome `json:"outcome"`
+	RequestID  string  `json:"requestId,omitzero"`
+	Attempts   int     `json:"attempts,omitzero"`
+	ServerText string  `json:"serverText,omitzero"`
+}
+
+// Conclude fills in the counts, and the status unless the job is invalid. A job without a session
+// is done when none of its users is left.
+func (r *Result) Conclude() {
+	r.Counts = make(map[Outcome]int, 1)
+	successes := 0
+	for _, s := range r.Sessions {
+		r.Counts[s.Outcome]++
+		if s.Outcome.Success() {
+			successes++
+		}
+	}
+	switch {
+	case r.Status == Invalid:
+	case successes == len(r.Sessions) && r.UsersLeft == 0:
+		r.Status = Done
+	case successes > 0:
+		r.Status = Partial
+	case r.Counts[Expired] == len(r.Sessions) && r.UsersLeft == 0:
+		r.Status = ExpiredJob
+	default:
+		r.Status = Failed
+	}
+}
+
+const (
+	// shortText is to what a server's text is shortened when a result is too large.
+	shortText = 80
+	// bareError is what of an error stays in a result without details.
+	bareError = 512
+	// bareResult is more than such a result needs beside its sessions and notes.
+	bareResult = 4 << 10
+	// bareSession and bareLabel are what one of them needs beside its texts.
+	bareSession = len(`{"id":,"outcome":"already_logged_off"},`)
+	bareOwner   = len(`"userId":,`)
+	bareLabel   = len(`:,`)
+)
+
+// Encode returns the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
+// Where it does not fit, first the server's texts are shortened, then all details left out. The
+// result of a job that was decoded under the same MaxBytes always fits.
+func (r Result) Encode(maxBytes int) ([]byte, error) {
+	for _, shrink := range []func(*Result){func(*Result) {}, (*Result).shortenTexts, (*Result).trim} {
+		shrink(&r)
+		data, err := json.Marshal(r, resultOptions)
+		if err != nil {
+			return nil, fmt.Errorf("encode the result of job %s: %w", quote(r.JobID), err)
+		}
+		if maxBytes == 0 || len(data) <= maxBytes {
+			return data, nil
+		}
+	}
+	return nil, fmt.Errorf("the result of job %s does not fit into %d bytes", quote(r.JobID), maxBytes)
+}
+
+// A server's text may hold any bytes, and must not keep a result from being stored.
+var resultOptions = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+
+func (r *Result) shortenTexts() {
+	r.Sessions = slices.Clone(r.Sessions) // the caller keeps his
+	for i := range r.Sessions {
+		r.Sessions[i].ServerText = escape(r.Sessions[i].ServerText, shortText)
+	}
+}
+
+func (r *Result) trim() {
+	r.Trimmed = true
+	r.Error = escape(r.Error, bareError)
+	for i, s := range r.Sessions {
+		r.Sessions[i] = SessionResult{ID: s.ID, UserID: s.UserID, Outcome: s.Outcome}
+	}
+}
+
+// checkSize refuses a job whose result might not fit into maxBytes even without details: its worker
+// could then never store it.
+func (j *Job) checkSize(maxBytes int) *InvalidError {
+	if maxBytes == 0 {
+		return nil
+	}
+	need := bareResult + quotedLength(j.Reason) + quotedLength(j.RequestedBy)
+	for name, value := range j.Labels {
+		need += bareLabel + quotedLength(name) + quotedLength(value)
+	}
+	for _, s := range j.Sessions {
+		need += bareSession + quotedLength(s.ID)
+		if s.UserID != 0 {
+			need += bareOwner + len(strconv.FormatInt(s.UserID, 10))
+		}
+	}
+	if need > maxBytes {
+		return invalidAt("", "too large: its result may need %d bytes of at most %d; split it", need, maxBytes)
+	}
+	return nil
+}
+
+// quotedLength is how many bytes text has as a JSON string.
+func quotedLength(s string) int {
+	length := len(`""`) + len(s)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= ' ' && c != '"' && c != '\\':
+		case c < ' ' && !strings.ContainsRune("\b\f\n\r\t", rune(c)):
+			length += len(`\u0000`) - 1
+		default:
+			length++
+		}
+	}
+	return length
+}
+
+// DecodeResult reads a result. Members that it does not know are passed over: a newer worker may
+// have written them.
+func DecodeResult(data []byte) (Result, error) {
+	var r Result
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Result{}, fmt.Errorf("decode a result: %w", explain(err))
+	}
+	switch {
+	case r.Version < 1:
+		return Result{}, fmt.Errorf("decode a result: the version is %d, not 1 or more", r.Version)
+	case r.Status == "":
+		return Result{}, fmt.Errorf("decode a result: the status is missing")
+	}
+	if err := LegalID(r.JobID); err != nil {
+		return Result{}, fmt.Errorf("decode a result: jobId: %w", err)
+	}
+	return r, nil
+}

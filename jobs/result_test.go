@@ -1,0 +1,176 @@
+package jobs
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSampleResultsAreWrittenAsTheyAreRead(t *testing.T) {
+	for name, status := range map[string]Status{
+		"result-done.json": Done, "result-partial.json": Partial, "result-invalid.json": Invalid,
+	} {
+		want := sample(t, name)
+		result, err := DecodeResult(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := result.Encode(0)
+		if err != nil || string(got) != compact(t, want) {
+			t.Errorf("%s became %s (%v)", name, got, err)
+		}
+		again := result
+		if again.Conclude(); again.Status != status || cmp.Diff(result.Counts, again.Counts) != "" {
+			t.Errorf("%s is concluded as %s %v", name, again.Status, again.Counts)
+		}
+		if took := result.CompletedAt.Sub(result.RequestedAt).Milliseconds(); took != result.TimeToLogoffMS {
+			t.Errorf("%s took %d ms and says %d", name, took, result.TimeToLogoffMS)
+		}
+	}
+}
+
+func TestStatusFollowsFromTheOutcomes(t *testing.T) {
+	for _, c := range []struct {
+		outcomes  []Outcome
+		usersLeft int
+		want      Status
+	}{
+		{[]Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound}, 0, Done},
+		{[]Outcome{LoggedOff}, 1, Partial},
+		{[]Outcome{Accepted, Expired}, 0, Partial},
+		{[]Outcome{Accepted, StillActive}, 0, Partial},
+		{[]Outcome{Expired, Expired}, 0, ExpiredJob},
+		{[]Outcome{Expired}, 1, Failed},
+		{[]Outcome{Expired, Undecided}, 0, Failed},
+		{[]Outcome{StillActive}, 0, Failed},
+		{[]Outcome{Undecided}, 0, Failed},
+		{[]Outcome{Rejected}, 0, Failed},
+		{[]Outcome{Protected}, 0, Failed},
+		{[]Outcome{"from the future"}, 0, Failed},
+		{[]Outcome{""}, 0, Failed},
+		{nil, 1, Failed},
+		{nil, 0, Done},
+	} {
+		r := Result{UsersLeft: c.usersLeft, Status: Done}
+		for _, o := range c.outcomes {
+			r.Sessions = append(r.Sessions, SessionResult{Outcome: o})
+		}
+		if r.Conclude(); r.Status != c.want {
+			t.Errorf("%v: %s", c, r.Status)
+		}
+		total := 0
+		for _, n := range r.Counts {
+			total += n
+		}
+		if total != len(c.outcomes) {
+			t.Errorf("%v: counts %v", c, r.Counts)
+		}
+	}
+	r := Result{Status: Invalid}
+	if r.Conclude(); r.Status != Invalid {
+		t.Errorf("an invalid job became %s", r.Status)
+	}
+}
+
+// largeResult is the result of a job that only just passes under its own size limit.
+func largeResult(t *testing.T) (r Result, maxBytes int) {
+	job := Job{ID: strings.Repeat("é", 64), Reason: strings.Repeat("\x01\"\\\n€", 50), Labels: map[string]string{"": "", "\x02": "\t"}}
+	for i := range 300 {
+		job.Sessions = append(job.Sessions, Session{ID: fmt.Sprintf(`"\<&>%d`, i), UserID: int64(i%2) << 62})
+	}
+	for maxBytes = 5000; job.Validate(Rules{LooseIDs: true, MaxBytes: maxBytes}) != nil; maxBytes++ {
+		if maxBytes > 1<<20 {
+			t.Fatal("the job fits under no limit")
+		}
+	}
+	now := time.Date(2026, 11, 23, 10, 0, 1, 123456789, time.FixedZone("", 3600))
+	r = Result{
+		Version: 1, JobID: job.ID, Lane: Urgent, Publisher: strings.Repeat(`\`, 64), UsersLeft: MaxUsers, Error: strings.Repeat("\"\x01\xff", 1000),
+		RequestedAt: now, ReceivedAt: now, CompletedAt: now, EventTime: now, TimeToLogoffMS: -1 << 62, Worker: strings.Repeat("w", 253), Deliveries: 1 << 62,
+		Reason: job.Reason, Labels: job.Labels,
+	}
+	for i, s := range job.Sessions {
+		r.Sessions = append(r.Sessions, SessionResult{
+			ID: s.ID, UserID: s.UserID, Outcome: AlreadyLoggedOff, RequestID: "0c6849a6", Attempts: i + 1, ServerText: strings.Repeat("\xff", 100),
+		})
+	}
+	r.Conclude()
+	return r, maxBytes
+}
+
+func TestLargeResultLosesDetailsAndNothingElse(t *testing.T) {
+	r, maxBytes := largeResult(t)
+	data, err := r.Encode(maxBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeResult(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > maxBytes || !got.Trimmed || len(got.Sessions) != len(r.Sessions) {
+		t.Errorf("%d bytes of %d, trimmed %t, %d sessions", len(data), maxBytes, got.Trimmed, len(got.Sessions))
+	}
+	for i, s := range got.Sessions {
+		if want := (SessionResult{ID: r.Sessions[i].ID, UserID: r.Sessions[i].UserID, Outcome: AlreadyLoggedOff}); s != want {
+			t.Errorf("session %d is %v", i, s)
+		}
+	}
+	if r.Trimmed || r.Sessions[0].RequestID == "" || r.Sessions[0].ServerText != strings.Repeat("\xff", 100) {
+		t.Error("the caller's result was changed")
+	}
+}
+
+func TestLongServerTextsAreShortenedFirst(t *testing.T) {
+	r := Result{Version: 1, JobID: "job", Status: Failed, Sessions: []SessionResult{
+		{ID: emc, Outcome: Rejected, RequestID: "r", Attempts: 3, ServerText: strings.Repeat("text ", 1000)},
+	}}
+	data, err := r.Encode(2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeResult(data)
+	want := strings.Repeat("text ", 15) + "te…"
+	if err != nil || got.Trimmed || got.Sessions[0].ServerText != want || got.Sessions[0].RequestID != "r" {
+		t.Errorf("%v %v", got, err)
+	}
+	if data, err := r.Encode(100); err == nil {
+		t.Errorf("%d bytes fit into 100", len(data))
+	}
+}
+
+func TestBareSessionHasRoomForEveryOutcome(t *testing.T) {
+	for _, o := range Outcomes {
+		if len(o) > len(AlreadyLoggedOff) {
+			t.Errorf("%s is longer than the one that sizes are reckoned with", o)
+		}
+	}
+}
+
+func TestResultOfANewerWorkerIsRead(t *testing.T) {
+	r, err := DecodeResult([]byte(`{"version":2,"jobId":"j","status":"paused","sessions":[{"id":"x","outcome":"asleep","mood":1}],"new":{"a":[1]}}`))
+	if err != nil || r.Status != "paused" || r.Sessions[0].Outcome != "asleep" || r.Sessions[0].Outcome.Success() {
+		t.Errorf("%v %v", r, err)
+	}
+}
+
+func TestDamagedResultIsRefused(t *testing.T) {
+	for data, want := range map[string]string{
+		``:                              "decode a result: at byte 1: the message ends too early",
+		`{"version":1`:                  "decode a result: at byte 13: the message ends too early",
+		`[]`:                            "decode a result: a list found, an object expected",
+		`{}`:                            "decode a result: the version is 0, not 1 or more",
+		`{"version":1}`:                 "decode a result: the status is missing",
+		`{"version":1,"status":"done"}`: "decode a result: jobId: the id is empty",
+		`{"version":1,"status":"done","jobId":"a.b"}`:        `decode a result: jobId: the id "a.b" contains '.'; an id has graphic characters only, and no space, dot, asterisk or >`,
+		`{"version":1,"status":"done","status":"failed"}`:    "decode a result: at /status: the member is there twice",
+		`{"version":1,"status":"done","counts":{"done":""}}`: "decode a result: at /counts/done: a string found, a whole number expected",
+	} {
+		if _, err := DecodeResult([]byte(data)); fmt.Sprint(err) != want {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package jobs
+
+import (
+	"strings"
+)
+
+// A Lane keeps jobs apart that must not hold each other up.
+type Lane string
+
+// The lanes.
+const (
+	Urgent Lane = "urgent"
+	Bulk   Lane = "bulk"
+)
+
+// Lanes lists them, the more important first.
+var Lanes = []Lane{Urgent, Bulk}
+
+// maxPrefix keeps the names of the streams below the 255 bytes that NATS accepts.
+const maxPrefix = 200
+
+// Subjects names every subject and stream of one deployment.
+type Subjects struct {
+	// Prefix is the first token of every subject, or the first few ("acme.logoff").
+	Prefix string
+}
+
+// Validate tells whether NATS takes subjects and streams with this prefix.
+func (s Subjects) Validate() error {
+	switch {
+	case s.Prefix == "":
+		return refused("the prefix of the subjects is empty")
+	case len(s.Prefix) > maxPrefix:
+		return refused("the prefix %s has more than %d bytes", quote(s.Prefix), maxPrefix)
+	case strings.HasPrefix(s.Prefix, "$"), s.Prefix == "_INBOX", strings.HasPrefix(s.Prefix, "_INBOX."):
+		return refused("the prefix %s belongs to NATS itself", quote(s.Prefix))
+	case strings.ContainsAny(s.Prefix, `/\`):
+		return refused("the prefix %s contains a slash or backslash, which the name of a stream may not", quote(s.Prefix))
+	}
+	for token := range strings.SplitSeq(s.Prefix, ".") {
+		if token == "" {
+			return refused("the prefix %s has an empty token", quote(s.Prefix))
+		}
+		if err := LegalID(token); err != nil {
+			return refused("the prefix %s has an illegal token: %v", quote(s.Prefix), err)
+		}
+	}
+	return nil
+}
+
+// Requests lists the subjects of jobs. There is none for lanes in general, so that NATS refuses a
+// job for a lane that nobody works.
+func (s Subjects) Requests() []string {
+	var all []string
+	for _, lane := range Lanes {
+		all = append(all, s.Lane(lane)...)
+	}
+	return all
+}
+
+// Lane lists the subjects of one lane's jobs.
+func (s Subjects) Lane(lane Lane) []string {
+	subjects := []string{s.Request(lane, ""), s.Request(lane, "*")}
+	if lane == Urgent {
+		subjects = append([]string{s.Prefix + ".requests"}, subjects...)
+	}
+	return subjects
+}
+
+// Request is where jobs of a lane are published, by a publisher who is named or, if empty, not.
+func (s Subjects) Request(lane Lane, publisher string) string {
+	subject := s.Prefix + ".requests." + string(lane)
+	if publisher != "" {
+		subject += "." + publisher
+	}
+	return subject
+}
+
+// Origin reads the lane and the publisher from a job's subject. A publisher whose name is not
+// printable or longer than [MaxIDLength] is an error; the lane is told all the same.
+func (s Subjects) Origin(subject string) (lane Lane, publisher string, err error) {
+	rest, ours := strings.CutPrefix(subject, s.Prefix+".requests")
+	if ours && rest == "" {
+		return Urgent, "", nil
+	}
+	for _, lane := range Lanes {
+		after, found := strings.CutPrefix(rest, "."+string(lane))
+		switch {
+		case !ours || !found:
+		case after == "":
+			return lane, "", nil
+		case after[0] == '.':
+			if err := LegalID(after[1:]); err != nil {
+				return lane, "", refused("the subject %s does not name a publisher: %v", quote(subject), err)
+			}
+			return lane, after[1:], nil
+		}
+	}
+	return "", "", refused("%s is not a subject of jobs", quote(subject))
+}
+
+// Result is where a job's result is published; the key is that of the job's message ([Key]).
+func (s Subjects) Result(jobID, key string) string {
+	return s.Prefix + ".results." + jobID + "." + key
+}
+
+// Results matches all of them.
+func (s Subjects) Results() string {
+	return s.Result("*", "*")
+}
+
+// Dead is where dead letters are published; the reason is the status of the job's result.
+func (s Subjects) Dead(reason Status) string {
+	return s.Prefix + ".dead." + string(reason)
+}
+
+// DeadLetters matches all of them.
+func (s Subjects) DeadLetters() string {
+	return s.Dead("*")
+}
+
+// RequestStream names the stream of jobs: LOGOFF_REQUESTS for the prefix logoff.
+func (s Subjects) RequestStream() string { return s.stream("REQUESTS") }
+
+// ResultStream names the stream of results.
+func (s Subjects) ResultStream() string { return s.stream("RESULTS") }
+
+// DeadStream names the stream of dead letters.
+func (s Subjects) DeadStream() string { return s.stream("DEAD") }
+
+func (s Subjects) stream(of string) string {
+	return strings.ToUpper(strings.ReplaceAll(s.Prefix, ".", "_")) + "_" + of
+}

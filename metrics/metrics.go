@@ -1,0 +1,244 @@
+// Package metrics is what operators see: Prometheus instruments, the probes /livez and /readyz, and
+// a status page made from the same numbers.
+//
+// Other packages say what happened; this one decides what that counts. Every label value exists at
+// zero from the start, so that a rate over it is never missing, and no label holds an id, a name or
+// a text. It keeps no history and changes nothing: every page is read-only.
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"logoffworker/jobs"
+)
+
+// Build says what was built, for logoff_build_info.
+type Build struct {
+	Version, Revision, GoVersion string
+}
+
+// The label values of what is no enumeration of package jobs.
+var (
+	operations = []string{"logoff", "login", "renew", "ping", "logout"}
+	verdicts   = []string{
+		"accepted", "refused", "too_large", "not_found", "undecided", "unauthorized", "login_rejected",
+		"forbidden", "throttled", "misconfigured", "unavailable",
+	}
+	doorStates = []string{"open", "probing", "closed"}
+	streams    = []string{"results", "dead"}
+	natsErrors = []string{"permission", "slow_consumer", "other"}
+)
+
+// Metrics holds every instrument.
+type Metrics struct {
+	received     map[jobs.Lane]prometheus.Counter
+	redelivered  map[jobs.Lane]prometheus.Counter
+	settledAgain prometheus.Counter
+	settled      map[jobs.Lane]map[jobs.Status]prometheus.Counter
+	sessions     map[jobs.Outcome]prometheus.Counter
+	timeToLogoff map[jobs.Lane]prometheus.Observer
+	dead         map[jobs.Status]prometheus.Counter
+	handedBack   prometheus.Counter
+	lastSuccess  prometheus.Gauge
+
+	requests map[string]map[string]prometheus.Counter
+	duration map[string]prometheus.Observer
+	document prometheus.Observer
+	cap      prometheus.Gauge
+	retries  map[string]prometheus.Counter
+	splits   prometheus.Counter
+	slots    map[jobs.Lane]prometheus.Gauge
+	door     map[string]prometheus.Gauge
+
+	storeFailed map[string]prometheus.Counter
+	pending     map[jobs.Lane]prometheus.Gauge
+	inHand      map[jobs.Lane]prometheus.Gauge
+	again       map[jobs.Lane]prometheus.Gauge
+	stranded    prometheus.Gauge
+	connected   prometheus.Gauge
+	reconnects  prometheus.Counter
+	natsErrors  map[string]prometheus.Counter
+}
+
+// New registers every instrument. It panics where one is registered already.
+func New(reg prometheus.Registerer, build Build) *Metrics {
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := factory{promauto.With(reg)}
+	f.gaugeVec("logoff_build_info", "What runs; always 1.", "version", "revision", "go_version").
+		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
+	m := &Metrics{}
+	m.jobInstruments(f)
+	m.webServerInstruments(f)
+	m.natsInstruments(f)
+	return m
+}
+
+func (m *Metrics) jobInstruments(f factory) {
+	m.received = counters(f.counterVec("logoff_jobs_received_total", "Jobs taken from the stream, every delivery counted.", "lane"), jobs.Lanes)
+	m.redelivered = counters(f.counterVec("logoff_jobs_redelivered_total", "Jobs that came again.", "lane"), jobs.Lanes)
+	m.settledAgain = f.counter("logoff_jobs_already_settled_total", "Jobs that came again and had a result.")
+	settled := f.counterVec("logoff_jobs_settled_total", "Jobs whose result this worker stored.", "lane", "status")
+	m.settled = map[jobs.Lane]map[jobs.Status]prometheus.Counter{}
+	for _, lane := range jobs.Lanes {
+		m.settled[lane] = counters(settled.MustCurryWith(prometheus.Labels{"lane": string(lane)}), jobs.Statuses)
+	}
+	m.sessions = counters(f.counterVec("logoff_sessions_total", "Sessions in results that this worker stored.", "outcome"), jobs.Outcomes)
+	m.timeToLogoff = observers(f.histogramVec("logoff_time_to_logoff_seconds", "Job stored until confirmed, for jobs with a success.",
+		[]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}, "lane"), jobs.Lanes)
+	m.dead = counters(f.counterVec("logoff_dead_letters_total", "Dead letters stored.", "reason"), deadReasons())
+	m.handedBack = f.counter("logoff_jobs_handed_back_total", "Jobs given back to the stream unsent at a stop.")
+	m.lastSuccess = f.gauge("logoff_last_success_timestamp_seconds", "When a result with a success was last stored.")
+}
+
+func (m *Metrics) webServerInstruments(f factory) {
+	requests := f.counterVec("logoff_webserver_requests_total", "Requests to the Web Server by what the answer means.", "operation", "verdict")
+	m.requests = map[string]map[string]prometheus.Counter{}
+	for _, operation := range operations {
+		m.requests[operation] = counters(requests.MustCurryWith(prometheus.Labels{"operation": operation}), verdicts)
+	}
+	m.duration = observers(f.histogramVec("logoff_webserver_request_duration_seconds", "Time of a request to the Web Server.",
+		[]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}, "operation"), operations)
+	m.document = f.histogramVec("logoff_document_sessions", "Sessions of a document that was sent.",
+		[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000}).WithLabelValues()
+	m.cap = f.gauge("logoff_document_sessions_max", "Sessions that a document may hold at present.")
+	m.retries = counters(f.counterVec("logoff_webserver_retries_total", "Documents that are sent again, by the answer that caused it.", "verdict"), verdicts)
+	m.splits = f.counter("logoff_document_splits_total", "Documents that were split to find the session at fault.")
+	m.slots = gauges(f.gaugeVec("logoff_slots_in_use", "Documents being sent.", "lane"), jobs.Lanes)
+	m.door = gauges(f.gaugeVec("logoff_webserver_door", "Circuit breaker towards the Web Server: 1 for its state.", "state"), doorStates)
+	m.Door("closed")
+}
+
+func (m *Metrics) natsInstruments(f factory) {
+	m.storeFailed = counters(f.counterVec("logoff_store_errors_total", "Results and dead letters that NATS did not take at a try.", "stream"), streams)
+	m.pending = gauges(f.gaugeVec("logoff_queue_pending_jobs", "Jobs that wait in the stream; the same at every worker.", "lane"), jobs.Lanes)
+	m.inHand = gauges(f.gaugeVec("logoff_queue_ack_pending_jobs", "Jobs in some worker's hands; the same at every worker.", "lane"), jobs.Lanes)
+	m.again = gauges(f.gaugeVec("logoff_queue_redelivered_jobs", "Jobs in hand that came again; the same at every worker.", "lane"), jobs.Lanes)
+	m.stranded = f.gauge("logoff_stranded_jobs", "Jobs that neither wait nor are in hand; anything but 0 is a fault.")
+	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
+	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
+	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
+}
+
+// deadReasons are the statuses that leave a dead letter.
+func deadReasons() (reasons []jobs.Status) {
+	for _, status := range jobs.Statuses {
+		if status != jobs.Done {
+			reasons = append(reasons, status)
+		}
+	}
+	return reasons
+}
+
+// Received counts jobs taken from the stream.
+func (m *Metrics) Received(lane jobs.Lane, n int) { m.received[lane].Add(float64(n)) }
+
+// Redelivered counts those among them that had been delivered before.
+func (m *Metrics) Redelivered(lane jobs.Lane, n int) { m.redelivered[lane].Add(float64(n)) }
+
+// AlreadySettled counts jobs that turned out to have a result.
+func (m *Metrics) AlreadySettled(n int) { m.settledAgain.Add(float64(n)) }
+
+// Settled counts a job whose result this worker stored; took is from the job being stored to its
+// last answer.
+func (m *Metrics) Settled(lane jobs.Lane, status jobs.Status, counts map[jobs.Outcome]int, took time.Duration) {
+	if c := m.settled[lane][status]; c != nil {
+		c.Inc()
+	}
+	success := false
+	for outcome, n := range counts {
+		if c := m.sessions[outcome]; c != nil {
+			c.Add(float64(n))
+		}
+		success = success || outcome.Success() && n > 0
+	}
+	if success {
+		m.timeToLogoff[lane].Observe(max(0, took.Seconds()))
+		m.lastSuccess.SetToCurrentTime()
+	}
+}
+
+// DeadLettered counts a stored dead letter.
+func (m *Metrics) DeadLettered(reason jobs.Status) {
+	if c := m.dead[reason]; c != nil {
+		c.Inc()
+	}
+}
+
+// HandedBack counts jobs given back at a stop.
+func (m *Metrics) HandedBack(n int) { m.handedBack.Add(float64(n)) }
+
+// Called counts a request to the Web Server. An operation or verdict that is not known is not
+// counted: it would be a label value of somebody else's making.
+func (m *Metrics) Called(operation, verdict string, sessions int, took time.Duration) {
+	if c := m.requests[operation][verdict]; c != nil {
+		c.Inc()
+		m.duration[operation].Observe(took.Seconds())
+	}
+	if operation == "logoff" {
+		m.document.Observe(float64(sessions))
+	}
+}
+
+// Retried counts a document that is sent again.
+func (m *Metrics) Retried(verdict string) {
+	if c := m.retries[verdict]; c != nil {
+		c.Inc()
+	}
+}
+
+// Split counts a document that was split.
+func (m *Metrics) Split() { m.splits.Inc() }
+
+// Slots adds to the documents being sent.
+func (m *Metrics) Slots(lane jobs.Lane, delta int) { m.slots[lane].Add(float64(delta)) }
+
+// Door tells the state of the circuit breaker: open, probing or closed.
+func (m *Metrics) Door(state string) {
+	for name, gauge := range m.door {
+		gauge.Set(oneIf(name == state))
+	}
+}
+
+// DocumentCap tells how many sessions a document may hold.
+func (m *Metrics) DocumentCap(sessions int) { m.cap.Set(float64(sessions)) }
+
+// StoreFailed counts a message that a stream, results or dead, did not take.
+func (m *Metrics) StoreFailed(stream string) {
+	if c := m.storeFailed[stream]; c != nil {
+		c.Inc()
+	}
+}
+
+// Queue tells what waits, what is in hand, and what of that came again.
+func (m *Metrics) Queue(lane jobs.Lane, pending, ackPending, redelivered int) {
+	m.pending[lane].Set(float64(pending))
+	m.inHand[lane].Set(float64(ackPending))
+	m.again[lane].Set(float64(redelivered))
+}
+
+// Stranded tells how many jobs nobody will ever get.
+func (m *Metrics) Stranded(n int) { m.stranded.Set(float64(n)) }
+
+// NATSConnected tells whether the connection is up.
+func (m *Metrics) NATSConnected(up bool) { m.connected.Set(oneIf(up)) }
+
+// NATSReconnected counts a connection that was made again.
+func (m *Metrics) NATSReconnected() { m.reconnects.Inc() }
+
+// NATSError counts an error of a kind: permission, slow_consumer or other.
+func (m *Metrics) NATSError(kind string) {
+	if c := m.natsErrors[kind]; c != nil {
+		c.Inc()
+	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

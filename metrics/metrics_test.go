@@ -1,0 +1,261 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+
+	"logoffworker/jobs"
+)
+
+var update = flag.Bool("update", false, "write the golden list of metrics anew")
+
+func newMetrics(t *testing.T) (*Metrics, *prometheus.Registry) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	return New(reg, Build{Version: "test", Revision: "abc", GoVersion: "go"}), reg
+}
+
+// ours are the families that this package defines.
+func ours(t *testing.T, reg prometheus.Gatherer) (families []*dto.MetricFamily) {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range all {
+		if strings.HasPrefix(family.GetName(), "logoff_") {
+			families = append(families, family)
+		}
+	}
+	return families
+}
+
+func TestNamesFollowTheRules(t *testing.T) {
+	_, reg := newMetrics(t)
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		t.Errorf("%s: %s", problem.Metric, problem.Text)
+	}
+	for _, family := range ours(t, reg) {
+		if family.GetHelp() == "" {
+			t.Errorf("%s has no help", family.GetName())
+		}
+	}
+}
+
+// The golden list is what the README shows: name, type, labels and meaning of every metric.
+func TestListOfMetricsIsGolden(t *testing.T) {
+	_, reg := newMetrics(t)
+	var list strings.Builder
+	for _, family := range ours(t, reg) {
+		var labels []string
+		for _, label := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, label.GetName())
+		}
+		name := family.GetName()
+		if len(labels) > 0 {
+			name += "{" + strings.Join(labels, ",") + "}"
+		}
+		fmt.Fprintf(&list, "%-58s %-9s %s\n", name, strings.ToLower(family.GetType().String()), family.GetHelp())
+	}
+	const path = "testdata/metrics.txt"
+	if *update {
+		if err := os.WriteFile(path, []byte(list.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(golden) != list.String() {
+		t.Errorf("the metrics are not those of %s; after a change on purpose, run the test with -update. They are:\n%s", path, list.String())
+	}
+}
+
+func TestEveryLabelValueExistsAtZero(t *testing.T) {
+	_, reg := newMetrics(t)
+	want := map[string]int{
+		"logoff_jobs_received_total":                len(jobs.Lanes),
+		"logoff_jobs_settled_total":                 len(jobs.Lanes) * len(jobs.Statuses),
+		"logoff_sessions_total":                     len(jobs.Outcomes),
+		"logoff_time_to_logoff_seconds":             len(jobs.Lanes),
+		"logoff_dead_letters_total":                 len(jobs.Statuses) - 1,
+		"logoff_webserver_requests_total":           len(operations) * len(verdicts),
+		"logoff_webserver_request_duration_seconds": len(operations),
+		"logoff_webserver_door":                     len(doorStates),
+		"logoff_store_errors_total":                 len(streams),
+		"logoff_nats_errors_total":                  len(natsErrors),
+	}
+	for _, family := range ours(t, reg) {
+		if n, listed := want[family.GetName()]; listed && len(family.GetMetric()) != n {
+			t.Errorf("%s has %d label values, want %d", family.GetName(), len(family.GetMetric()), n)
+		}
+		delete(want, family.GetName())
+	}
+	for name := range want {
+		t.Errorf("%s does not exist before it counts", name)
+	}
+}
+
+func TestEventsAreCounted(t *testing.T) {
+	m, reg := newMetrics(t)
+	m.Received(jobs.Bulk, 3)
+	m.Redelivered(jobs.Bulk, 1)
+	m.AlreadySettled(1)
+	m.Settled(jobs.Urgent, jobs.Done, map[jobs.Outcome]int{jobs.Accepted: 2}, 40*time.Millisecond)
+	m.Settled(jobs.Urgent, jobs.Failed, map[jobs.Outcome]int{jobs.Undecided: 1}, time.Hour)
+	m.DeadLettered(jobs.Failed)
+	m.Called("logoff", "accepted", 200, 40*time.Millisecond)
+	m.Called("logoff", "a name from outside", 1, time.Second)
+	m.Slots(jobs.Urgent, 1)
+	m.Door("open")
+	m.Queue(jobs.Bulk, 5, 2, 1)
+	m.Stranded(4)
+	m.NATSConnected(true)
+	m.StoreFailed("results")
+	m.HandedBack(7)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := gathered(families)
+	for _, test := range []struct {
+		name, label, value string
+		want               float64
+	}{
+		{"logoff_jobs_received_total", "lane", "bulk", 3},
+		{"logoff_jobs_redelivered_total", "lane", "bulk", 1},
+		{"logoff_jobs_already_settled_total", "", "", 1},
+		{"logoff_jobs_settled_total", "status", "done", 1},
+		{"logoff_jobs_settled_total", "status", "failed", 1},
+		{"logoff_sessions_total", "outcome", "accepted", 2},
+		{"logoff_sessions_total", "outcome", "undecided", 1},
+		{"logoff_dead_letters_total", "reason", "failed", 1},
+		{"logoff_webserver_requests_total", "", "", 1},
+		{"logoff_slots_in_use", "lane", "urgent", 1},
+		{"logoff_webserver_door", "state", "open", 1},
+		{"logoff_webserver_door", "state", "closed", 0},
+		{"logoff_queue_pending_jobs", "lane", "bulk", 5},
+		{"logoff_queue_ack_pending_jobs", "lane", "bulk", 2},
+		{"logoff_stranded_jobs", "", "", 4},
+		{"logoff_nats_connected", "", "", 1},
+		{"logoff_store_errors_total", "stream", "results", 1},
+		{"logoff_jobs_handed_back_total", "", "", 7},
+	} {
+		if got := n.value(test.name, test.label, test.value); got != test.want {
+			t.Errorf("%s{%s=%q} = %v, want %v", test.name, test.label, test.value, got, test.want)
+		}
+	}
+	if got := n.histogram("logoff_time_to_logoff_seconds", "lane", "urgent").GetSampleCount(); got != 1 {
+		t.Errorf("time to logoff has %d samples; a job without a success is none", got)
+	}
+}
+
+func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, httptest.NewRequest(method, path, nil))
+	return recorder
+}
+
+func TestReadyzSaysWhyInWords(t *testing.T) {
+	_, reg := newMetrics(t)
+	health := NewHealth("nats", "webserver")
+	h := Handler(reg, health, Page{})
+	if r := ask(h, "GET", "/readyz"); r.Code != 503 || !strings.Contains(r.Body.String(), "nats: starting") {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	health.Well("nats")
+	if !health.Problem("webserver", "403: no right") || health.Problem("webserver", "403: no right") {
+		t.Error("a problem is not new exactly once")
+	}
+	if r := ask(h, "GET", "/readyz"); r.Code != 503 || strings.Contains(r.Body.String(), "nats") || !strings.Contains(r.Body.String(), "webserver: 403: no right (since ") {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+	if r := ask(h, "GET", "/livez"); r.Code != 200 {
+		t.Errorf("livez depends on the parts: %d", r.Code)
+	}
+	health.Well("webserver")
+	if r := ask(h, "GET", "/readyz"); r.Code != 200 {
+		t.Errorf("%d %s", r.Code, r.Body)
+	}
+}
+
+func TestPagesOnlyRead(t *testing.T) {
+	_, reg := newMetrics(t)
+	h := Handler(reg, NewHealth(), Page{})
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
+		for _, path := range []string{"/", "/metrics", "/livez", "/readyz"} {
+			if r := ask(h, method, path); r.Code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s gives %d", method, path, r.Code)
+			}
+		}
+	}
+	if r := ask(h, "GET", "/debug/pprof/"); r.Code != http.StatusNotFound {
+		t.Errorf("an unknown path gives %d", r.Code)
+	}
+}
+
+func TestStatusPageSaysWhetherItIsWell(t *testing.T) {
+	m, reg := newMetrics(t)
+	health := NewHealth("webserver")
+	hostile := `<script>alert("x")</script>`
+	h := Handler(reg, health, Page{Version: "1.2", Worker: "w-1", Started: time.Now(), Settings: []Setting{{"Webserver.Password", "set"}}})
+	health.Problem("webserver", hostile)
+	page := ask(h, "GET", "/").Body.String()
+	if !strings.Contains(page, "Not well") || strings.Contains(page, hostile) || !strings.Contains(page, "&lt;script&gt;") {
+		t.Errorf("the problem is not shown, or not escaped:\n%s", page)
+	}
+	health.Well("webserver")
+	m.Settled(jobs.Bulk, jobs.Done, map[jobs.Outcome]int{jobs.Accepted: 4711}, 90*time.Millisecond)
+	response := ask(h, "GET", "/")
+	page = response.Body.String()
+	for _, words := range []string{">Well<", "4711", "w-1", "Webserver.Password", "time to logoff"} {
+		if !strings.Contains(page, words) {
+			t.Errorf("the page does not hold %q", words)
+		}
+	}
+	if policy := response.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
+		t.Errorf("policy %q", policy)
+	}
+}
+
+func TestQuantileOfBuckets(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	histogram := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: []float64{1, 2, 4}})
+	reg.MustRegister(histogram)
+	read := func() *dto.Histogram {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return families[0].GetMetric()[0].GetHistogram()
+	}
+	if got := quantile(read(), 0.5); got != "none yet" {
+		t.Errorf("empty: %s", got)
+	}
+	for _, v := range slices.Repeat([]float64{1.5}, 10) {
+		histogram.Observe(v)
+	}
+	if got := quantile(read(), 0.5); got != "1.5 s" {
+		t.Errorf("median %s", got)
+	}
+	histogram.Observe(100)
+	if got := quantile(read(), 0.999); got != "over 4.0 s" {
+		t.Errorf("beyond the buckets: %s", got)
+	}
+}
