@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/webserver"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// servicePassword is that of the worker's account on the simulated Web Server.
+const servicePassword = "demo"
+
+// A demo is the running whole. What is started last is stopped first.
+type demo struct {
+	options options
+	config  worker.Config
+	health  *metrics.Health
+	sim     *simulator.Server
+	service int // the worker's userId there
+	broker  *broker.Broker
+	js      jetstream.JetStream
+	stops   []func()
+	worked  chan error // the worker's end
+}
+
+func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error) {
+	d = &demo{options: o, config: worker.DefaultConfig(), health: metrics.NewHealth(worker.Parts...), worked: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			d.stop()
+		}
+	}()
+	d.config.Name = "demo"
+	registry := prometheus.NewRegistry()
+	m := metrics.New(registry, metrics.Build{Version: "demo", GoVersion: runtime.Version()})
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+
+	if err := d.startSimulator(); err != nil {
+		return nil, err
+	}
+	if err := d.startBroker(log); err != nil {
+		return nil, err
+	}
+	nc, err := worker.Connect(worker.Connection{Name: "demo", Options: []nats.Option{d.broker.InProcess()}}, d.health, m, log)
+	if err != nil {
+		return nil, err
+	}
+	d.stops = append(d.stops, nc.Close)
+	if d.js, err = jetstream.New(nc); err != nil {
+		return nil, err
+	}
+	client, err := webserver.New(webserver.Config{
+		URL:       "http://" + o.webserver + "/commandcenter/api",
+		Username:  "admin",
+		Password:  func() (string, error) { return servicePassword, nil },
+		UserAgent: "logoff-worker/demo",
+		Observe:   func(c webserver.Call) { m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.stops = append(d.stops, client.CloseIdle)
+	page := metrics.Page{Version: "demo", Worker: d.config.Name, Started: time.Now()}
+	if err := d.serve(o.http, metrics.Handler(registry, d.health, page)); err != nil {
+		return nil, fmt.Errorf("%w (another address: -http)", err)
+	}
+	w := &worker.Worker{Config: d.config, NATS: nc, Server: client, Metrics: m, Health: d.health, Log: log}
+	d.startWorker(ctx, w)
+	return d, nil
+}
+
+func (d *demo) startSimulator() error {
+	d.sim = simulator.New(simulator.Settings{LatencyFixed: 20 * time.Millisecond, LatencyPerSession: 20 * time.Microsecond}, uint64(time.Now().UnixNano()))
+	d.service = d.sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
+	d.sim.Populate(d.options.people)
+	if err := d.serve(d.options.webserver, d.sim); err != nil {
+		return fmt.Errorf("%w (another address: -webserver)", err)
+	}
+	if err := d.serve(d.options.control, d.sim.Control()); err != nil {
+		return fmt.Errorf("%w (another address: -control)", err)
+	}
+	return nil
+}
+
+func (d *demo) startBroker(log *slog.Logger) error {
+	store, err := os.MkdirTemp("", "logoff-demo-")
+	if err != nil {
+		return err
+	}
+	d.stops = append(d.stops, func() { _ = os.RemoveAll(store) })
+	d.broker, err = broker.Start(broker.Options{StoreDir: store, Listen: d.options.nats, Log: log})
+	if err != nil {
+		return fmt.Errorf("%w (another address: -nats)", err)
+	}
+	d.stops = append(d.stops, d.broker.Shutdown)
+	return nil
+}
+
+func (d *demo) serve(addr string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(listener) })
+	d.stops = append(d.stops, func() {
+		_ = server.Close()
+		served.Wait()
+	})
+	return nil
+}
+
+func (d *demo) startWorker(ctx context.Context, w *worker.Worker) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.worked <- w.Run(ctx)
+	}()
+	d.stops = append(d.stops, func() {
+		cancel()
+		<-done
+	})
+}
+
+func (d *demo) stop() {
+	for i := len(d.stops) - 1; i >= 0; i-- {
+		d.stops[i]()
+	}
+}
+
+// show submits the sample jobs, prints their results, says where everything is, and then prints the
+// results of whatever else is published.
+func (d *demo) show(ctx context.Context, out io.Writer) error {
+	if err := d.awaitReady(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d people are signed on at the simulated Web Server with %d sessions; the worker is ready.\n\n", d.options.people, d.active())
+	results, stop, err := d.results(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	n, err := d.submit(ctx, out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nResults:")
+	for range n {
+		if err := d.printNext(ctx, out, results); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+	}
+	d.printAddresses(out)
+	for !d.options.once {
+		if err := d.printNext(ctx, out, results); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+	}
+	return nil
+}
+
+// ignoreEnd makes the end that was asked for no error.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (d *demo) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		ready, conditions := d.health.Ready()
+		if ready {
+			return nil
+		}
+		select {
+		case err := <-d.worked:
+			return fmt.Errorf("the worker ended: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("the worker did not become ready: %v", conditions)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *demo) active() (n int) {
+	for _, s := range d.sim.Sessions() {
+		if s.Active() {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *demo) results(ctx context.Context) (<-chan jetstream.Msg, func(), error) {
+	consumer, err := d.js.OrderedConsumer(ctx, d.config.Subjects.ResultStream(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return nil, nil, err
+	}
+	results := make(chan jetstream.Msg, 100)
+	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
+		select {
+		case results <- msg:
+		case <-ctx.Done():
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return results, consuming.Stop, nil
+}
+
+func (d *demo) printNext(ctx context.Context, out io.Writer, results <-chan jetstream.Msg) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-d.worked:
+		if err == nil {
+			err = errors.New("it was stopped")
+		}
+		return fmt.Errorf("the worker ended: %w", err)
+	case msg := <-results:
+		result, err := jobs.DecodeResult(msg.Data())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, line(result))
+		return err
+	}
+}
+
+// line is a result in one line for a reader.
+func line(r jobs.Result) string {
+	var counts []string
+	for _, outcome := range jobs.Outcomes {
+		if n := r.Counts[outcome]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, outcome))
+		}
+	}
+	text := fmt.Sprintf("  %-7s %-6s job %-24s %s in %d ms", r.Status, r.Lane, r.JobID, strings.Join(counts, ", "), r.TimeToLogoffMS)
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	for _, s := range r.Sessions {
+		if s.ServerText != "" {
+			return text + fmt.Sprintf(" (the server said: %s)", s.ServerText)
+		}
+	}
+	return text
+}
+
+func (d *demo) printAddresses(out io.Writer) {
+	o := d.options
+	fmt.Fprintf(out, `
+Status page        http://%[1]s/
+Metrics            http://%[1]s/metrics
+Simulator          http://%[2]s/   (its sessions: curl -s http://%[2]s/sessions)
+NATS               %[3]s
+
+Publish a job from another terminal:
+  nats -s %[3]s pub logoff.requests '{"sessions":["%[4]s"]}'
+Ctrl-C stops. More results:
+`, o.http, o.control, d.broker.URL(), d.someoneActive())
+}

@@ -1,0 +1,94 @@
+// Logoff-worker is the daemon: it reads its settings from the environment, connects what they name
+// and runs a worker until it is told to stop.
+//
+// Exit codes: 0 stopped as asked, 1 failed while running, 2 bad usage or configuration.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "logoff-worker:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// errUsage marks what the caller of the program has to put right.
+var errUsage = errors.New("bad usage or configuration")
+
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	return 1
+}
+
+const help = `logoff-worker ends Commvault sessions named by jobs in NATS JetStream.
+
+Usage:
+  logoff-worker [run]    work jobs until SIGTERM or SIGINT
+  logoff-worker init     create the streams and consumers that are missing, and exit
+  logoff-worker check    say whether the settings, NATS and the Web Server will do, and exit
+  logoff-worker version  print the version
+
+Settings come from the environment:
+
+`
+
+// run is the program without its process.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) || flags.Arg(0) == "help" {
+		fmt.Fprint(stdout, help)
+		return usage(stdout)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
+	}
+	if flags.NArg() > 1 {
+		return fmt.Errorf("%w: %q is one word too many (try --help)", errUsage, flags.Arg(1))
+	}
+	switch flags.Arg(0) {
+	case "", "run":
+		return runWorker(ctx, stderr)
+	case "init":
+		return initStreams(ctx, stdout, stderr)
+	case "check":
+		return check(ctx, stdout)
+	case "version":
+		_, err := fmt.Fprintln(stdout, "logoff-worker", version())
+		return err
+	}
+	return fmt.Errorf("%w: there is no command %q (try --help)", errUsage, flags.Arg(0))
+}
+
+// release is set by the build to the version that is released.
+var release string
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// A world is what a worker's process has around it.
+type world struct {
+	t        *testing.T
+	sim      *simulator.Server
+	web      *httptest.Server
+	broker   *broker.Broker
+	js       jetstream.JetStream
+	subjects jobs.Subjects
+	http     string
+	log      safeBuffer
+	logoff   sync.Once
+	arrived  chan struct{} // closed when the first logoff has arrived
+}
+
+func newWorld(t *testing.T, settings simulator.Settings) *world {
+	t.Helper()
+	w := &world{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, sim: simulator.New(settings, 1), arrived: make(chan struct{})}
+	w.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
+	w.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
+	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.logoff.Do(func() { close(w.arrived) })
+		}
+		w.sim.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(w.web.Close)
+	var err error
+	if w.broker, err = broker.Start(broker.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.broker.Shutdown)
+	nc, err := w.broker.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if w.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	if w.http, err = freeAddress(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// start starts the program in a process of its own.
+func (w *world) start(extra ...string) *exec.Cmd {
+	w.t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Args[0] = "logoff-worker" // by which the test binary knows what to be
+	command.Path = os.Args[0]
+	command.Env = append(os.Environ(),
+		"LOGOFF_NATS_URL="+w.broker.URL(),
+		"LOGOFF_WEBSERVER_URL="+w.web.URL+"/commandcenter/api",
+		"LOGOFF_WEBSERVER_USERNAME=admin",
+		"LOGOFF_WEBSERVER_PASSWORD=canary-password",
+		"LOGOFF_HTTP_ADDR="+w.http)
+	command.Env = append(command.Env, extra...)
+	command.Stderr = &w.log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = command.Process.Kill() })
+	return command
+}
+
+// shortLeases makes the consumers as an operator might, so that a killed worker's jobs come again
+// soon.
+func (w *world) shortLeases() {
+	w.t.Helper()
+	if err := worker.ProvisionStreams(w.t.Context(), w.js, w.subjects, worker.ProvisionCreate, 1); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, lane := range jobs.Lanes {
+		consumer, err := w.js.Consumer(w.t.Context(), w.subjects.RequestStream(), string(lane))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		config := consumer.CachedInfo().Config
+		config.AckWait = 3 * time.Second
+		if _, err := w.js.UpdateConsumer(w.t.Context(), w.subjects.RequestStream(), config); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) publish(ids []string) {
+	w.t.Helper()
+	for _, id := range ids {
+		if _, err := w.js.PublishAsync("logoff.requests.bulk", []byte(`{"id":"job-`+id+`","sessions":["`+id+`"]}`), jetstream.WithStallWait(time.Minute)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	<-w.js.PublishAsyncComplete()
+}
+
+// results waits for n results and returns how many each job has.
+func (w *world) results(n int) map[string]int {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	defer cancel()
+	consumer, err := w.js.CreateConsumer(ctx, w.subjects.ResultStream(), jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckNonePolicy})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for got := 0; got < n && ctx.Err() == nil; {
+		batch, err := consumer.Fetch(n-got, jetstream.FetchContext(ctx))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for msg := range batch.Messages() {
+			got++
+			counts[strings.Split(msg.Subject(), ".")[2]]++
+		}
+	}
+	return counts
+}
+
+func (w *world) count(stream string) uint64 {
+	w.t.Helper()
+	handle, err := w.js.Stream(w.t.Context(), stream)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return handle.CachedInfo().State.Msgs
+}
+
+// ended waits for the program to end and fails unless it ended well.
+func (w *world) ended(command *exec.Cmd) {
+	w.t.Helper()
+	if err := command.Wait(); err != nil {
+		w.t.Fatalf("the program ended with %v\n%s", err, w.log.String())
+	}
+}
+
+// Every job has exactly one result, however often workers are killed while they work.
+func TestKilledWorkersLeaveOneResultPerJob(t *testing.T) {
+	const n, kills = 20_000, 20
+	w := newWorld(t, simulator.Settings{Ended: simulator.EndedIgnore, LatencyFixed: 5 * time.Millisecond, LatencyPerSession: 50 * time.Microsecond})
+	w.shortLeases()
+	ids := w.sim.SignOnMany(7, n)
+	w.publish(ids)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range kills {
+		command := w.start("LOGOFF_BATCH_MAX_SESSIONS=50")
+		time.AfterFunc(time.Duration(200+random.IntN(500))*time.Millisecond, func() { _ = command.Process.Kill() })
+		_ = command.Wait() // killed: that is the point
+	}
+	atKills := w.count(w.subjects.ResultStream())
+	last := w.start()
+	counts := w.results(n)
+	if err := last.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(last)
+	if len(counts) != n {
+		t.Errorf("%d of %d jobs have a result", len(counts), n)
+	}
+	if stored := w.count(w.subjects.ResultStream()); stored != n {
+		t.Errorf("%d results for %d jobs", stored, n)
+	}
+	if left := w.count(w.subjects.RequestStream()); left != 0 {
+		t.Errorf("%d jobs left", left)
+	}
+	t.Logf("%d results were stored before the last of %d kills, %d requests in all", atKills, kills, w.sim.Count("logoff"))
+	if atKills == 0 || atKills == n {
+		t.Errorf("the kills came too early or too late to mean anything: %d results at the last", atKills)
+	}
+}
+
+// A termination signal lets requests in flight finish; what was not sent is in the stream at once.
+func TestTerminationHandsBack(t *testing.T) {
+	const n = 5000
+	w := newWorld(t, simulator.Settings{LatencyFixed: 300 * time.Millisecond})
+	if err := worker.ProvisionStreams(t.Context(), w.js, w.subjects, worker.ProvisionCreate, 1); err != nil {
+		t.Fatal(err)
+	}
+	w.publish(w.sim.SignOnMany(7, n))
+	command := w.start()
+	<-w.arrived // a request is in flight
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
+	sent := 0
+	for _, request := range w.sim.Journal() {
+		if request.Op == "logoff" {
+			sent += len(request.Sessions)
+			if !request.Success || !request.Answered {
+				t.Errorf("a request in flight did not finish: %+v", request)
+			}
+		}
+	}
+	if stored := w.count(w.subjects.ResultStream()); int(stored) != sent || sent == 0 {
+		t.Errorf("%d results for %d sessions that were sent", stored, sent)
+	}
+	consumer, err := w.js.Consumer(t.Context(), w.subjects.RequestStream(), string(jobs.Bulk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := consumer.CachedInfo(); info.NumAckPending != 0 || int(info.NumPending) != n-sent {
+		t.Errorf("in hand %d, waiting %d; want 0 and %d", info.NumAckPending, info.NumPending, n-sent)
+	}
+}
+
+// Neither NATS nor the Web Server being away stops the program: it says so, and goes on when they
+// are back.
+func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
+	w := newWorld(t, simulator.Settings{})
+	nobody, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api")
+	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats", "webserver")
+	t.Logf("not ready: %s", body)
+	w.poll("/livez", http.StatusOK)
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
+	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "NATS") || !strings.Contains(log, "Web Server") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// poll asks until the answer has the status and all the words.
+func (w *world) poll(path string, status int, words ...string) string {
+	w.t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	var seen string
+	for {
+		select {
+		case <-deadline.C:
+			w.t.Fatalf("%s says %q, want %d and %q\n%s", path, seen, status, words, w.log.String())
+		case <-every.C:
+		}
+		response, err := http.Get("http://" + w.http + path)
+		if err != nil {
+			continue
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		seen = fmt.Sprint(response.StatusCode, " ", string(body))
+		if err == nil && response.StatusCode == status && containsAll(seen, words) {
+			return string(body)
+		}
+	}
+}
+
+func containsAll(text string, words []string) bool {
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// The embedded broker is enough for one machine, demands the worker's credentials, and keeps jobs
+// over a restart.
+func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
+	w := newWorld(t, simulator.Settings{Down: 503})
+	listen, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment := []string{
+		"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=" + listen, "LOGOFF_NATS_STORE_DIR=" + t.TempDir(),
+		"LOGOFF_NATS_USER=soar", "LOGOFF_NATS_PASSWORD=canary-nats",
+	}
+	ids := w.sim.SignOnMany(7, 1)
+	command := w.start(environment...)
+	w.poll("/readyz", http.StatusServiceUnavailable, "503")
+	if nc, err := nats.Connect("nats://" + listen); err == nil {
+		nc.Close()
+		t.Error("the embedded broker took a client without credentials")
+	}
+	nc, err := nats.Connect("nats://"+listen, nats.UserInfo("soar", "canary-nats"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := json.Marshal(map[string]any{"sessions": ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "logoff.requests", job); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Process.Kill()
+	_ = command.Wait()
+
+	w.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
+	command = w.start(environment...)
+	w.poll("/metrics", http.StatusOK, `logoff_jobs_settled_total{lane="urgent",status="done"} 1`)
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
+	if strings.Contains(w.log.String(), "canary") {
+		t.Errorf("a secret is in the log:\n%s", w.log.String())
+	}
+}
+
+// safeBuffer is written to by a process while a test reads it.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+	"github.com/nats-io/nuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/term"
+
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/webserver"
+)
+
+// defaultName is this worker's name where none is set: it tells replicas on one host apart.
+var defaultName = hostName() + "-" + strings.ToLower(nuid.Next()[16:])
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "logoff-worker"
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+// loadSettings loads what every command needs, and logs what is probably a mistake.
+func loadSettings(stderr io.Writer) (settings, *slog.Logger, error) {
+	s, warnings, err := load()
+	if err != nil {
+		return s, nil, fmt.Errorf("%w:\n  %s", errUsage, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	}
+	log := newLog(s, stderr)
+	for _, warning := range warnings {
+		log.Warn(warning)
+	}
+	return s, log, nil
+}
+
+func newLog(s settings, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.Log.Level}
+	file, isFile := w.(*os.File)
+	if s.Log.Format == "text" || s.Log.Format == "" && isFile && term.IsTerminal(int(file.Fd())) {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// runWorker wires everything together, from the outside in, and takes it apart in reverse.
+func runWorker(ctx context.Context, stderr io.Writer) error {
+	s, log, err := loadSettings(stderr)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	m := metrics.New(registry, metrics.Build{Version: version(), GoVersion: runtime.Version()})
+	health := metrics.NewHealth(worker.Parts...)
+	config := s.workerConfig()
+	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", redactURLs(s.Webserver.URL))
+
+	stopHTTP, err := serveHTTP(s, metrics.Handler(registry, health, page(s, config.Name)), log)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+	nc, stopNATS, err := connect(s, health, m, log)
+	if err != nil {
+		return err
+	}
+	defer stopNATS()
+	server, err := s.client(m)
+	if err != nil {
+		return err
+	}
+	defer logout(server, log)
+
+	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log}
+	return w.Run(ctx)
+}
+
+func page(s settings, name string) metrics.Page {
+	p := metrics.Page{Version: version(), Worker: name, Started: time.Now()}
+	for _, setting := range s.shown() {
+		p.Settings = append(p.Settings, metrics.Setting{Name: setting[0], Value: setting[1]})
+	}
+	return p
+}
+
+// serveHTTP serves probes, metrics and the status page. An address that is taken is an error now,
+// not a line in the log later.
+func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(), err error) {
+	listener, err := net.Listen("tcp", s.HTTPAddr)
+	if err != nil {
+		return nil, fmt.Errorf("LOGOFF_HTTP_ADDR: %w", err)
+	}
+	server := metrics.Server(handler)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics and probes are no longer served", "error", err)
+		}
+	}()
+	log.Info("status page, metrics and probes", "url", "http://"+listener.Addr().String()+"/")
+	return func() {
+		_ = server.Close() // whoever still reads a probe gets no answer, as from any program that ended
+		<-served
+	}, nil
+}
+
+// connect connects to NATS, which may be a broker of our own.
+func connect(s settings, health *metrics.Health, m *metrics.Metrics, log *slog.Logger) (*nats.Conn, func(), error) {
+	c := s.connection()
+	stopBroker := func() {}
+	if s.NATS.URL == embedded {
+		b, err := startBroker(s, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		stopBroker = b.Shutdown
+		c.URL, c.Options = "", []nats.Option{b.InProcess()}
+		log.Info("embedded NATS broker", "url", b.URL(), "store", s.NATS.StoreDir)
+	}
+	nc, err := worker.Connect(c, health, m, log)
+	if err != nil {
+		stopBroker()
+		return nil, nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nc, func() {
+		nc.Close()
+		stopBroker()
+	}, nil
+}
+
+// startBroker starts the embedded broker, which demands from its clients the credentials that the
+// worker is given.
+func startBroker(s settings, log *slog.Logger) (*broker.Broker, error) {
+	n := s.NATS
+	o := broker.Options{StoreDir: n.StoreDir, Listen: n.Listen, SyncAlways: true, User: n.User, Log: log}
+	var err error
+	switch {
+	case n.User != "":
+		o.Password, err = source(n.Password, n.PasswordFile)()
+	case n.Token != "" || n.TokenFile != "":
+		o.Token, err = source(n.Token, n.TokenFile)()
+	case n.NkeyFile != "":
+		o.NKey, err = publicKey(n.NkeyFile)
+	default:
+		log.Warn("the embedded broker asks for no credentials: every program on this machine may publish jobs; set LOGOFF_NATS_USER and its password")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: credentials of the embedded broker: %w", errUsage, err)
+	}
+	return broker.Start(o)
+}
+
+func publicKey(seedFile string) (string, error) {
+	seed, err := readSecret(seedFile)
+	if err != nil {
+		return "", err
+	}
+	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(seed)))
+	if err != nil {
+		return "", errors.New("LOGOFF_NATS_NKEY_FILE holds no NKey seed")
+	}
+	return pair.PublicKey()
+}
+
+// client returns the Web Server's client with its calls counted.
+func (s settings) client(m *metrics.Metrics) (*webserver.Client, error) {
+	config, err := s.webserverConfig()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	config.Observe = func(c webserver.Call) { m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took) }
+	return webserver.New(config)
+}
+
+// logout ends the session that the worker's own login made.
+func logout(server *webserver.Client, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := server.Logout(ctx); err != nil {
+		log.Warn("the worker's own session was not logged out; it ends by its idle time-out", "error", err)
+	}
+	server.CloseIdle()
+}
+
+// initStreams creates what is missing in NATS.
+func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
+	s, log, err := loadSettings(stderr)
+	if err != nil {
+		return err
+	}
+	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+	nc, stop, err := connect(s, metrics.NewHealth(worker.Parts...), m, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := awaitConnection(ctx, nc); err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	config := s.workerConfig()
+	if err := worker.ProvisionStreams(ctx, js, config.Subjects, config.Provision, config.Replicas); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
+		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
+	return err
+}
+
+// awaitConnection waits until NATS is reached.
+func awaitConnection(ctx context.Context, nc *nats.Conn) error {
+	for !nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			if err := nc.LastError(); err != nil {
+				return fmt.Errorf("NATS cannot be reached: %w", err)
+			}
+			return errors.New("NATS cannot be reached")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}

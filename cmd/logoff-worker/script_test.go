@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"logoffworker/worker/broker"
+	"logoffworker/worker/webserver/simulator"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"logoff-worker": main})
+}
+
+// TestScripts runs the program as a person would. NATS and a Web Server are there, at $NATS and
+// $WEBSERVER; nothing listens at $NOBODY.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			b, err := broker.Start(broker.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
+			if err != nil {
+				return err
+			}
+			env.Defer(b.Shutdown)
+			sim := simulator.New(simulator.Settings{}, 1)
+			sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
+			server := httptest.NewServer(sim)
+			env.Defer(server.Close)
+			env.Setenv("NATS", b.URL())
+			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
+			nobody, err := freeAddress()
+			env.Setenv("NOBODY", nobody)
+			env.Setenv("HOME", os.Getenv("HOME"))
+			return err
+		},
+	})
+}
+
+// freeAddress is an address at which nothing listens.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}

@@ -1,0 +1,348 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+	"logoffworker/worker/webserver"
+)
+
+// prefix starts the name of every variable.
+const prefix = "LOGOFF"
+
+// embedded, in place of a server list, starts the embedded broker.
+const embedded = "embedded"
+
+// settings are the environment's variables, one field each. The names follow from the fields'.
+type settings struct {
+	NATS struct {
+		URL          string `default:"" desc:"NATS servers, separated by commas, or 'embedded' (required)"`
+		StoreDir     string `split_words:"true" default:"./logoff-data" desc:"embedded broker: where its streams are kept"`
+		Listen       string `default:"127.0.0.1:4222" desc:"embedded broker: address for other programs"`
+		Provision    string `default:"create" desc:"create: make missing streams and consumers; verify: only look"`
+		Replicas     int    `default:"1" desc:"copies of a stream that is created here (3 on a cluster)"`
+		CredsFile    string `split_words:"true" desc:"credentials: file with user JWT and seed"`
+		NkeyFile     string `split_words:"true" desc:"credentials: file with an NKey user seed"`
+		User         string `desc:"credentials: user name, with a password"`
+		Password     secret `desc:"password of the user"`
+		PasswordFile string `split_words:"true" desc:"file with the password, read again at every connect"`
+		Token        secret `desc:"credentials: token"`
+		TokenFile    string `split_words:"true" desc:"file with the token, read again at every connect"`
+		CAFile       string `split_words:"true" desc:"PEM file that verifies the NATS servers"`
+		CertFile     string `split_words:"true" desc:"TLS client certificate, with its key"`
+		KeyFile      string `split_words:"true" desc:"key of the TLS client certificate"`
+		InboxPrefix  string `split_words:"true" desc:"subject prefix of replies to the worker (default _INBOX_ and LOGOFF_PREFIX)"`
+	}
+	Prefix    string `default:"logoff" desc:"first token(s) of every subject; streams are named after it"`
+	Webserver struct {
+		URL           string        `default:"" desc:"base URL of the Web Server, path included (required)"`
+		AllowHTTP     bool          `split_words:"true" default:"false" desc:"allow plain http to a host that is not this one"`
+		AcceptEmpty   bool          `split_words:"true" default:"false" desc:"take a success answer without a body for accepted"`
+		Token         secret        `desc:"token sent as it is: 'QSDK ...' or 'Bearer ...'"`
+		TokenFile     string        `split_words:"true" desc:"file with the token, read again when it is refused"`
+		Username      string        `desc:"log in with this name instead of a token"`
+		Password      secret        `desc:"password of the user name"`
+		PasswordFile  string        `split_words:"true" desc:"file with the password, read again at every login"`
+		CAFile        string        `split_words:"true" desc:"PEM file that verifies the Web Server"`
+		Timeout       time.Duration `default:"30s" desc:"time for one request"`
+		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server can ask for"`
+	}
+	Slots           int           `default:"4" desc:"requests in flight"`
+	UrgentSlots     int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
+	BatchMax        batchMax      `split_words:"true"`
+	BulkLinger      time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
+	Verify          string        `default:"auto" desc:"read sessions back: auto or off (this version never does)"`
+	LooseSessionIDs bool          `split_words:"true" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
+	Tries           int           `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
+	WorkerName      string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
+	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
+	Log             struct {
+		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
+		Format string     `desc:"text or json (default: text on a terminal, else json)"`
+	}
+	ShutdownTimeout time.Duration `split_words:"true" default:"25s" desc:"time for a graceful stop"`
+}
+
+type batchMax struct {
+	Sessions int `default:"200" desc:"sessions of one document, at most"`
+	Bytes    int `default:"65000" desc:"bytes of one document, at most"`
+}
+
+// load reads the environment and returns everything that is wrong with it at once. No message
+// repeats a value, because a value in the wrong place may be a secret. Warnings are about what is
+// probably a mistake.
+func load() (s settings, warnings []string, err error) {
+	var problems []error
+	for {
+		s = settings{}
+		err := envconfig.Process(prefix, &s)
+		var parse *envconfig.ParseError
+		if err == nil {
+			break
+		}
+		if !errors.As(err, &parse) {
+			return s, nil, err
+		}
+		problems = append(problems, fmt.Errorf("%s: not %s", parse.KeyName, accepted(parse.TypeName)))
+		if err := os.Unsetenv(parse.KeyName); err != nil { // so that the next problem shows
+			return s, nil, err
+		}
+	}
+	problems = append(problems, s.problems()...)
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return s, unknownVariables(), errors.Join(problems...)
+}
+
+func accepted(typeName string) string {
+	switch typeName {
+	case "int":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	case "time.Duration":
+		return "a duration such as 500ms, 30s or 2m"
+	case "slog.Level":
+		return "debug, info, warn or error"
+	}
+	return "a " + typeName
+}
+
+// problems are those that a value's type does not show.
+func (s settings) problems() []error {
+	p := problems{}
+	s.natsProblems(&p)
+	s.webserverProblems(&p)
+	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "not auto or off")
+	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "not text or json")
+	_, _, err := net.SplitHostPort(s.HTTPAddr)
+	p.check("LOGOFF_HTTP_ADDR", err == nil, "not host:port")
+	p.add("", s.workerConfig().Validate())
+	return p
+}
+
+func (s settings) natsProblems(p *problems) {
+	n := s.NATS
+	p.check("LOGOFF_NATS_URL", n.URL != "", "required: a server list such as nats://nats.example:4222, or 'embedded'")
+	kinds := 0
+	for _, given := range []bool{n.CredsFile != "", n.NkeyFile != "", n.User != "", n.Token != "" || n.TokenFile != "", hasUserinfo(n.URL)} {
+		if given {
+			kinds++
+		}
+	}
+	p.check("LOGOFF_NATS_*", kinds <= 1, "more than one kind of credential is given (creds file, NKey, user, token, user in the URL); keep one")
+	p.oneOf("LOGOFF_NATS_PASSWORD", n.Password, n.PasswordFile)
+	p.oneOf("LOGOFF_NATS_TOKEN", n.Token, n.TokenFile)
+	p.check("LOGOFF_NATS_PASSWORD", n.User != "" || n.Password == "" && n.PasswordFile == "", "given without LOGOFF_NATS_USER")
+	p.check("LOGOFF_NATS_CERT_FILE", (n.CertFile == "") == (n.KeyFile == ""), "certificate and key go together: LOGOFF_NATS_CERT_FILE and LOGOFF_NATS_KEY_FILE")
+	if n.URL == embedded {
+		p.check("LOGOFF_NATS_CREDS_FILE", n.CredsFile == "", "the embedded broker knows no user JWTs; use a user, a token or an NKey")
+		p.check("LOGOFF_NATS_CA_FILE", n.CAFile == "" && n.CertFile == "", "the embedded broker is reached without TLS, on this machine only")
+		host, _, err := net.SplitHostPort(n.Listen)
+		p.check("LOGOFF_NATS_LISTEN", err == nil && loopback(host), "not host:port with an address of this machine, such as 127.0.0.1:4222")
+	}
+}
+
+func (s settings) webserverProblems(p *problems) {
+	v := s.Webserver
+	p.check("LOGOFF_WEBSERVER_URL", v.URL != "", "required: the whole base URL, such as https://commvault.example/commandcenter/api")
+	p.oneOf("LOGOFF_WEBSERVER_TOKEN", v.Token, v.TokenFile)
+	p.oneOf("LOGOFF_WEBSERVER_PASSWORD", v.Password, v.PasswordFile)
+	token, login := v.Token != "" || v.TokenFile != "", v.Username != ""
+	p.check("LOGOFF_WEBSERVER_TOKEN", token || login, "required, or LOGOFF_WEBSERVER_USERNAME and its password")
+	p.check("LOGOFF_WEBSERVER_TOKEN", !token || !login, "a token and a user name are given; keep one")
+	p.check("LOGOFF_WEBSERVER_PASSWORD", !login || v.Password != "" || v.PasswordFile != "", "required with LOGOFF_WEBSERVER_USERNAME")
+	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "not more than 0")
+	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "not more than 0")
+	if v.URL != "" && (token || login) {
+		config, err := s.webserverConfig()
+		if err == nil {
+			_, err = webserver.New(config)
+		}
+		p.add("LOGOFF_WEBSERVER_URL", err)
+	}
+}
+
+// problems collects what is wrong.
+type problems []error
+
+func (p *problems) check(variable string, ok bool, words string) {
+	if !ok {
+		*p = append(*p, fmt.Errorf("%s: %s", variable, words))
+	}
+}
+
+func (p *problems) add(variable string, err error) {
+	if err == nil {
+		return
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		p.check(variable, false, line)
+	}
+}
+
+func (p *problems) oneOf(variable string, value secret, file string) {
+	p.check(variable, value == "" || file == "", "given as a value and as a file; keep one")
+	if file != "" {
+		_, err := readSecret(file)
+		p.check(variable+"_FILE", err == nil, "the file cannot be read or is empty")
+	}
+}
+
+// unknownVariables finds names that are probably misspelled. It only warns, because others put
+// variables with our prefix into an environment too, as Kubernetes does for services.
+func unknownVariables() (warnings []string) {
+	var names strings.Builder
+	if err := envconfig.Usagef(prefix, &settings{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+		return nil
+	}
+	known := strings.Fields(names.String())
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, prefix+"_") && !slices.Contains(known, name) {
+			warnings = append(warnings, name+" is not a variable of this program")
+		}
+	}
+	return warnings
+}
+
+// usage prints every variable with its default and meaning.
+func usage(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	const line = "{{range .}}  {{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
+	if err := envconfig.Usagef(prefix, &settings{}, table, line); err != nil {
+		return err
+	}
+	return table.Flush()
+}
+
+// shown lists the settings for the status page and the log, secrets only as set or not set.
+func (s settings) shown() [][2]string {
+	var all [][2]string
+	var walk func(name string, v reflect.Value)
+	walk = func(name string, v reflect.Value) {
+		if v.Kind() != reflect.Struct {
+			value := fmt.Sprint(v.Interface())
+			if strings.HasSuffix(name, "URL") {
+				value = redactURLs(value)
+			}
+			all = append(all, [2]string{name, value})
+			return
+		}
+		for i := range v.NumField() {
+			walk(strings.TrimPrefix(name+"."+v.Type().Field(i).Name, "."), v.Field(i))
+		}
+	}
+	walk("", reflect.ValueOf(s))
+	return all
+}
+
+func (s settings) workerConfig() worker.Config {
+	c := worker.DefaultConfig()
+	c.Name = s.WorkerName
+	if c.Name == "" {
+		c.Name = defaultName
+	}
+	c.Subjects = jobs.Subjects{Prefix: s.Prefix}
+	c.Provision = worker.Provision(s.NATS.Provision)
+	c.Replicas = s.NATS.Replicas
+	c.Slots, c.UrgentSlots = s.Slots, s.UrgentSlots
+	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
+	c.BulkLinger = s.BulkLinger
+	c.LooseIDs = s.LooseSessionIDs
+	c.Tries = s.Tries
+	c.ShutdownTimeout = s.ShutdownTimeout
+	return c
+}
+
+func (s settings) webserverConfig() (webserver.Config, error) {
+	v := s.Webserver
+	c := webserver.Config{
+		URL:           v.URL,
+		AllowHTTP:     v.AllowHTTP,
+		AcceptEmpty:   v.AcceptEmpty,
+		Timeout:       v.Timeout,
+		MaxRetryAfter: v.MaxRetryAfter,
+		UserAgent:     "logoff-worker/" + version(),
+	}
+	if v.Username != "" {
+		c.Username, c.Password = v.Username, source(v.Password, v.PasswordFile)
+	} else {
+		c.Token = source(v.Token, v.TokenFile)
+	}
+	if v.CAFile != "" {
+		pem, err := os.ReadFile(v.CAFile)
+		if err != nil {
+			return c, errors.New("the CA file of the Web Server cannot be read")
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return c, errors.New("the CA file of the Web Server holds no PEM certificate")
+		}
+	}
+	return c, nil
+}
+
+func (s settings) connection() worker.Connection {
+	n := s.NATS
+	c := worker.Connection{
+		URL:       n.URL,
+		Name:      "logoff-worker " + s.workerConfig().Name,
+		CredsFile: n.CredsFile, NKeyFile: n.NkeyFile,
+		User:   n.User,
+		CAFile: n.CAFile, CertFile: n.CertFile, KeyFile: n.KeyFile,
+		InboxPrefix: n.InboxPrefix,
+	}
+	if c.InboxPrefix == "" {
+		c.InboxPrefix = "_INBOX_" + s.Prefix
+	}
+	if n.User != "" {
+		c.Password = source(n.Password, n.PasswordFile)
+	}
+	if n.Token != "" || n.TokenFile != "" {
+		c.Token = source(n.Token, n.TokenFile)
+	}
+	return c
+}
+
+func hasUserinfo(list string) bool {
+	for _, server := range strings.Split(list, ",") {
+		if u, err := url.Parse(strings.TrimSpace(server)); err == nil && u.User != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func redactURLs(list string) string {
+	servers := strings.Split(list, ",")
+	for i, server := range servers {
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil {
+			servers[i] = "(not a URL)"
+			continue
+		}
+		u.RawQuery = ""
+		servers[i] = u.Redacted()
+	}
+	return strings.Join(servers, ",")
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+
+	"logoffworker/worker/webserver/simulator"
+)
+
+const usage = `simulator is a simulated Commvault Web Server to try logoff-worker against.
+
+  simulator [flags]
+
+`
+
+// parse reads the flags. It prints the help itself.
+func parse(args []string, stdout io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("simulator", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	o.define(flags)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return o, err
+	}
+	if err != nil {
+		return o, err
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64()
+	}
+	return o, o.check(flags.Args())
+}
+
+func (o *options) define(flags *flag.FlagSet) {
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8081", "address of the Web Server")
+	flags.StringVar(&o.control, "control", "127.0.0.1:8082", "address of the control")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow addresses that other machines can reach")
+	flags.IntVar(&o.people, "people", 24, "people who are signed on, each in every kind of console")
+	flags.StringVar(&o.password, "password", "simulator", "password of the service account "+serviceAccount)
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of IDs, tokens and chance; 0 is a new one each time")
+
+	s := &o.settings
+	flags.DurationVar(&s.LatencyFixed, "latency", 0, "what every answer takes")
+	flags.DurationVar(&s.LatencyPerSession, "latency-per-session", 0, "what each session of a document adds")
+	flags.IntVar(&s.Concurrency, "concurrency", 0, "requests served at once; 0 is no limit")
+	flags.StringVar((*string)(&s.Ended), "ended", string(simulator.Ended500), "answer to an ended or unknown ID: 500, error, ignore")
+	flags.StringVar((*string)(&s.Partial), "partial", string(simulator.PartialApply), "the good IDs beside a bad one: apply, atomic, stop")
+	flags.StringVar((*string)(&s.AfterEffect), "after-effect", string(simulator.AfterEffectAnswer), "a logoff that took effect ends in: answer, reset, hang, 502, 504")
+	flags.StringVar((*string)(&s.NoPermission), "no-permission", string(simulator.NoPermission403), "answer to someone without the right: 403, error, empty")
+	flags.StringVar((*string)(&s.UnauthorizedBody), "unauthorized-body", string(simulator.UnauthorizedRotate), "body of a 401: rotate, empty, text, json, html")
+	flags.BoolVar(&s.Maintenance, "maintenance", false, "be under maintenance: pages with status 200")
+	flags.IntVar(&s.Down, "down", 0, "answer everything with this status; -1 resets connections")
+	flags.BoolVar(&s.Firewall, "firewall", false, "403 for clients without a User-Agent of their own")
+	flags.IntVar(&s.DocumentLimit, "limit", 0, "largest request body in bytes; 0 is no limit")
+	flags.IntVar(&s.DocumentLimitStatus, "limit-status", 400, "answer to a larger one: 400, 404, 413")
+	flags.Float64Var(&s.RateLimit, "rate", 0, "requests per second; 0 is no limit")
+	flags.IntVar(&s.RateBurst, "burst", 0, "requests at once under -rate; 0 is one second's worth")
+	flags.IntVar(&s.WritesPerHour, "writes-per-hour", 0, "quota of writes, 100 on SaaS; 0 is none")
+	flags.IntVar(&s.ReadsPerHour, "reads-per-hour", 0, "quota of reads, 1000 on SaaS; 0 is none")
+	flags.StringVar((*string)(&s.LimitHint), "limit-hint", string(simulator.LimitHintNone), "what a 429 tells: none, seconds, date, x-ratelimit")
+	flags.DurationVar(&s.SessionTimeout, "session-timeout", 0, "idle time after which a token dies; 0 is 30m")
+	flags.IntVar(&s.LockoutAfter, "lockout", 0, "failed logins that lock an account; 0 is never")
+}
+
+// check returns everything that is wrong.
+func (o *options) check(rest []string) error {
+	var faults []error
+	if len(rest) > 0 {
+		faults = append(faults, fmt.Errorf("%q is no flag", rest[0]))
+	}
+	if o.people < 0 || o.people > 10_000 {
+		faults = append(faults, errors.New("-people is not within 0 and 10000"))
+	}
+	if o.password == "" {
+		faults = append(faults, errors.New("-password is empty"))
+	}
+	for _, addr := range []string{o.addr, o.control} {
+		if !o.allowRemote && !loopback(addr) {
+			faults = append(faults, fmt.Errorf("%q is not a loopback address such as 127.0.0.1:8081; -allow-remote allows others", addr))
+		}
+	}
+	return errors.Join(append(faults, o.settings.Check())...)
+}
+
+// loopback reports whether only this machine can reach addr.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

@@ -1,0 +1,197 @@
+package worker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"logoffworker/metrics"
+)
+
+// Connection says where NATS is and who we are there. At most one kind of credential is given.
+type Connection struct {
+	// URL lists the servers, separated by commas.
+	URL string
+	// Name is shown in the server's connection list.
+	Name string
+	// CredsFile is a user JWT with its seed, NKeyFile a seed alone.
+	CredsFile, NKeyFile string
+	// User and Password, or Token, are read anew at every connect, so that they can be rotated.
+	User     string
+	Password func() (string, error)
+	Token    func() (string, error)
+	// CAFile verifies the server; CertFile and KeyFile prove us to it.
+	CAFile, CertFile, KeyFile string
+	// InboxPrefix starts the subjects on which answers to us arrive, so that a permission can name
+	// ours alone.
+	InboxPrefix string
+	// Options come last; an embedded broker gives its in-process option here.
+	Options []nats.Option
+}
+
+// Connect prepares a connection that is kept for ever: it returns at once, also while no server can
+// be reached, and says in health and log how it stands. Only settings that can never work, such as
+// a file that cannot be read, are errors.
+//
+// Nothing is buffered while the connection is down. A publish then fails at once instead of landing
+// later, which is what lets the worker know what is stored.
+func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog.Logger) (*nats.Conn, error) {
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	watch := connectionWatch{health: health, metrics: m, log: log}
+	options = append(options, watch.options()...)
+	nc, err := nats.Connect(c.URL, append(options, c.Options...)...)
+	if err != nil {
+		return nil, fmt.Errorf("NATS: %w", err)
+	}
+	if nc.IsConnected() {
+		watch.connected(nc)
+	}
+	return nc, nil
+}
+
+func (c Connection) options() ([]nats.Option, error) {
+	options := []nats.Option{
+		nats.Name(c.Name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(10 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.Timeout(5 * time.Second),
+		nats.PermissionErrOnSubscribe(true),
+		nats.IgnoreAuthErrorAbort(),
+	}
+	if c.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(c.InboxPrefix))
+	}
+	credentials, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	encryption, err := c.encryption()
+	if err != nil {
+		return nil, err
+	}
+	return append(append(options, credentials...), encryption...), nil
+}
+
+func (c Connection) credentials() ([]nats.Option, error) {
+	switch {
+	case c.CredsFile != "":
+		if err := readable(c.CredsFile); err != nil {
+			return nil, fmt.Errorf("NATS credentials: %w", err)
+		}
+		return []nats.Option{nats.UserCredentials(c.CredsFile)}, nil
+	case c.NKeyFile != "":
+		option, err := nats.NkeyOptionFromSeed(c.NKeyFile)
+		if err != nil {
+			return nil, errors.New("NATS NKey seed: the file cannot be read or holds no user seed (one line that starts with SU)")
+		}
+		return []nats.Option{option}, nil
+	case c.User != "":
+		return []nats.Option{nats.UserInfoHandler(func() (string, string) {
+			password, _ := c.Password() // a file that vanished shows as a refused login
+			return c.User, password
+		})}, nil
+	case c.Token != nil:
+		return []nats.Option{nats.TokenHandler(func() string {
+			token, _ := c.Token()
+			return token
+		})}, nil
+	}
+	return nil, nil
+}
+
+func (c Connection) encryption() ([]nats.Option, error) {
+	var options []nats.Option
+	if c.CAFile != "" {
+		if err := readable(c.CAFile); err != nil {
+			return nil, fmt.Errorf("NATS CA file: %w", err)
+		}
+		options = append(options, nats.RootCAs(c.CAFile))
+	}
+	if c.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
+			return nil, fmt.Errorf("NATS client certificate: %w", err)
+		}
+		options = append(options, nats.ClientCert(c.CertFile, c.KeyFile))
+	}
+	return options, nil
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// connectionWatch turns what the client library reports into health, metrics and log lines.
+type connectionWatch struct {
+	health  *metrics.Health
+	metrics *metrics.Metrics
+	log     *slog.Logger
+}
+
+func (c connectionWatch) options() []nats.Option {
+	return []nats.Option{
+		nats.ConnectHandler(c.connected),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.metrics.NATSReconnected()
+			c.connected(nc)
+		}),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if !nc.IsClosed() {
+				c.lost("connection lost, reconnecting", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.lost("cannot connect, trying on", err) }),
+		nats.ErrorHandler(c.failed),
+	}
+}
+
+func (c connectionWatch) connected(nc *nats.Conn) {
+	c.metrics.NATSConnected(true)
+	c.health.Well(PartNATS)
+	c.log.Info("NATS: connected", "server", nc.ConnectedUrlRedacted())
+}
+
+// lost tells of a connection that is down. The library tries several times a second, so only a
+// reason that is new is logged.
+func (c connectionWatch) lost(what string, err error) {
+	c.metrics.NATSConnected(false)
+	words := what
+	if err != nil {
+		words += ": " + err.Error()
+	}
+	if c.health.Problem(PartNATS, words) {
+		c.log.Warn("NATS: " + words)
+	}
+}
+
+// failed hears of what no call returned as an error, a missing permission above all.
+func (c connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		c.metrics.NATSError("permission")
+		c.health.Problem(PartNATS, "permission missing: "+err.Error())
+		c.log.Error("NATS: a permission is missing; see the README for the list", "error", err)
+	case errors.Is(err, nats.ErrSlowConsumer):
+		c.metrics.NATSError("slow_consumer")
+		c.log.Warn("NATS: messages came faster than they were taken", "error", err)
+	default:
+		c.metrics.NATSError("other")
+		c.log.Warn("NATS: " + err.Error())
+	}
+}

@@ -1,0 +1,299 @@
+package worker_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+	"logoffworker/worker/webserver"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// Whatever the Web Server does instead of answering, nothing is claimed, and all is done when it is
+// well again.
+func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
+	for name, fault := range map[string]simulator.Fault{
+		"page":             simulator.Page(),
+		"empty":            simulator.Empty(),
+		"cut off":          simulator.CutOff(),
+		"redirect":         simulator.Redirect("http://login.example/sso?token=x"),
+		"doctype":          simulator.Doctype(),
+		"gzip bomb":        simulator.GzipBomb(),
+		"502":              simulator.Status(502),
+		"504":              simulator.Status(504),
+		"403":              simulator.Status(403),
+		"reset":            simulator.Reset(false),
+		"reset, applied":   simulator.Reset(true),
+		"hang":             simulator.Hang(false),
+		"endless":          simulator.EndlessBody(),
+		"slow":             simulator.SlowBody(),
+		"throttle, absurd": simulator.Throttle(99_999_999),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+				ids := s.sim.SignOnMany(7, 10)
+				r := s.start(options{})
+				passes(t, time.Second)
+				faults := make([]simulator.Fault, 8)
+				for i := range faults {
+					faults[i] = fault
+				}
+				s.sim.FailNext(faults...)
+				s.publish("logoff.requests", oneEach(ids)...)
+				results := s.await(10)
+				if got := statuses(results); got[jobs.Done] != 10 {
+					t.Errorf("statuses %v\n%s", got, s.log)
+				}
+				failed := 0
+				for _, request := range s.logoffs() {
+					if request.Success {
+						break
+					}
+					failed++
+				}
+				if failed < 8 {
+					t.Errorf("only %d requests failed, want 8", failed)
+				}
+				if s.alive(ids) != 0 {
+					t.Error("a session is still on")
+				}
+				if strings.Contains(s.log.String(), "token=x") {
+					t.Error("a query string is in the log")
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+func TestErrorBodyInA200IsARefusal(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{Ended: simulator.EndedError, Partial: simulator.PartialAtomic})
+		ids := s.sim.SignOnMany(7, 3)
+		s.sim.SignOff(ids[1])
+		s.publish("logoff.requests", jobOf(ids...))
+		s.start(options{})
+		result := s.await(1)[0]
+		if result.Status != jobs.Partial || result.Counts[jobs.Accepted] != 2 || result.Sessions[1].Outcome != jobs.Rejected {
+			t.Errorf("result %+v", result)
+		}
+		if result.Sessions[1].ServerText == "" {
+			t.Error("the server's words are missing")
+		}
+	})
+}
+
+func TestDeadTokenIsRenewedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 1000)
+		s.start(options{})
+		passes(t, time.Second)
+		s.sim.RevokeTokens()
+		s.publish("logoff.requests.bulk", oneEach(ids)...)
+		if got := statuses(s.await(1000)); got[jobs.Done] != 1000 {
+			t.Errorf("statuses %v", got)
+		}
+		if renewals := s.sim.Count("renew") + s.sim.Count("login"); renewals > 3 {
+			t.Errorf("%d renewals and logins", renewals)
+		}
+	})
+}
+
+func TestIdleTokenStaysAlive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 1)
+		s.start(options{})
+		passes(t, 8*time.Hour)
+		s.publish("logoff.requests", jobOf(ids...))
+		if took := s.await(1)[0].TimeToLogoffMS; took != 40 {
+			t.Errorf("after a quiet night it took %d ms", took)
+		}
+		if n := s.sim.Count("login"); n != 1 {
+			t.Errorf("%d logins", n)
+		}
+	})
+}
+
+func TestRejectedLoginIsNotRepeated(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 1)
+		password := "wrong"
+		r := s.start(options{client: func(c *webserver.Config) {
+			c.Password = func() (string, error) { return password, nil }
+		}})
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, 50*time.Minute)
+		if n := s.sim.Count("login"); n != 1 {
+			t.Errorf("%d logins with a rejected password in 50 minutes", n)
+		}
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "login") {
+			t.Errorf("the worker says %q", problem)
+		}
+		password = servicePassword // the operator mends the file
+		if result := s.await(1)[0]; result.Status != jobs.Done {
+			t.Errorf("result %+v", result)
+		}
+	})
+}
+
+func TestTokenThatIsRefusedForEverHoldsTheJobs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 1)
+		token := "QSDK 3dead"
+		r := s.start(options{client: func(c *webserver.Config) {
+			c.Username, c.Password = "", nil
+			c.Token = func() (string, error) { return token, nil }
+		}})
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, 10*time.Minute)
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "401") {
+			t.Errorf("the worker says %q", problem)
+		}
+		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
+			t.Errorf("%d results and dead letters", n)
+		}
+		token = s.sim.Token(1)
+		if result := s.await(1)[0]; result.Status != jobs.Done {
+			t.Errorf("result %+v", result)
+		}
+	})
+}
+
+func TestMissingPermissionHoldsTheJobsWithoutLogin(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 1)
+		s.sim.AddUser(simulator.User{ID: 9, Login: "weak", Display: "Weak", Password: "w"})
+		password := "w"
+		r := s.start(options{client: func(c *webserver.Config) {
+			c.Username, c.Password = "weak", func() (string, error) { return password, nil }
+		}})
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, 30*time.Minute)
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "403") {
+			t.Errorf("the worker says %q", problem)
+		}
+		if n := s.sim.Count("login") + s.sim.Count("renew"); n != 1 {
+			t.Errorf("%d logins and renewals", n)
+		}
+		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
+			t.Errorf("%d results and dead letters", n)
+		}
+	})
+}
+
+func TestTooLargeDocumentShrinksTheCap(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{DocumentLimit: 3000, LatencyFixed: 40 * time.Millisecond})
+		s.sim.Configure(func(settings *simulator.Settings) { settings.DocumentLimitStatus = 413 })
+		ids := s.sim.SignOnMany(7, 1000)
+		s.start(options{})
+		s.publish("logoff.requests.bulk", jobOf(ids...))
+		if result := s.await(1)[0]; result.Counts[jobs.Accepted] != 1000 {
+			t.Errorf("counts %v", result.Counts)
+		}
+		refused := 0
+		for _, request := range s.logoffs() {
+			if !request.Success {
+				refused++
+			}
+		}
+		if refused > 15 {
+			t.Errorf("%d documents were too large", refused)
+		}
+	})
+}
+
+func TestWrongPathHoldsTheJobs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 200)
+		token := s.sim.Token(1)
+		r := s.start(options{client: func(c *webserver.Config) {
+			c.URL = "http://127.0.0.1/commandcentre/api"
+			c.Username, c.Password = "", nil
+			c.Token = func() (string, error) { return token, nil }
+		}})
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, 10*time.Minute)
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "404") {
+			t.Errorf("the worker says %q", problem)
+		}
+		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
+			t.Errorf("%d results and dead letters", n)
+		}
+	})
+}
+
+func TestConsumerMadeAnewGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 2)
+		s.start(options{})
+		passes(t, time.Second)
+		if err := s.js.DeleteConsumer(t.Context(), s.subjects.RequestStream(), "urgent"); err != nil {
+			t.Fatal(err)
+		}
+		passes(t, time.Second)
+		begun := time.Now()
+		s.publish("logoff.requests", jobOf(ids[0]))
+		if result := s.await(1)[0]; result.Status != jobs.Done {
+			t.Errorf("result %+v", result)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestFullResultsStreamStopsTheAcks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+		ids := s.sim.SignOnMany(7, 5000)
+		s.limitResults(100)
+		r := s.start(options{})
+		s.publish("logoff.requests.bulk", oneEach(ids)...)
+		passes(t, 20*time.Minute)
+		if n := s.left(); n != 4900 {
+			t.Errorf("%d jobs are in the stream while only 100 results fit", n)
+		}
+		if problem := r.problem(worker.PartResults); !strings.Contains(problem, "full") {
+			t.Errorf("the worker says %q", problem)
+		}
+		s.limitResults(-1)
+		if got := statuses(s.await(5000)); got[jobs.Done] != 5000 {
+			t.Errorf("statuses %v", got)
+		}
+		if n := s.consumer(jobs.Bulk).NumRedelivered; n != 0 {
+			t.Errorf("%d redelivered", n)
+		}
+	})
+}
+
+func TestNoSecretInAnyOutput(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 50)
+		r := s.start(options{})
+		s.sim.FailNext(simulator.Status(503), simulator.Page(), simulator.Redirect("http://u:canary-redirect@x.example/?canary-query"), simulator.Generic500())
+		s.sim.RevokeTokens()
+		s.publish("logoff.requests", oneEach(ids)...)
+		s.publish("logoff.requests", `{"bad"`)
+		s.await(51)
+		page := r.pages()
+		r.stop()
+		everything := s.log.String() + page + s.stored(s.subjects.ResultStream()) + s.stored(s.subjects.DeadStream())
+		for _, secret := range []string{servicePassword, "Y2FuYXJ5", "QSDK", "canary-redirect", "canary-query"} {
+			if strings.Contains(everything, secret) {
+				t.Errorf("%q is in an output", secret)
+			}
+		}
+	})
+}

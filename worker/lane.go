@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"logoffworker/jobs"
+)
+
+// idleWait is how long one pull waits for the first job; then it is asked again.
+const idleWait = 30 * time.Second
+
+// A lane takes the jobs of one lane from the stream and sends them off in documents. It pulls only
+// when a slot is free, and no more than one document's worth, so that what waits, waits in the
+// stream, where it is safe and any replica can have it.
+type lane struct {
+	*Worker
+	name    jobs.Lane
+	pulls   *puller
+	queue   *queue
+	ackWait time.Duration
+	more    bool      // the stream had more at the last look
+	sent    time.Time // when the last document left
+	took    atomic.Int64
+}
+
+func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
+	return &lane{
+		Worker:  w,
+		name:    name,
+		pulls:   newPuller(w.NATS, p.requests.Name, p.consumers[name].Durable),
+		queue:   newQueue(),
+		ackWait: p.ackWait,
+	}
+}
+
+// run works the lane until ctx ends; then it hands back what was not sent. Documents that are on
+// their way are waited for elsewhere.
+func (l *lane) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if l.queue.length() == 0 && !l.await(ctx) {
+			continue
+		}
+		l.fill(ctx)
+		free := l.slots.take(ctx, l.name)
+		if free == nil {
+			break
+		}
+		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
+		l.sent = time.Now()
+		l.Metrics.Slots(l.name, +1)
+		l.sends.Go(func() {
+			l.send(doc, func() {
+				l.Metrics.Slots(l.name, -1)
+				free()
+			})
+		})
+	}
+	l.stop()
+}
+
+// await waits for a free slot, then for jobs. It returns false when there is nothing to send.
+func (l *lane) await(ctx context.Context) bool {
+	if !l.slots.await(ctx, l.name) {
+		return false
+	}
+	l.pull(ctx, idleWait)
+	return l.queue.length() > 0
+}
+
+// fill adds what else waits in the stream to a document that is not full. An urgent document waits
+// for nothing that is not there yet. A bulk one that would leave partly filled is spaced from the
+// one before it by the time of a request divided by the slots: as good as what the Web Server
+// takes, and otherwise every slot would be busy with a document of one job.
+func (l *lane) fill(ctx context.Context) {
+	if !l.more && l.name == jobs.Bulk && l.room() > 0 {
+		if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
+			pause(ctx, wait)
+			l.more = true
+		}
+	}
+	for l.more && l.room() > 0 && ctx.Err() == nil {
+		if l.pull(ctx, 0) == 0 {
+			break
+		}
+	}
+}
+
+func (l *lane) room() int {
+	return l.cap.sessions() - l.queue.length()
+}
+
+func (l *lane) spacing() time.Duration {
+	return min(time.Duration(l.took.Load())/time.Duration(l.Config.Slots), l.Config.BulkLinger)
+}
+
+// called keeps the running mean of a request's time.
+func (l *lane) called(took time.Duration) {
+	old := time.Duration(l.took.Load())
+	if old == 0 {
+		old = took
+	}
+	l.took.Store(int64(old + (took-old)/8))
+}
+
+// pull takes what the stream has into the queue and returns how many jobs came. Each job has a
+// session at least, so a document's worth of jobs is never too few.
+func (l *lane) pull(ctx context.Context, wait time.Duration) int {
+	msgs, err := l.pulls.pull(ctx, l.room(), wait)
+	l.take(msgs)
+	if err != nil && ctx.Err() == nil {
+		l.repair(ctx, err)
+	}
+	return len(msgs)
+}
+
+func (l *lane) take(msgs []*nats.Msg) {
+	l.more = false
+	if len(msgs) == 0 {
+		return
+	}
+	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
+		l.more = meta.NumPending > 0
+	}
+	for _, d := range l.receive(l.name, msgs, l.ackWait) {
+		l.queue.add(d)
+	}
+}
+
+// repair looks for what a pull failed over: the connection, or a stream or consumer that is gone.
+func (l *lane) repair(ctx context.Context, err error) {
+	if l.NATS.IsConnected() && l.Health.Problem(PartStreams, "no jobs can be taken: "+err.Error()) {
+		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
+	}
+	if late := l.pulls.close(); len(late) > 0 {
+		l.take(late)
+	}
+	if pause(ctx, l.Config.Backoff.Min) {
+		_, _ = l.findStreams(ctx, false) // tells health and log itself; an error means that ctx ended
+	}
+}
+
+// stop hands back every job that was pulled and not sent, those on their way included.
+func (l *lane) stop() {
+	l.take(l.pulls.close())
+	l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
+}

@@ -1,0 +1,83 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// leases holds every job in hand, and keeps JetStream from delivering it again while it is.
+type leases struct {
+	mu   sync.Mutex
+	held map[string]*delivery // by key
+}
+
+func newLeases() *leases {
+	return &leases{held: map[string]*delivery{}}
+}
+
+// hold takes a job in hand. It returns false for one that is in hand already, as happens when a
+// connection was down for longer than a lease: the first delivery keeps its power, so the second is
+// not needed.
+func (l *leases) hold(d *delivery) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[d.key] != nil {
+		return false
+	}
+	l.held[d.key] = d
+	return true
+}
+
+func (l *leases) release(d *delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, d.key)
+}
+
+func (l *leases) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held)
+}
+
+func (l *leases) all() []*delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*delivery, 0, len(l.held))
+	for _, d := range l.held {
+		all = append(all, d)
+	}
+	return all
+}
+
+// keep extends every lease at a third of it until ctx ends.
+func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logger) {
+	for pause(ctx, ackWait/3) {
+		failed := 0
+		for _, d := range l.all() {
+			if err := d.extend(ackWait); err != nil {
+				failed++
+			}
+		}
+		if failed > 0 {
+			log.Warn("leases of jobs in hand could not be extended; another worker may get them too, which is safe", "jobs", failed)
+		}
+	}
+}
+
+// extend starts the lease anew. A message that got no place on the wire extends nothing.
+func (d *delivery) extend(ackWait time.Duration) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	if d.lease.Sub(now) > ackWait*3/4 {
+		return nil // just received
+	}
+	if err := d.msg.InProgress(); err != nil {
+		return err
+	}
+	d.lease = now.Add(ackWait)
+	return nil
+}

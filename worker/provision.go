@@ -1,0 +1,282 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+)
+
+// Provision says who makes the streams and consumers.
+type Provision string
+
+const (
+	// ProvisionCreate creates what is missing and verifies the rest.
+	ProvisionCreate Provision = "create"
+	// ProvisionVerify creates nothing: the operator owns streams and consumers.
+	ProvisionVerify Provision = "verify"
+)
+
+const (
+	ackWait       = 30 * time.Second
+	maxAckPending = 20_000
+	keepResults   = 30 * 24 * time.Hour
+	keepDead      = 90 * 24 * time.Hour
+	// deadWindow is how long a dead letter that is stored again, by the next delivery of its job,
+	// is known as the same.
+	deadWindow = time.Hour
+	// maxJobBytes admits 10,000 sessions with their owners, and leaves room for the headers of a
+	// dead letter under NATS' default limit of 1 MiB.
+	maxJobBytes = 768 << 10
+	// minAPILevel is that of nats-server 2.14, the oldest that is supported.
+	minAPILevel = 4
+)
+
+// A MismatchError says that a stream or consumer exists and is not what the worker needs.
+type MismatchError struct {
+	What        string
+	Differences []string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s is not as the worker needs it: %s (change it, or delete it when it is empty and let `logoff-worker init` create it)",
+		e.What, strings.Join(e.Differences, "; "))
+}
+
+// plan is what one deployment has in JetStream.
+type plan struct {
+	requests, results, dead jetstream.StreamConfig
+	consumers               map[jobs.Lane]jetstream.ConsumerConfig
+	ackWait                 time.Duration    // as the consumers have it
+	settled                 jetstream.Stream // the results
+}
+
+// ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies.
+// A [*MismatchError] says what an operator has to change; other errors may pass.
+func ProvisionStreams(ctx context.Context, js jetstream.JetStream, subjects jobs.Subjects, how Provision, replicas int) error {
+	_, err := provision(ctx, js, subjects, how, replicas)
+	return err
+}
+
+func provision(ctx context.Context, js jetstream.JetStream, subjects jobs.Subjects, how Provision, replicas int) (plan, error) {
+	account, err := js.AccountInfo(ctx)
+	if err != nil {
+		return plan{}, fmt.Errorf("ask for JetStream: %w", err)
+	}
+	if account.API.Level < minAPILevel {
+		return plan{}, &MismatchError{What: "the NATS server", Differences: []string{
+			fmt.Sprintf("its JetStream API level is %d, needed is %d (nats-server 2.14 or later)", account.API.Level, minAPILevel),
+		}}
+	}
+	p := wanted(subjects, replicas, js.Conn().MaxPayload())
+	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
+		stream, err := provisionStream(ctx, js, config, how)
+		if err != nil {
+			return plan{}, err
+		}
+		if config.Name == p.results.Name {
+			p.settled = stream
+		}
+	}
+	for _, lane := range jobs.Lanes {
+		wait, err := provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane], how)
+		if err != nil {
+			return plan{}, err
+		}
+		p.ackWait = min(p.ackWait, wait)
+	}
+	return p, nil
+}
+
+// wanted is the contract in JetStream's words.
+func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
+	p := plan{
+		ackWait: ackWait,
+		requests: jetstream.StreamConfig{
+			Name:        subjects.RequestStream(),
+			Description: "logoff jobs; a job leaves when its result is stored",
+			Subjects:    subjects.Requests(),
+			Retention:   jetstream.WorkQueuePolicy,
+			Storage:     jetstream.FileStorage,
+			Discard:     jetstream.DiscardNew,
+			MaxMsgSize:  jobBytes(maxPayload),
+			Duplicates:  2 * time.Minute,
+			Replicas:    replicas,
+			DenyDelete:  true,
+			DenyPurge:   true,
+		},
+		results: jetstream.StreamConfig{
+			Name:               subjects.ResultStream(),
+			Description:        "one result per logoff job",
+			Subjects:           []string{subjects.Results()},
+			Retention:          jetstream.LimitsPolicy,
+			Storage:            jetstream.FileStorage,
+			Discard:            jetstream.DiscardNew,
+			MaxAge:             keepResults,
+			Duplicates:         2 * time.Minute,
+			Replicas:           replicas,
+			AllowAtomicPublish: true,
+			AllowDirect:        true,
+		},
+		dead: jetstream.StreamConfig{
+			Name:        subjects.DeadStream(),
+			Description: "logoff jobs that were not done, ready to be published again",
+			Subjects:    []string{subjects.DeadLetters()},
+			Retention:   jetstream.LimitsPolicy,
+			Storage:     jetstream.FileStorage,
+			Discard:     jetstream.DiscardNew,
+			MaxAge:      keepDead,
+			Duplicates:  deadWindow,
+			Replicas:    replicas,
+		},
+		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
+	}
+	for _, lane := range jobs.Lanes {
+		p.consumers[lane] = jetstream.ConsumerConfig{
+			Durable:        string(lane),
+			Description:    "workers of " + string(lane) + " logoff jobs",
+			FilterSubjects: subjects.Lane(lane),
+			DeliverPolicy:  jetstream.DeliverAllPolicy,
+			AckPolicy:      jetstream.AckExplicitPolicy,
+			AckWait:        ackWait,
+			MaxDeliver:     -1,
+			MaxAckPending:  maxAckPending,
+			ReplayPolicy:   jetstream.ReplayInstantPolicy,
+		}
+	}
+	return p
+}
+
+// jobBytes is the largest job that a stream may take where NATS takes messages of maxPayload bytes.
+func jobBytes(maxPayload int64) int32 {
+	return int32(min(maxJobBytes, maxPayload*3/4))
+}
+
+func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, how Provision) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && how == ProvisionCreate {
+		stream, err = js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was first
+			stream, err = js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+	}
+	return stream, mismatch("stream "+want.Name, streamDifferences(stream.CachedInfo().Config, want))
+}
+
+func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig, how Provision) (time.Duration, error) {
+	consumer, err := js.Consumer(ctx, stream, want.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && how == ProvisionCreate {
+		consumer, err = js.CreateConsumer(ctx, stream, want)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			consumer, err = js.Consumer(ctx, stream, want.Durable)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("consumer %s of %s: %w", want.Durable, stream, err)
+	}
+	have := consumer.CachedInfo().Config
+	return have.AckWait, mismatch("consumer "+want.Durable+" of "+stream, consumerDifferences(have, want))
+}
+
+func mismatch(what string, differences []string) error {
+	if len(differences) == 0 {
+		return nil
+	}
+	return &MismatchError{What: what, Differences: differences}
+}
+
+// streamDifferences compares what the guarantees rest on. Limits of size, copies and placement are
+// the operator's own business.
+func streamDifferences(have, want jetstream.StreamConfig) []string {
+	var d differences
+	d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects))
+	d.equal("retention", have.Retention, want.Retention)
+	d.equal("storage", have.Storage, want.Storage)
+	d.equal("discard", have.Discard, want.Discard)
+	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true)
+	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true)
+	d.equal("allow atomic publish", have.AllowAtomicPublish || !want.AllowAtomicPublish, true)
+	d.equal("no ack", have.NoAck, false)
+	d.equal("mirror or sources", have.Mirror != nil || len(have.Sources) > 0, false)
+	if want.MaxAge == 0 {
+		d.equal("max age", have.MaxAge, want.MaxAge)
+	} else if have.MaxAge != 0 && have.MaxAge < want.MaxAge {
+		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", want.MaxAge))
+	}
+	if want.MaxMsgSize > 0 && (have.MaxMsgSize <= 0 || have.MaxMsgSize > want.MaxMsgSize) {
+		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
+	}
+	return d
+}
+
+func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
+	var d differences
+	filters := have.FilterSubjects
+	if have.FilterSubject != "" {
+		filters = []string{have.FilterSubject}
+	}
+	d.equal("filter subjects", sorted(filters), sorted(want.FilterSubjects))
+	d.equal("ack policy", have.AckPolicy, want.AckPolicy)
+	d.equal("deliver policy", have.DeliverPolicy, want.DeliverPolicy)
+	d.equal("max deliver", have.MaxDeliver, want.MaxDeliver)
+	d.equal("backoff", len(have.BackOff) > 0, false)
+	d.equal("push subject", have.DeliverSubject, "")
+	if have.AckWait < 3*time.Second {
+		d.add("ack wait", have.AckWait, "3s or more")
+	}
+	if have.MaxAckPending > 0 && have.MaxAckPending < 1000 {
+		d.add("max ack pending", have.MaxAckPending, "1000 or more")
+	}
+	return d
+}
+
+type differences []string
+
+func (d *differences) add(field string, have, want any) {
+	*d = append(*d, fmt.Sprintf("%s is %v, needed is %v", field, have, want))
+}
+
+func (d *differences) equal(field string, have, want any) {
+	if fmt.Sprint(have) != fmt.Sprint(want) {
+		d.add(field, have, want)
+	}
+}
+
+func sorted(s []string) []string {
+	return slices.Sorted(slices.Values(s))
+}
+
+// findStreams provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet
+// to create the streams, is waited for. A stream that is not what it must be is an error at the
+// start, and waited for later: a worker that runs does not give up its jobs in hand.
+func (w *Worker) findStreams(ctx context.Context, start bool) (plan, error) {
+	for tries := 1; ; tries++ {
+		p, err := provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
+		var mismatch *MismatchError
+		switch {
+		case err == nil:
+			w.Health.Well(PartStreams)
+			w.Log.Info("streams and consumers are ready", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name)
+			return p, nil
+		case start && errors.As(err, &mismatch):
+			return plan{}, err
+		case ctx.Err() != nil:
+			return plan{}, ctx.Err()
+		}
+		if w.Health.Problem(PartStreams, err.Error()) {
+			w.Log.Warn("streams and consumers are not ready, trying on", "error", err)
+		}
+		if !pause(ctx, w.Config.Backoff.ceiling(tries)) {
+			return plan{}, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// A puller asks one consumer for jobs. It speaks the pull protocol itself, over one subscription
+// that it keeps, for two reasons that the client library's ways of pulling do not serve: a pull
+// must return as soon as anything is there, with all that is there; and at a stop, a job that is
+// already on its way must arrive, to be handed back at once, instead of waiting for its lease to
+// run out.
+type puller struct {
+	nc    *nats.Conn
+	api   string // subject of pull requests
+	sub   *nats.Subscription
+	inbox string
+	asked int // number of the latest request
+	bytes int // most bytes of one pull
+}
+
+const (
+	heartbeat = 5 * time.Second
+	// topUpWait bounds a pull that waits for nothing.
+	topUpWait = time.Second
+	// drainWait bounds the wait for jobs on their way when a subscription ends.
+	drainWait = 2 * time.Second
+	// pullBytes bounds what one pull brings; it admits every job that the stream takes.
+	pullBytes = 1 << 20
+)
+
+var (
+	errSilent = errors.New("no heartbeat: the NATS server, or the way to it, is silent")
+	errTooBig = errors.New("the next job is larger than a pull may bring")
+)
+
+func newPuller(nc *nats.Conn, stream, consumer string) *puller {
+	return &puller{
+		nc:    nc,
+		api:   "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
+		bytes: pullBytes,
+	}
+}
+
+// pull brings up to n jobs: those that are there now, or, when none is, what comes first within
+// wait. A wait of 0 means not to wait. Nothing having come is no error. Jobs that came before an
+// error are returned beside it.
+func (p *puller) pull(ctx context.Context, n int, wait time.Duration) ([]*nats.Msg, error) {
+	if err := p.listen(); err != nil {
+		return nil, err
+	}
+	reply, err := p.ask(n, wait)
+	if err != nil {
+		return nil, err
+	}
+	msgs, err := p.collect(ctx, n, wait, reply)
+	switch {
+	case errors.Is(err, errTooBig) && len(msgs) > 0:
+		return msgs, nil
+	case errors.Is(err, errTooBig):
+		p.bytes *= 2
+		return p.pull(ctx, n, wait)
+	case errors.Is(err, errSilent):
+		msgs = append(msgs, p.close()...)
+		if wait > 0 {
+			return msgs, errSilent
+		}
+		return msgs, nil
+	}
+	return msgs, err
+}
+
+// listen subscribes once; the subscription outlives reconnects.
+func (p *puller) listen() error {
+	if p.sub != nil && p.sub.IsValid() {
+		return nil
+	}
+	p.inbox = p.nc.NewInbox()
+	sub, err := p.nc.SubscribeSync(p.inbox + ".*")
+	if err != nil {
+		return fmt.Errorf("subscribe for jobs: %w", err)
+	}
+	// What one pull brings is bounded, so the library's own limits would only lose jobs.
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return fmt.Errorf("subscribe for jobs: %w", err)
+	}
+	p.sub = sub
+	return nil
+}
+
+// pullRequest is JetStream's request for a pull; durations are in nanoseconds. No-wait with an
+// expiry makes the server answer with what it has, or with the first that comes.
+type pullRequest struct {
+	Batch     int           `json:"batch"`
+	MaxBytes  int           `json:"max_bytes,omitempty"`
+	NoWait    bool          `json:"no_wait"`
+	Expires   time.Duration `json:"expires,omitempty"`
+	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
+}
+
+func (p *puller) ask(n int, wait time.Duration) (reply string, err error) {
+	request := pullRequest{Batch: n, MaxBytes: p.bytes, NoWait: true, Expires: wait}
+	if wait > 2*heartbeat {
+		request.Heartbeat = heartbeat
+	}
+	data, err := json.Marshal(request)
+	if err != nil {
+		return "", err
+	}
+	p.asked++
+	reply = p.inbox + "." + strconv.Itoa(p.asked)
+	if err := p.nc.PublishRequest(p.api, reply, data); err != nil {
+		return "", fmt.Errorf("ask for jobs: %w", err)
+	}
+	return reply, nil
+}
+
+// collect takes what arrives until the server says that the request is done.
+func (p *puller) collect(ctx context.Context, n int, wait time.Duration, reply string) (msgs []*nats.Msg, err error) {
+	for len(msgs) < n {
+		msg, err := p.next(ctx, wait)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			return msgs, errSilent
+		case err != nil:
+			return msgs, err
+		case isStatus(msg):
+			if msg.Subject != reply {
+				continue // the end of an earlier request
+			}
+			if done, err := statusOf(msg); done || err != nil {
+				return msgs, err
+			}
+		default:
+			msgs = append(msgs, msg)
+		}
+	}
+	return msgs, nil
+}
+
+func (p *puller) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) {
+	patience := topUpWait
+	if wait > 0 {
+		patience = min(wait+topUpWait, 3*heartbeat)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return p.sub.NextMsgWithContext(ctx)
+}
+
+// close ends the subscription and returns the jobs that were on their way: all that the server sent
+// before it heard of the end. The server forgets what was asked for, so that no job is sent to a
+// pull that nobody waits for.
+func (p *puller) close() (late []*nats.Msg) {
+	if p.sub == nil {
+		return nil
+	}
+	sub := p.sub
+	p.sub = nil
+	if err := sub.Drain(); err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainWait)
+	defer cancel()
+	for {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return late
+		}
+		if !isStatus(msg) {
+			late = append(late, msg)
+		}
+	}
+}
+
+// isStatus tells the server's own words from a job: only a job can be acknowledged.
+func isStatus(msg *nats.Msg) bool {
+	return !strings.HasPrefix(msg.Reply, "$JS.ACK.")
+}
+
+// statusOf reads a status: whether it ends the request, and whether for a reason to look into.
+func statusOf(msg *nats.Msg) (done bool, err error) {
+	code, description := msg.Header.Get("Status"), msg.Header.Get("Description")
+	switch {
+	case code == "100": // heartbeat
+		return false, nil
+	case code == "404", code == "408": // no jobs; expired, or others ask for more than there is
+		return true, nil
+	case code == "409" && strings.EqualFold(description, "Message Size Exceeds MaxBytes"):
+		return true, errTooBig
+	case code == "503":
+		return true, errors.New("no answer from the consumer: it, its stream or JetStream itself is missing")
+	}
+	return true, fmt.Errorf("the consumer ended the pull: %s %s", code, description)
+}

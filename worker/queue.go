@@ -1,0 +1,146 @@
+package worker
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"logoffworker/worker/webserver"
+)
+
+// A session is one session ID on its way to the Web Server, on behalf of every held job that names
+// it: however many ask, it is sent once.
+type session struct {
+	id        string
+	key       string // the ID without regard to case, as the Web Server compares
+	askers    []asker
+	attempts  int
+	uncertain bool // a call that held it may have taken effect, and nobody knows
+}
+
+// An asker is one job's interest in a session: its place in that job.
+type asker struct {
+	d *delivery
+	i int
+}
+
+// A document is the sessions of one request.
+type document []*session
+
+// ids are what the document holds, as their first askers spell them.
+func (doc document) ids() []string {
+	ids := make([]string, len(doc))
+	for i, s := range doc {
+		ids[i] = s.id
+	}
+	return ids
+}
+
+// A queue holds the sessions of one lane that are in hand: those that wait, in the order in which
+// they came, and those that were cut into documents and have no outcome yet.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*session
+	known   map[string]*session
+}
+
+func newQueue() *queue {
+	return &queue{known: map[string]*session{}}
+}
+
+// add puts a job's sessions in line. One that is already in hand gets another asker instead.
+func (q *queue) add(d *delivery) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, named := range d.job.Sessions {
+		key := strings.ToUpper(named.ID)
+		s := q.known[key]
+		if s == nil {
+			s = &session{id: named.ID, key: key}
+			q.known[key] = s
+			q.waiting = append(q.waiting, s)
+		}
+		s.askers = append(s.askers, asker{d, i})
+	}
+}
+
+// length is the number of sessions that wait.
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
+// cut takes the next document: at most count sessions and size bytes, at least one session.
+func (q *queue) cut(count, size int) document {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, bytes := 0, webserver.DocumentOverhead
+	for n < len(q.waiting) && n < count {
+		bytes += webserver.SessionSize(q.waiting[n].id)
+		if bytes > size && n > 0 {
+			break
+		}
+		n++
+	}
+	doc := document(q.waiting[:n:n])
+	q.waiting = q.waiting[n:]
+	if len(q.waiting) == 0 {
+		q.waiting = nil
+	}
+	return doc
+}
+
+// done forgets a session and returns who asked for it; from now on it would be sent anew.
+func (q *queue) done(s *session) []asker {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.known, s.key)
+	askers := s.askers
+	s.askers = nil
+	return askers
+}
+
+// overdue takes away the askers whose notAfter has passed. A session that nobody asks for any more
+// is forgotten.
+func (q *queue) overdue(s *session, now time.Time) (late []asker) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var inTime []asker
+	for _, a := range s.askers {
+		if notAfter := a.d.job.NotAfter; notAfter.IsZero() || now.Before(notAfter) {
+			inTime = append(inTime, a)
+		} else {
+			late = append(late, a)
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	s.askers = inTime
+	if len(inTime) == 0 {
+		delete(q.known, s.key)
+	}
+	return late
+}
+
+// deadline is the earliest notAfter of a document's askers; zero when none has one.
+func (q *queue) deadline(doc document) (earliest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range doc {
+		for _, a := range s.askers {
+			if t := a.d.job.NotAfter; !t.IsZero() && (earliest.IsZero() || t.Before(earliest)) {
+				earliest = t
+			}
+		}
+	}
+	return earliest
+}
+
+// wanted reports whether a session is still asked for.
+func (q *queue) wanted(s *session) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(s.askers) > 0
+}

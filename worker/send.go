@@ -1,0 +1,225 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/webserver"
+)
+
+// send has a document's sessions ended and every one of them decided: each gets an outcome, or is
+// given back when the worker stops. It frees the slot when the last answer is in.
+//
+// A document that the Web Server refuses, or gives no verdict about, is halved until the sessions
+// that are the cause stand alone. That takes about 2·log₂ n requests for one of n; once more than
+// an eighth of them have turned out to be, the rest goes one by one.
+func (l *lane) send(doc document, free func()) {
+	defer free()
+	total, alone := len(doc), 0
+	for rest := []document{doc}; len(rest) > 0; {
+		doc, rest = rest[len(rest)-1], rest[:len(rest)-1]
+		request, answer, err := l.deliver(&doc)
+		switch {
+		case err != nil:
+			l.handBack(append(rest, doc)...)
+			return
+		case len(doc) == 0: // the time of every job that asked ran out
+		case answer == nil:
+			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request})
+		case len(doc) > 1:
+			l.Metrics.Split()
+			rest = append(rest, split(doc, alone > total/8)...)
+		case l.tryAgain(doc[0], answer):
+			rest = append(rest, doc)
+		default:
+			alone++
+			l.conclude(doc, failure(request, answer))
+		}
+	}
+}
+
+// split halves a document, or takes it to pieces. The order of the sessions is kept: the last part
+// is sent first.
+func split(doc document, toPieces bool) []document {
+	if !toPieces {
+		half := len(doc) / 2
+		return []document{doc[half:], doc[:half]}
+	}
+	parts := make([]document, 0, len(doc))
+	for i := len(doc) - 1; i >= 0; i-- {
+		parts = append(parts, doc[i:i+1])
+	}
+	return parts
+}
+
+// tryAgain reports whether a session that stood alone, and got no verdict, is sent once more. How
+// often it was in a document before counts.
+func (l *lane) tryAgain(s *session, answer *webserver.Error) bool {
+	return answer.Verdict == webserver.Undecided && s.attempts < l.Config.Tries &&
+		pause(l.stopping, l.Config.Backoff.after(s.attempts))
+}
+
+// failure is the outcome of a session that stood alone in a document without success.
+func failure(request string, answer *webserver.Error) jobs.SessionResult {
+	result := jobs.SessionResult{Outcome: jobs.Undecided, RequestID: request, ServerText: answer.Words()}
+	if answer.Verdict == webserver.Refused || answer.Verdict == webserver.TooLarge {
+		result.Outcome = jobs.Rejected
+	}
+	return result
+}
+
+// deliver calls the Web Server until it answers about this document: a nil answer is success, any
+// other one means that splitting the document, or giving up on a session that stands alone, is the
+// only way on. Everything else is waited out in place, holding the slot. Sessions whose jobs'
+// notAfter passes meanwhile leave the document. An error means that the worker stops.
+func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, err error) {
+	timeouts := 0
+	for {
+		deadline := l.queue.deadline(*doc)
+		if !deadline.IsZero() && !time.Now().Before(deadline) {
+			l.dropOverdue(doc)
+			if len(*doc) == 0 {
+				return "", nil, nil
+			}
+			continue
+		}
+		p, err := l.door.enter(l.stopping, l.rank(), deadline)
+		if errors.Is(err, errOverdue) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		request, answer, err := l.call(*doc)
+		if err != nil {
+			l.door.leave(p)
+			return "", nil, err
+		}
+		if answer == nil {
+			l.door.answer(p)
+			return request, nil, nil
+		}
+		if answer.Timeout {
+			timeouts++
+		}
+		if l.concernsDocument(answer) || timeouts >= timeoutsToDoubt && l.alive() {
+			l.door.answer(p)
+			l.cap.learn(len(*doc), answer)
+			return request, answer, nil
+		}
+		l.Metrics.Retried(answer.Verdict.String())
+		if wait := l.door.fail(p, answer); wait > 0 && !pause(l.stopping, wait) {
+			return "", nil, l.stopping.Err()
+		}
+	}
+}
+
+// timeoutsToDoubt is how often a document may run into the time-out before a Web Server that
+// answers otherwise makes the document itself the suspect.
+const timeoutsToDoubt = 3
+
+func (l *lane) rank() rank {
+	if l.name == jobs.Urgent {
+		return rankUrgent
+	}
+	return rankBulk
+}
+
+// call makes one request, which a stop does not cut short until its time is up: that is the error.
+// A token that turns out to be dead is renewed, and the request repeated, once.
+func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
+	for renewed := false; ; renewed = true {
+		request = l.requestID()
+		begun := time.Now()
+		err = l.Server.Logoff(l.finish, request, doc.ids())
+		l.called(time.Since(begun))
+		answer, err = l.noted(doc, err)
+		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {
+			return request, answer, err
+		}
+		if err := l.Server.Renew(l.finish, answer); err != nil {
+			answer, err := facts(err)
+			return request, answer, err
+		}
+	}
+}
+
+// noted keeps what a call means for its sessions, whatever becomes of them later.
+func (l *lane) noted(doc document, err error) (*webserver.Error, error) {
+	answer, err := facts(err)
+	if err == nil && answer == nil {
+		l.cap.succeeded(len(doc))
+		l.proved.Store(time.Now().UnixNano())
+	}
+	for _, s := range doc {
+		s.attempts++
+		s.uncertain = s.uncertain || answer != nil && answer.Sent
+	}
+	return answer, err
+}
+
+// facts tells an answer, or the want of one, from the end of the call's context.
+func facts(err error) (*webserver.Error, error) {
+	var answer *webserver.Error
+	if errors.As(err, &answer) && !errors.Is(err, context.Canceled) {
+		return answer, nil
+	}
+	return nil, err
+}
+
+// concernsDocument reports whether an answer is about the document that was sent. Where the status
+// leaves it open, a second question decides: a server that answers that one is well, and its path is
+// the right one.
+func (w *Worker) concernsDocument(answer *webserver.Error) bool {
+	switch answer.Verdict {
+	case webserver.Refused, webserver.TooLarge:
+		return true
+	case webserver.Undecided:
+		if w.alive() {
+			return true
+		}
+		answer.Verdict = webserver.Unavailable
+	case webserver.NotFound:
+		if ping := w.ping(); ping == nil {
+			answer.Verdict = webserver.Refused
+			if answer.Page { // the web server's own page, before the request reached the service
+				answer.Verdict = webserver.TooLarge
+			}
+			return true
+		}
+		answer.Verdict = webserver.Misconfigured
+	}
+	return false
+}
+
+// proofAge is how long a clean answer is evidence that the Web Server is well.
+const proofAge = 5 * time.Second
+
+// alive reports whether the Web Server is well, as far as a question that concerns no session can
+// tell. An old version that does not know the question answers all the same.
+func (w *Worker) alive() bool {
+	if time.Since(time.Unix(0, w.proved.Load())) <= proofAge {
+		return true
+	}
+	answer := w.ping()
+	return answer == nil || answer.Verdict == webserver.NotFound && !answer.Page
+}
+
+// ping asks the harmless question; nil means that the Web Server is well and our token good.
+func (w *Worker) ping() *webserver.Error {
+	answer, err := facts(w.Server.Ping(w.finish))
+	switch {
+	case err != nil:
+		return &webserver.Error{Op: "ping", Verdict: webserver.Unavailable, Err: err}
+	case answer == nil:
+		w.proved.Store(time.Now().UnixNano())
+	}
+	return answer
+}
+
+func (w *Worker) requestID() string {
+	return w.Config.Name + "-" + strconv.FormatInt(w.requests.Add(1), 36)
+}

@@ -1,0 +1,448 @@
+package worker_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/webserver"
+	"logoffworker/worker/webserver/simulator"
+)
+
+const (
+	servicePassword = "canary-password-7f3a"
+	bubbleVariable  = "LOGOFF_TEST_BUBBLE"
+)
+
+// inBubble runs a test in fake time, with the real broker and real HTTP inside. Each test has a
+// process of its own, because nats.go shares timers between all connections of a process, and a
+// timer must not leave its bubble.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	if os.Getenv(bubbleVariable) != t.Name() {
+		t.Parallel()
+		command := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=4m", "-test.v="+fmt.Sprint(testing.Verbose()))
+		command.Env = append(os.Environ(), bubbleVariable+"="+t.Name())
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		} else if testing.Verbose() {
+			t.Logf("%s", out)
+		}
+		return
+	}
+	ats.Register() // the server's clock of access times must tick outside the bubble
+	dir := t.TempDir()
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, test)
+}
+
+// A site is one deployment: a broker, a simulated Web Server, and whatever workers a test starts.
+type site struct {
+	t        *testing.T
+	sim      *simulator.Server
+	dial     func(context.Context, string, string) (net.Conn, error)
+	broker   *broker.Broker
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	subjects jobs.Subjects
+	log      *output
+	results  jetstream.Consumer
+	seen     []jobs.Result
+}
+
+// newSite starts broker and simulator. Everything ends with the test.
+func newSite(t *testing.T, settings simulator.Settings) *site {
+	t.Helper()
+	s := &site{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, log: &output{}}
+	s.sim = simulator.New(settings, 1)
+	s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
+	s.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
+	dial, stop := s.sim.Pipe()
+	s.dial = dial
+	t.Cleanup(stop)
+	var err error
+	if s.broker, err = broker.Start(broker.Options{StoreDir: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.broker.Shutdown)
+	if s.nc, err = s.broker.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.nc.Close)
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.ProvisionStreams(t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+		t.Fatal(err)
+	}
+	s.results, err = s.js.CreateConsumer(t.Context(), s.subjects.ResultStream(), jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckNonePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A running worker is what a test can see of one.
+type running struct {
+	site     *site
+	registry *prometheus.Registry
+	health   *metrics.Health
+	client   *webserver.Client
+	nc       *nats.Conn
+	cancel   context.CancelFunc
+	ended    chan error
+	stopped  bool
+}
+
+// options change what a started worker is given.
+type options struct {
+	config func(*worker.Config)
+	client func(*webserver.Config)
+}
+
+// start starts a worker that logs in at the simulator.
+func (s *site) start(o options) *running {
+	s.t.Helper()
+	r := &running{site: s, registry: prometheus.NewRegistry(), health: metrics.NewHealth(worker.Parts...), ended: make(chan error, 1)}
+	m := metrics.New(r.registry, metrics.Build{Version: "test"})
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	clientConfig := webserver.Config{
+		URL:         "http://127.0.0.1/commandcenter/api",
+		Username:    "admin",
+		Password:    func() (string, error) { return servicePassword, nil },
+		UserAgent:   "logoff-worker/test",
+		Timeout:     30 * time.Second,
+		DialContext: s.dial,
+		Observe:     func(c webserver.Call) { m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took) },
+	}
+	if o.client != nil {
+		o.client(&clientConfig)
+	}
+	var err error
+	if r.client, err = webserver.New(clientConfig); err != nil {
+		s.t.Fatal(err)
+	}
+	r.nc, err = worker.Connect(worker.Connection{Name: "test", Options: []nats.Option{s.broker.InProcess()}}, r.health, m, log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	config := worker.DefaultConfig()
+	config.Name = "w"
+	if o.config != nil {
+		o.config(&config)
+	}
+	w := &worker.Worker{Config: config, NATS: r.nc, Server: r.client, Metrics: m, Health: r.health, Log: log}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() { r.ended <- w.Run(ctx) }()
+	s.t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// stop stops the worker as a signal would, and waits for its end.
+func (r *running) stop() {
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		r.site.t.Errorf("the worker ended with %v", err)
+	}
+	r.client.CloseIdle()
+	r.nc.Close()
+}
+
+// publish stores jobs and fails when the stream does not take them.
+func (s *site) publish(subject string, jobs ...string) {
+	s.t.Helper()
+	for _, job := range jobs {
+		if _, err := s.js.PublishAsync(subject, []byte(job)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	<-s.js.PublishAsyncComplete()
+}
+
+// oneEach makes a job of each session.
+func oneEach(ids []string) (list []string) {
+	for _, id := range ids {
+		list = append(list, jobOf(id))
+	}
+	return list
+}
+
+func jobOf(ids ...string) string {
+	return `{"sessions":["` + strings.Join(ids, `","`) + `"]}`
+}
+
+// await returns the next n results in the order in which they were stored.
+func (s *site) await(n int) []jobs.Result {
+	s.t.Helper()
+	results := s.awaitFor(n, 24*time.Hour)
+	if len(results) < n {
+		s.t.Fatalf("%d of %d results came\nlog:\n%s", len(results), n, s.log)
+	}
+	return results
+}
+
+// awaitFor returns the results that come in time, n at most.
+func (s *site) awaitFor(n int, patience time.Duration) (results []jobs.Result) {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
+	for len(results) < n && time.Now().Before(deadline) {
+		batch, err := s.results.Fetch(n-len(results), jetstream.FetchMaxWait(min(time.Until(deadline), time.Hour)))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for msg := range batch.Messages() {
+			result, err := jobs.DecodeResult(msg.Data())
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if got := msg.Headers().Get("Logoff-Status"); got != string(result.Status) {
+				s.t.Errorf("header says %q, result says %q", got, result.Status)
+			}
+			results = append(results, result)
+		}
+		if err := batch.Error(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.seen = append(s.seen, results...)
+	return results
+}
+
+// left is what the request stream still holds.
+func (s *site) left() uint64 { return s.count(s.subjects.RequestStream()) }
+
+// deadLetters is how many there are.
+func (s *site) deadLetters() uint64 { return s.count(s.subjects.DeadStream()) }
+
+func (s *site) count(stream string) uint64 {
+	s.t.Helper()
+	handle, err := s.js.Stream(s.t.Context(), stream)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return handle.CachedInfo().State.Msgs
+}
+
+// consumer is how a lane's consumer stands.
+func (s *site) consumer(lane jobs.Lane) *jetstream.ConsumerInfo {
+	s.t.Helper()
+	consumer, err := s.js.Consumer(s.t.Context(), s.subjects.RequestStream(), string(lane))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return consumer.CachedInfo()
+}
+
+// deadLetter reads one.
+func (s *site) deadLetter(sequence uint64) jobs.DeadLetter {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.t.Context(), s.subjects.DeadStream())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	msg, err := stream.GetMsg(s.t.Context(), sequence)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	letter, err := jobs.DecodeDeadLetter(msg.Header, msg.Data)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return letter
+}
+
+// passes lets fake time pass, and waits until all is quiet.
+func passes(t *testing.T, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	<-timer.C
+	synctest.Wait()
+}
+
+// statuses counts results by status.
+func statuses(results []jobs.Result) map[jobs.Status]int {
+	counts := map[jobs.Status]int{}
+	for _, r := range results {
+		counts[r.Status]++
+	}
+	return counts
+}
+
+// outcomes counts sessions by outcome.
+func outcomes(results []jobs.Result) map[jobs.Outcome]int {
+	counts := map[jobs.Outcome]int{}
+	for _, r := range results {
+		for _, s := range r.Sessions {
+			counts[s.Outcome]++
+		}
+	}
+	return counts
+}
+
+// logoffs are the DELETE requests that the simulator got.
+func (s *site) logoffs() (requests []simulator.Request) {
+	for _, r := range s.sim.Journal() {
+		if r.Op == "logoff" {
+			requests = append(requests, r)
+		}
+	}
+	return requests
+}
+
+// alive are the sessions among ids that are still on.
+func (s *site) alive(ids []string) (n int) {
+	active := map[string]bool{}
+	for _, session := range s.sim.Sessions() {
+		if session.Active() {
+			active[session.ID] = true
+		}
+	}
+	for _, id := range ids {
+		if active[id] {
+			n++
+		}
+	}
+	return n
+}
+
+// problem is what a worker says about one part of itself; empty when it is well.
+func (r *running) problem(part string) string {
+	_, conditions := r.health.Ready()
+	for _, c := range conditions {
+		if c.Part == part {
+			return c.Problem
+		}
+	}
+	return ""
+}
+
+// output collects log lines.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// settleByHand takes the only job as another worker would, leaves it unacknowledged, and stores
+// that worker's result of it.
+func (s *site) settleByHand(outcome jobs.Outcome) {
+	s.t.Helper()
+	consumer, err := s.js.Consumer(s.t.Context(), s.subjects.RequestStream(), string(jobs.Urgent))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	msg, err := consumer.Next()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	meta, err := msg.Metadata()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.storeResult(msg.Data(), meta.Sequence.Stream, meta.Timestamp, outcome)
+}
+
+// storeResult stores another worker's result of a job.
+func (s *site) storeResult(data []byte, sequence uint64, stored time.Time, outcome jobs.Outcome) {
+	s.t.Helper()
+	job, err := jobs.Decode(data, "", jobs.Rules{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	result := jobs.Result{Version: 1, JobID: jobs.Identify(job.ID, "", sequence, stored), Worker: "other", Lane: jobs.Urgent}
+	for _, session := range job.Sessions {
+		result.Sessions = append(result.Sessions, jobs.SessionResult{ID: session.ID, Outcome: outcome})
+	}
+	result.Conclude()
+	encoded, err := result.Encode(0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	msg := nats.NewMsg(s.subjects.Result(result.JobID, jobs.Key(sequence, stored)))
+	msg.Data = encoded
+	msg.Header.Set("Logoff-Status", string(result.Status))
+	if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// limitResults sets how many results the stream takes; -1 is no limit.
+func (s *site) limitResults(n int64) {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.t.Context(), s.subjects.ResultStream())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs = n
+	if _, err := s.js.UpdateStream(s.t.Context(), config); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// stored is all that a stream holds, headers included.
+func (s *site) stored(name string) string {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var all strings.Builder
+	for seq := range stream.CachedInfo().State.LastSeq {
+		msg, err := stream.GetMsg(s.t.Context(), seq+1)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		fmt.Fprintln(&all, msg.Subject, msg.Header, string(msg.Data))
+	}
+	return all.String()
+}
+
+// pages are everything that the worker serves over HTTP.
+func (r *running) pages() string {
+	handler := metrics.Handler(r.registry, r.health, metrics.Page{Version: "test", Worker: "w"})
+	var all strings.Builder
+	for _, path := range []string{"/", "/metrics", "/livez", "/readyz"} {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+		all.WriteString(recorder.Body.String())
+	}
+	return all.String()
+}

@@ -1,0 +1,123 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+	"logoffworker/worker/webserver/simulator"
+)
+
+func TestStopFinishesCallsAndHandsBackTheRest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 2 * time.Second})
+		ids := s.sim.SignOnMany(7, 2000)
+		r := s.start(options{})
+		passes(t, 5*time.Second)
+		s.publish("logoff.requests.bulk", oneEach(ids)...)
+		passes(t, time.Second)
+		inFlight := 0
+		for _, request := range s.logoffs() {
+			inFlight += len(request.Sessions)
+		}
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("the stop took %v; a request takes 2s", took)
+		}
+		results := s.await(inFlight)
+		if got := statuses(results); got[jobs.Done] != inFlight || inFlight == 0 {
+			t.Errorf("statuses %v of %d sessions in flight", got, inFlight)
+		}
+		info := s.consumer(jobs.Bulk)
+		if int(info.NumPending) != len(ids)-inFlight || info.NumAckPending != 0 {
+			t.Errorf("waiting %d, in hand %d; want %d and 0", info.NumPending, info.NumAckPending, len(ids)-inFlight)
+		}
+	})
+}
+
+func TestStopInAnOutageHandsBackAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{Down: 503})
+		ids := s.sim.SignOnMany(7, 1000)
+		s.publish("logoff.requests.bulk", oneEach(ids)...)
+		r := s.start(options{})
+		passes(t, time.Minute)
+		if info := s.consumer(jobs.Bulk); info.NumAckPending == 0 {
+			t.Fatal("nothing is in hand")
+		}
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		// Another worker gets everything with no wait for a lease.
+		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
+		s.start(options{config: func(c *worker.Config) { c.Name = "other" }})
+		if got := statuses(s.await(1000)); got[jobs.Done] != 1000 {
+			t.Errorf("statuses %v", got)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("the other worker was done after %v", took)
+		}
+	})
+}
+
+func TestSettledJobIsAcknowledgedWithoutAnotherCall(t *testing.T) {
+	for outcome, letters := range map[jobs.Outcome]uint64{jobs.Accepted: 0, jobs.Undecided: 1} {
+		t.Run(string(outcome), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{})
+				s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 1)...))
+				s.settleByHand(outcome)
+				s.start(options{})
+				passes(t, 45*time.Second) // until the other worker's lease has run out
+				if n := s.left(); n != 0 {
+					t.Errorf("%d jobs are left", n)
+				}
+				if n := len(s.logoffs()); n != 0 {
+					t.Errorf("%d requests for a settled job", n)
+				}
+				if n := s.count(s.subjects.ResultStream()); n != 1 {
+					t.Errorf("%d results", n)
+				}
+				if n := s.deadLetters(); n != letters {
+					t.Errorf("%d dead letters, want %d", n, letters)
+				}
+			})
+		})
+	}
+}
+
+func TestSecondResultIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
+		job := jobOf(s.sim.SignOnMany(7, 1)...)
+		r := s.start(options{})
+		passes(t, 5*time.Second)
+		s.publish("logoff.requests", job)
+		passes(t, 500*time.Millisecond) // the call is in flight
+		stream, err := s.js.Stream(t.Context(), s.subjects.RequestStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := stream.GetMsg(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.storeResult([]byte(job), msg.Sequence, msg.Time, jobs.Undecided)
+		passes(t, 10*time.Second)
+		r.stop()
+		if n := s.count(s.subjects.ResultStream()); n != 1 {
+			t.Errorf("%d results", n)
+		}
+		if n := s.left(); n != 0 {
+			t.Errorf("%d jobs left", n)
+		}
+		// The dead letter agrees with the one result there is.
+		if letter := s.deadLetter(1); letter.Reason != jobs.Failed {
+			t.Errorf("dead letter %+v", letter)
+		}
+	})
+}

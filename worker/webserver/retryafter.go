@@ -1,0 +1,40 @@
+package webserver
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// retryAfter is how long an answer asks to be left alone: its Retry-After as seconds or as a date,
+// never negative and at most limit. It is 0 when there is none or it makes no sense.
+func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if at, err := http.ParseTime(value); err == nil {
+		// By the server's own clock, where it shows it, so that ours may be wrong.
+		if date, err := http.ParseTime(header.Get("Date")); err == nil {
+			now = date
+		}
+		return min(max(0, at.Sub(now)), limit)
+	}
+	return seconds(value, limit)
+}
+
+// rateLimitPeriod is the time within which calls are counted, as the SaaS gateway tells it in
+// seconds: after that, calls are allowed again. Bounds are those of retryAfter.
+func rateLimitPeriod(header http.Header, limit time.Duration) time.Duration {
+	return seconds(strings.TrimSpace(header.Get("X-RateLimit-Period")), limit)
+}
+
+// seconds reads digits alone. A number too large for an integer is the limit all the same.
+func seconds(digits string, limit time.Duration) time.Duration {
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > int64(limit/time.Second) {
+		return limit
+	}
+	return time.Duration(n) * time.Second
+}

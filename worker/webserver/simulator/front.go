@@ -1,0 +1,117 @@
+package simulator
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// front is what stands before the Web Server: proxies, firewall, limiter, IIS. It returns the
+// answer to a request that does not get through.
+func (s *Server) front(x *exchange) (a answer, stopped bool) {
+	switch {
+	case x.settings.Down == DownReset:
+		x.reset()
+		panic(http.ErrAbortHandler)
+	case x.settings.Down != 0:
+		return x.statusAnswer(x.settings.Down), true
+	case x.settings.Firewall && libraryAgent(x.request.UserAgent()):
+		return page(http.StatusForbidden, "403 Forbidden", "The request was blocked by the web application firewall."), true
+	case x.settings.Maintenance && x.request.Method == http.MethodPost:
+		return maintenancePage(http.StatusMethodNotAllowed), true
+	case x.settings.Maintenance:
+		return maintenancePage(http.StatusOK), true
+	}
+	if wait, limit, limited := s.limited(x); limited {
+		return x.tooMany(wait, limit), true
+	}
+	if x.settings.DocumentLimit > 0 && len(x.entry.Body) > x.settings.DocumentLimit {
+		return x.statusAnswer(x.settings.DocumentLimitStatus), true
+	}
+	return answer{}, false
+}
+
+// libraryAgent reports whether a User-Agent is that of a library or missing, as seen refused.
+func libraryAgent(agent string) bool {
+	agent = strings.ToLower(agent)
+	for _, library := range []string{"go-http-client", "python-", "curl/", "wget/", "java/", "okhttp", "axios", "node-fetch", "apache-httpclient"} {
+		if strings.HasPrefix(agent, library) {
+			return true
+		}
+	}
+	return agent == ""
+}
+
+// A limiter is a token bucket and two hourly quotas for all callers together, as for a tenant.
+type limiter struct {
+	missing       float64 // tokens gone from the full bucket
+	asOf          time.Time
+	hour          time.Time // when the hour of the quotas began
+	writes, reads int
+}
+
+// limited counts a request and reports whether it is one too many, how long that stays so, and
+// which number it exceeds.
+func (s *Server) limited(x *exchange) (wait time.Duration, limit int, limited bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if wait := s.limiter.bucket(x.settings, now); wait > 0 {
+		return wait, int(math.Ceil(x.settings.RateLimit)), true
+	}
+	return s.limiter.quota(x.settings, x.request.Method, now)
+}
+
+// bucket takes one token, or returns how long until there is one.
+func (l *limiter) bucket(settings Settings, now time.Time) time.Duration {
+	if settings.RateLimit == 0 {
+		return 0
+	}
+	burst := float64(settings.RateBurst)
+	if burst == 0 {
+		burst = max(1, settings.RateLimit)
+	}
+	l.missing = max(0, l.missing-now.Sub(l.asOf).Seconds()*settings.RateLimit)
+	l.asOf = now
+	if lacking := l.missing + 1 - burst; lacking > 1e-9 {
+		return time.Duration(math.Ceil(lacking / settings.RateLimit * float64(time.Second)))
+	}
+	l.missing++
+	return 0
+}
+
+func (l *limiter) quota(settings Settings, method string, now time.Time) (wait time.Duration, limit int, limited bool) {
+	if l.hour.IsZero() || now.Sub(l.hour) >= time.Hour {
+		*l = limiter{missing: l.missing, asOf: l.asOf, hour: now}
+	}
+	count, limit := &l.writes, settings.WritesPerHour
+	if method == http.MethodGet {
+		count, limit = &l.reads, settings.ReadsPerHour
+	}
+	if limit > 0 && *count >= limit {
+		return l.hour.Add(time.Hour).Sub(now), limit, true
+	}
+	*count++
+	return 0, limit, false
+}
+
+// tooMany is a 429 with the hint that is set.
+func (x *exchange) tooMany(wait time.Duration, limit int) answer {
+	a := x.statusAnswer(http.StatusTooManyRequests)
+	seconds := int(math.Ceil(wait.Seconds()))
+	switch x.settings.LimitHint {
+	case LimitHintSeconds:
+		a.header = map[string]string{"Retry-After": strconv.Itoa(seconds)}
+	case LimitHintDate:
+		// A date has whole seconds: one more, so that it is not too early.
+		a.header = map[string]string{"Retry-After": httpDate(time.Now().Add(wait + time.Second))}
+	case LimitHintXRateLimit:
+		a.header = map[string]string{"X-RateLimit-Limit": fmt.Sprint(limit), "X-RateLimit-Period": strconv.Itoa(seconds)}
+	}
+	return a
+}
+
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }

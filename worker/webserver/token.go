@@ -1,0 +1,372 @@
+package webserver
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+)
+
+// A token is what a request carries to show who we are. Its identity is its address: a token that was
+// renewed to the same value is another one.
+type token struct {
+	value string
+	own   bool // from our own login, so ours to renew and to log out
+}
+
+func (t *token) authorize(h http.Header) {
+	if strings.HasPrefix(t.value, "Bearer ") {
+		h.Set("Authorization", t.value)
+		return
+	}
+	h.Set("Authtoken", t.value)
+}
+
+// auth is the token and whoever is getting a new one.
+type auth struct {
+	mu     sync.Mutex
+	token  *token  // nil until there is one
+	flight *flight // nil when nobody is getting one
+
+	// The last rejected login. Only the flight reads and writes these.
+	rejected         *Error
+	rejectedPassword string
+	rejectedUntil    time.Time
+}
+
+// A flight gets a token, once for everybody who waits for it.
+type flight struct {
+	done    chan struct{}
+	token   *token
+	failure *Error
+}
+
+// Renew replaces the token that was refused. Callers that were refused with the same token share one
+// renewal, and when it has been replaced since, nil is returned at once. A caller whose ctx ends
+// leaves; the renewal goes on for the others.
+//
+// A token from a login is renewed, and where that is refused, a login follows. A rejected login is
+// answered from memory, without a call, until [Config.LoginPause] is over or the password changes.
+// A given token is read anew; if it is still the refused one, that Unauthorized is the error.
+func (c *Client) Renew(ctx context.Context, refused *Error) error {
+	if refused == nil {
+		refused = &Error{}
+	}
+	_, e := c.obtain(ctx, refused)
+	return asError(e)
+}
+
+// authorized makes a call with the token, which it gets first if there is none.
+func (c *Client) authorized(ctx context.Context, r request, judge func(answer) *Error) *Error {
+	t, e := c.obtain(ctx, &Error{})
+	if e != nil {
+		return e
+	}
+	r.token = t
+	return c.call(ctx, r, judge)
+}
+
+// obtain returns a token other than the refused one.
+func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
+	if ctx.Err() != nil {
+		return nil, givenUp("login", ctx)
+	}
+	c.auth.mu.Lock()
+	if c.auth.flight == nil {
+		if c.auth.token != nil && c.auth.token != refused.token {
+			defer c.auth.mu.Unlock()
+			return c.auth.token, nil
+		}
+		c.auth.flight = c.depart(ctx, c.auth.token, refused.copied())
+	}
+	f := c.auth.flight
+	c.auth.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.token, f.failure.copied()
+	case <-ctx.Done():
+		return nil, givenUp("login", ctx)
+	}
+}
+
+// depart starts to get a token in place of old. The end of one waiter's ctx does not end it; the
+// time-out of its calls does.
+func (c *Client) depart(ctx context.Context, old *token, refused *Error) *flight {
+	f := &flight{done: make(chan struct{})}
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		replacement, e := c.replace(ctx, old, refused)
+		c.auth.mu.Lock()
+		defer c.auth.mu.Unlock()
+		if f.token = replacement; replacement != nil {
+			c.auth.token = replacement
+		}
+		if f.failure = e; e != nil {
+			// These were calls of their own: what they did says nothing about the request that waits.
+			f.failure.Sent, f.failure.Timeout = false, false
+		}
+		c.auth.flight = nil
+		close(f.done)
+	}()
+	return f
+}
+
+func (c *Client) replace(ctx context.Context, old *token, refused *Error) (*token, *Error) {
+	if c.config.Token != nil {
+		return c.reread(old, refused)
+	}
+	if old != nil {
+		t, e := c.renew(ctx, old)
+		if e == nil || e.Verdict != Unauthorized {
+			return t, e
+		}
+		c.forget(old)
+	}
+	return c.login(ctx)
+}
+
+// reread asks for the given token again.
+func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
+	value, err := c.config.Token()
+	if value = strings.TrimSpace(value); err == nil {
+		err = usable(value)
+	}
+	if err != nil {
+		return nil, c.unreadable("token", err)
+	}
+	c.remember(value)
+	if old != nil && old.value == value {
+		return nil, refused
+	}
+	return &token{value: value}, nil
+}
+
+// renew exchanges a token for a new one, which works for an expired one too. Unauthorized means that
+// only a login helps.
+func (c *Client) renew(ctx context.Context, old *token) (*token, *Error) {
+	body, err := json.Marshal(struct {
+		SessionID string `json:"sessionId"`
+		DeviceID  string `json:"deviceId"`
+	}{old.value, c.device})
+	if err != nil {
+		return nil, c.unreadable("token", err)
+	}
+	var l loginAnswer
+	e := c.call(ctx, request{op: "renew", method: http.MethodPost, path: "/RenewLoginToken", format: "application/json", body: body},
+		func(a answer) *Error {
+			if l = readLogin(a); l.complete() {
+				return nil
+			}
+			return renewalVerdict(c.failure(a), l)
+		})
+	if e != nil {
+		return nil, e
+	}
+	return c.own(l), nil
+}
+
+// renewalVerdict leaves what concerns every call as it is: a login would fare no better. Everything
+// else, such as the 404 of a version without renewal, asks for a login, and is Unauthorized.
+func renewalVerdict(e *Error, l loginAnswer) *Error {
+	switch {
+	case e.Verdict == Throttled, e.Verdict == Forbidden && e.Page, e.Status/100 == 3:
+	case e.Verdict == Unavailable && !(e.Status/100 == 2 && l.whole):
+	default:
+		e.Verdict = Unauthorized
+	}
+	return e
+}
+
+// login logs in, unless that was rejected before and nothing has changed.
+func (c *Client) login(ctx context.Context) (*token, *Error) {
+	password, err := c.config.Password()
+	if err != nil {
+		return nil, c.unreadable("password", err)
+	}
+	known := c.auth.rejected != nil && password == c.auth.rejectedPassword
+	if known && time.Now().Before(c.auth.rejectedUntil) {
+		return nil, c.auth.rejected.copied()
+	}
+	encoded := base64.StdEncoding.EncodeToString([]byte(password))
+	c.secrets.add(password, encoded)
+	body, err := json.Marshal(struct {
+		Username string `json:"username"`
+		Password string `json:"password"`
+		DeviceID string `json:"deviceId"`
+		Timeout  int    `json:"timeout"`
+	}{c.config.Username, encoded, c.device, idleMinutes})
+	if err != nil {
+		return nil, c.unreadable("user name", errors.New("not valid UTF-8"))
+	}
+	var l loginAnswer
+	e := c.call(ctx, request{op: "login", method: http.MethodPost, path: "/Login", format: "application/json", body: body},
+		func(a answer) *Error {
+			if l = readLogin(a); l.complete() {
+				return nil
+			}
+			return c.loginVerdict(c.failure(a), l)
+		})
+	if e != nil {
+		if e.Verdict == LoginRejected {
+			c.auth.rejected, c.auth.rejectedPassword = e.copied(), password
+			c.auth.rejectedUntil = time.Now().Add(max(c.config.LoginPause, l.locked))
+		}
+		return nil, e
+	}
+	c.auth.rejected = nil
+	return c.own(l), nil
+}
+
+// idleMinutes is how long a token lives without use; it is the server's own default.
+const idleMinutes = 30
+
+// loginVerdict tells a rejected login from a server that is not well. A rejected one comes as a 200
+// without a token, or as a status for bad requests or missing rights. Where in doubt it is rejected,
+// because trying again may lock the account.
+func (c *Client) loginVerdict(e *Error, l loginAnswer) *Error {
+	switch {
+	case e.Verdict == Throttled:
+	case e.Status/100 == 2 && !l.whole, e.Verdict == Undecided:
+		e.Verdict = Unavailable
+	case e.Status/100 == 2, e.Verdict == Unauthorized, (e.Verdict == Forbidden || e.Verdict == Refused) && !e.Page:
+		e.Verdict = LoginRejected
+		e.hint = fmt.Sprintf("not tried again for %v unless the password changes; an account with two-factor or SAML login needs an access token instead",
+			max(c.config.LoginPause, l.locked))
+	case e.Verdict == Refused, e.Verdict == TooLarge, e.Verdict == NotFound:
+		e.Verdict = Misconfigured
+		e.hint = "the path of the base URL is wrong"
+	}
+	if l.lockedOut {
+		e.Text = strings.TrimPrefix(e.Text+"; the account is locked", "; ")
+	}
+	return e
+}
+
+// A loginAnswer is what a login or a renewal answered.
+type loginAnswer struct {
+	status    int
+	whole     bool // it is a JSON object or an XML element, complete
+	token     string
+	lockedOut bool
+	locked    time.Duration
+}
+
+func (l loginAnswer) complete() bool {
+	return l.status/100 == 2 && l.whole && usable(l.token) == nil
+}
+
+// maxLocked bounds what is believed of remainingLockTime, whose unit the documentation leaves open;
+// a published client reads seconds.
+const maxLocked = 24 * time.Hour
+
+// readLogin takes the values by name at any depth, because versions and SaaS nest them differently,
+// in XML as in JSON.
+func readLogin(a answer) loginAnswer {
+	l := loginAnswer{status: a.status}
+	l.whole = readValues(a, func(name, value string) {
+		switch {
+		case strings.EqualFold(name, "token"), strings.EqualFold(name, "authToken"):
+			if l.token == "" {
+				l.token = value
+			}
+		case strings.EqualFold(name, "isAccountLocked"):
+			l.lockedOut = value == "true" || value == "1"
+		case strings.EqualFold(name, "remainingLockTime"):
+			l.locked = seconds(value, maxLocked)
+		}
+	})
+	if !l.lockedOut {
+		l.locked = 0
+	}
+	return l
+}
+
+// own takes a token from our own login into use.
+func (c *Client) own(l loginAnswer) *token {
+	c.remember(l.token)
+	return &token{value: l.token, own: true}
+}
+
+// remember keeps a token out of every text, with and without its scheme.
+func (c *Client) remember(value string) {
+	_, bare, _ := strings.Cut(value, " ")
+	c.secrets.add(value, bare)
+}
+
+func (c *Client) forget(old *token) {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	if c.auth.token == old {
+		c.auth.token = nil
+	}
+}
+
+// usable says why a token cannot stand in a header.
+func usable(value string) error {
+	switch {
+	case value == "":
+		return errors.New("is empty")
+	case len(value) > 16<<10:
+		return errors.New("is longer than 16 KiB")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return errors.New("holds a control character or a line break")
+	}
+	return nil
+}
+
+// givenUp is the Error of a caller whose ctx ended before its own request was made.
+func givenUp(op string, ctx context.Context) *Error {
+	return &Error{Op: op, Verdict: Unavailable, Err: ended(ctx)}
+}
+
+func (c *Client) unreadable(what string, err error) *Error {
+	return &Error{Op: "login", Verdict: Misconfigured, Err: &cause{words: c.secrets.clean("the " + what + ": " + err.Error())}}
+}
+
+// Logout ends the session that our own login made, so that it does not stay until its idle time-out.
+// It is nil when there is none, and when the session had ended already. A call after it logs in again.
+func (c *Client) Logout(ctx context.Context) error {
+	t, e := c.leaving(ctx)
+	if e != nil || t == nil {
+		return asError(e)
+	}
+	e = c.call(ctx, request{op: "logout", method: http.MethodPost, path: "/Logout", token: t}, func(a answer) *Error {
+		w := readWords(a)
+		gone := a.status == http.StatusUnauthorized || a.status/100 == 2 && remark(w.text) == Unauthorized
+		if gone || a.status/100 == 2 && a.whole() && !w.page && !w.refusing {
+			return nil
+		}
+		return withoutDocument(c.failure(a))
+	})
+	if e == nil {
+		c.forget(t)
+	}
+	return asError(e)
+}
+
+// leaving waits for a token that is on its way, and returns the one that is ours to log out.
+func (c *Client) leaving(ctx context.Context) (*token, *Error) {
+	for {
+		c.auth.mu.Lock()
+		t, f := c.auth.token, c.auth.flight
+		c.auth.mu.Unlock()
+		if f == nil {
+			if t != nil && t.own {
+				return t, nil
+			}
+			return nil, nil
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, givenUp("logout", ctx)
+		}
+	}
+}

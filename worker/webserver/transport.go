@@ -1,0 +1,227 @@
+package webserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A request is one call that is to be made.
+type request struct {
+	op       string
+	method   string
+	path     string // below the base URL
+	format   string // of the body and of the answer; empty for neither
+	body     []byte
+	id       string
+	token    *token // nil for none
+	sessions int
+}
+
+// call makes one request and has its answer judged; nil is success. A connection goes on being used
+// only after a success: whatever else an answer was, more of it may follow.
+func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error) *Error {
+	begun := time.Now()
+	l := c.lines.take()
+	a, e := c.exchange(ctx, l, r)
+	if e == nil {
+		e = judge(a)
+	}
+	c.lines.give(l, e == nil)
+	observed := Call{Op: r.op, Status: a.status, Verdict: Accepted, Sessions: r.sessions, Took: time.Since(begun)}
+	if e != nil {
+		e.token = r.token
+		observed.Verdict = e.Verdict
+	}
+	if c.config.Observe != nil {
+		c.config.Observe(observed)
+	}
+	return e
+}
+
+// exchange sends a request and reads its answer within the time-out. An Error means that there was no
+// answer that could be judged.
+func (c *Client) exchange(caller context.Context, l *line, r request) (answer, *Error) {
+	ctx, cancel := context.WithTimeout(caller, c.config.Timeout)
+	defer cancel()
+	var before atomic.Int64
+	before.Store(-1)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { before.Store(l.written.Load()) },
+	})
+	q, err := c.httpRequest(ctx, r)
+	if err != nil {
+		return answer{}, &Error{Op: r.op, Verdict: Misconfigured, Err: &cause{words: c.secrets.clean(err.Error())}}
+	}
+	response, err := l.transport.RoundTrip(q)
+	if err != nil {
+		e := c.broken(caller, ctx, r.op, err)
+		e.Sent = before.Load() >= 0 && l.written.Load() > before.Load()
+		return answer{}, e
+	}
+	a := read(response)
+	a.op, a.url = r.op, q.URL
+	if a.cut == nil {
+		return a, nil
+	}
+	e := c.broken(caller, ctx, r.op, a.cut)
+	e.Sent, e.Status = true, a.status
+	if a.status/100 == 2 {
+		return a, e
+	}
+	return a, nil // the status is the answer
+}
+
+func (c *Client) httpRequest(ctx context.Context, r request) (*http.Request, error) {
+	q, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	q.GetBody = nil // without it net/http cannot send a body a second time
+	q.Header.Set("Accept-Encoding", "identity")
+	q.Header.Set("User-Agent", c.config.UserAgent)
+	if r.format != "" {
+		q.Header.Set("Accept", r.format)
+	}
+	if len(r.body) > 0 {
+		q.Header.Set("Content-Type", r.format)
+	}
+	if r.id != "" {
+		q.Header.Set("X-Request-Id", r.id)
+	}
+	if r.token != nil {
+		r.token.authorize(q.Header)
+	}
+	return q, nil
+}
+
+var errTooLong = fmt.Errorf("the body is longer than %d bytes", maxBody)
+
+// read reads a body to its end, or to the limit.
+func read(response *http.Response) answer {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = errTooLong
+	}
+	// Without a length or chunks the body ends with the connection, whatever was cut off.
+	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0
+	return answer{
+		status:    response.StatusCode,
+		header:    response.Header,
+		body:      body[:min(len(body), maxBody)],
+		saysEmpty: framed && len(body) == 0,
+		cut:       err,
+	}
+}
+
+// broken says why there was no complete answer.
+func (c *Client) broken(caller, call context.Context, op string, err error) *Error {
+	e := &Error{Op: op, Verdict: Unavailable}
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case caller.Err() != nil:
+		e.Err = ended(caller)
+		e.Timeout = errors.Is(caller.Err(), context.DeadlineExceeded)
+		return e
+	case call.Err() != nil:
+		e.Timeout = true
+		e.Err = &cause{words: fmt.Sprintf("no complete answer within %v", c.config.Timeout)}
+		return e
+	case errors.As(err, &certificate):
+		e.Verdict = Misconfigured
+		e.hint = "the certificate is not trusted: give its CA, or mend the host name or the certificate"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		e.Verdict = Misconfigured
+		e.hint = "the base URL says https, the server speaks http"
+	}
+	e.Err = &cause{words: c.secrets.clean(err.Error())}
+	return e
+}
+
+// lines are the connections to the Web Server. Each has a Transport to itself, because net/http
+// gives a connection that is shared to the next request before the answer could be judged.
+type lines struct {
+	open func() *line
+	mu   sync.Mutex
+	free []*line
+}
+
+// A line is at most one connection at a time.
+type line struct {
+	transport *http.Transport
+	written   atomic.Int64 // bytes given to the network
+}
+
+func newLine(c Config) *line {
+	l := &line{}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	l.transport = &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := c.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &countedConn{Conn: conn, written: &l.written}, nil
+		},
+		TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		IdleConnTimeout:        time.Minute,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+		Protocols:              protocols,
+	}
+	return l
+}
+
+// A countedConn counts what is written to it, so that a request of which nothing left is known.
+type countedConn struct {
+	net.Conn
+	written *atomic.Int64
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// take takes the line that was used last, which is the likeliest to be connected still.
+func (l *lines) take() *line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		last := l.free[n-1]
+		l.free = l.free[:n-1]
+		return last
+	}
+	return l.open()
+}
+
+// give gives a line back, connected still or not.
+func (l *lines) give(used *line, keep bool) {
+	if !keep {
+		used.transport.CloseIdleConnections()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = append(l.free, used)
+}
+
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, free := range l.free {
+		free.transport.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,238 @@
+// Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores
+// one result per job.
+//
+// A job's way through the package is its file list: [puller] takes it from the stream (pull.go), a
+// lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
+// a document and decides what each answer means, settle.go stores the result and acknowledges the
+// job. Beside them stand the slots (requests in flight), the door (the circuit breaker towards the
+// Web Server) and the leases (jobs in hand, kept from being delivered to somebody else).
+//
+// It guarantees that a job is acknowledged only after its result, and its dead letter if it has
+// one, are stored; that a job has exactly one result however often it is delivered; and that a
+// session counts as accepted only if a success answer covered a document that held it. A job may be
+// sent to the Web Server twice, never zero times.
+//
+// It leaves out what a session ID cannot tell: whether the session really ended is known only by
+// reading it back, and people are not yet looked up, so a job's users are reported as not done.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker/webserver"
+)
+
+// The parts of a worker's health, each of which can say why the worker is not ready.
+const (
+	PartNATS      = "nats"
+	PartStreams   = "streams"
+	PartResults   = "results"
+	PartWebServer = "webserver"
+)
+
+// Parts lists them for [metrics.NewHealth].
+var Parts = []string{PartNATS, PartStreams, PartResults, PartWebServer}
+
+// Config holds a worker's settings. [DefaultConfig] fills all but Name.
+type Config struct {
+	// Name is this worker's name in results; unique among replicas.
+	Name string
+	// Subjects names the deployment's subjects and streams.
+	Subjects jobs.Subjects
+	// Provision says whether missing streams and consumers are created.
+	Provision Provision
+	// Replicas is the number of copies of a stream that is created here.
+	Replicas int
+	// Slots is how many requests may be in flight; UrgentSlots of them bulk jobs cannot take.
+	Slots, UrgentSlots int
+	// BatchMaxSessions and BatchMaxBytes cap one document.
+	BatchMaxSessions, BatchMaxBytes int
+	// BulkLinger is the longest that a bulk document which is not full waits for more.
+	BulkLinger time.Duration
+	// LooseIDs admits session IDs that are no GUIDs.
+	LooseIDs bool
+	// Tries is how often a session is sent before a Web Server that answers, but gives no verdict
+	// about it, makes it undecided.
+	Tries int
+	// Backoff spaces the tries of a document, and the probes while the Web Server is down.
+	Backoff Backoff
+	// KeepAlive is how long the connection to the Web Server may be idle before it is tried, which
+	// keeps the login token alive; it must be shorter than the server's idle time-out.
+	KeepAlive time.Duration
+	// ShutdownTimeout bounds a graceful stop.
+	ShutdownTimeout time.Duration
+}
+
+// DefaultConfig returns the settings of a worker that was told nothing.
+func DefaultConfig() Config {
+	return Config{
+		Subjects:         jobs.Subjects{Prefix: "logoff"},
+		Provision:        ProvisionCreate,
+		Replicas:         1,
+		Slots:            4,
+		UrgentSlots:      1,
+		BatchMaxSessions: 200,
+		BatchMaxBytes:    65_000,
+		BulkLinger:       100 * time.Millisecond,
+		Tries:            3,
+		Backoff:          Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		KeepAlive:        5 * time.Minute,
+		ShutdownTimeout:  25 * time.Second,
+	}
+}
+
+// Validate returns everything that is wrong with the settings, in the operator's words.
+func (c Config) Validate() error {
+	var problems []error
+	wrong := func(ok bool, format string, values ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf(format, values...))
+		}
+	}
+	if err := c.Subjects.Validate(); err != nil {
+		problems = append(problems, err)
+	}
+	wrong(c.Name != "", "a worker needs a name")
+	wrong(c.Provision == ProvisionCreate || c.Provision == ProvisionVerify, "provision is %q, not create or verify", c.Provision)
+	wrong(c.Replicas >= 1 && c.Replicas <= 5, "replicas of a stream are %d, not 1 to 5", c.Replicas)
+	wrong(c.Slots >= 2 && c.Slots <= 1000, "slots are %d, not 2 to 1000 (one for urgent jobs, one for bulk)", c.Slots)
+	wrong(c.UrgentSlots >= 1 && c.UrgentSlots < c.Slots, "urgent slots are %d, not 1 to %d (bulk jobs need at least one of the %d slots)", c.UrgentSlots, c.Slots-1, c.Slots)
+	wrong(c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "sessions of a document are at most %d, not 1 to %d", c.BatchMaxSessions, jobs.MaxSessions)
+	wrong(c.BatchMaxBytes >= minDocumentBytes, "bytes of a document are at most %d, not %d or more", c.BatchMaxBytes, minDocumentBytes)
+	wrong(c.BulkLinger >= 0 && c.BulkLinger <= time.Minute, "bulk linger is %v, not 0 to 1m", c.BulkLinger)
+	wrong(c.Tries >= 1, "tries are %d, not 1 or more", c.Tries)
+	wrong(c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "backoff goes from %v to %v, which is no range", c.Backoff.Min, c.Backoff.Max)
+	wrong(c.KeepAlive > 0, "keep-alive is %v, not more than 0", c.KeepAlive)
+	wrong(c.ShutdownTimeout > 0, "shutdown timeout is %v, not more than 0", c.ShutdownTimeout)
+	return errors.Join(problems...)
+}
+
+// minDocumentBytes lets every legal session ID, loose ones escaped throughout, have a document.
+const minDocumentBytes = 1024
+
+// A Worker works the jobs of one deployment. Fill the fields, then call Run once.
+type Worker struct {
+	Config  Config
+	NATS    *nats.Conn // with the options of [Connect], above all no reconnect buffer
+	Server  *webserver.Client
+	Metrics *metrics.Metrics
+	Health  *metrics.Health
+	Log     *slog.Logger
+
+	js       jetstream.JetStream
+	results  jetstream.Stream
+	slots    *slots
+	door     *door
+	leases   *leases
+	settling chan struct{} // bounds the batches whose results are being stored
+	rules    jobs.Rules
+	maxBytes int // of one stored message
+	cap      *documentCap
+	proved   atomic.Int64 // when the Web Server last showed that it is well, Unix nanoseconds
+	requests atomic.Int64
+	stopping context.Context // ends when Run is told to stop
+	finish   context.Context // ends when a stop has taken too long
+	sends    sync.WaitGroup
+	settles  sync.WaitGroup
+}
+
+// Run works jobs until ctx ends, then stops gracefully: nothing new is begun, calls in flight
+// finish, their results are stored, and what was not sent goes back to the stream at once. It
+// returns nil after such a stop, and an error when the streams or consumers are not what they must
+// be. Outages of NATS or the Web Server are no errors: Run waits for their end.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	plan, err := w.findStreams(ctx, true)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	w.results = plan.settled
+	w.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
+	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.maxBytes}
+	w.Health.Well(PartResults)
+	var background, lanes sync.WaitGroup
+	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	w.finish = finish
+	defer context.AfterFunc(ctx, func() {
+		w.Log.Info("stopping: no new jobs, finishing requests in flight")
+		time.AfterFunc(w.Config.ShutdownTimeout, cancel)
+	})()
+
+	background.Go(func() { w.leases.keep(finish, plan.ackWait, w.Log) })
+	background.Go(func() { w.watchWebServer(ctx) })
+	background.Go(func() { w.watchQueue(ctx, plan) })
+	for _, lane := range jobs.Lanes {
+		lanes.Go(func() { w.newLane(lane, plan).run(ctx) })
+	}
+	lanes.Wait()
+	w.sends.Wait()
+	w.settles.Wait()
+	cancel()
+	background.Wait()
+	return w.stopped()
+}
+
+// prepare makes everything that a run needs and that no other party has a say in.
+func (w *Worker) prepare(ctx context.Context) error {
+	if err := w.Config.Validate(); err != nil {
+		return err
+	}
+	js, err := jetstream.New(w.NATS,
+		jetstream.WithPublishAsyncTimeout(publishTimeout),
+		jetstream.WithPublishAsyncMaxPending(maxPublishing),
+		jetstream.WithDefaultTimeout(publishTimeout))
+	if err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	w.js = js
+	w.stopping = ctx
+	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
+	w.door = newDoor(w.Config.Backoff, w.doorMoved)
+	w.leases = newLeases()
+	w.settling = make(chan struct{}, 2*w.Config.Slots)
+	w.cap = newDocumentCap(w.Config.BatchMaxSessions, w.Metrics)
+	return nil
+}
+
+// stopped tells how the stop went. What is still held has no stored result, so it is delivered
+// again once its lease has run out.
+func (w *Worker) stopped() error {
+	if err := w.NATS.FlushTimeout(time.Second); err != nil {
+		w.Log.Warn("the last words to NATS may be lost", "error", err)
+	}
+	if n := w.leases.count(); n > 0 {
+		w.Log.Warn("stopped before every result was stored; these jobs are delivered again when their lease has run out", "jobs", n)
+		return nil
+	}
+	w.Log.Info("stopped; nothing is left in hand")
+	return nil
+}
+
+// pause waits, and reports whether it could wait to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
