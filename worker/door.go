@@ -161,13 +161,17 @@ func earliest(a, b, now time.Time) time.Time {
 }
 
 // answer gives a pass back after the Web Server gave an answer that it stands behind, be it yes or
-// no: it is there, so the door opens.
+// no: it is there, so the door opens. The answer to a call that began before the door closed is
+// older news than what closed it.
 func (d *door) answer(p pass) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.back(p)
-	d.failures = 0
 	d.answered = time.Now()
+	if d.stale(p) {
+		return
+	}
+	d.failures = 0
 	if !d.open {
 		d.open = true
 		d.why = nil
@@ -185,7 +189,7 @@ func (d *door) fail(p pass, why *webserver.Error) (wait time.Duration) {
 	defer d.mu.Unlock()
 	defer d.signal()
 	d.back(p)
-	stale := p.epoch != d.epoch && !p.probe // it began before the door closed
+	stale := d.stale(p)
 	if stale && why.RetryAfter == 0 {
 		return 0 // and tells nothing new
 	}
@@ -220,6 +224,9 @@ func (d *door) leave(p pass) {
 	d.back(p)
 	d.signal()
 }
+
+// stale reports whether a call began before the door closed.
+func (d *door) stale(p pass) bool { return p.epoch != d.epoch && !p.probe }
 
 func (d *door) back(p pass) {
 	if p.probe {

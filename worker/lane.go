@@ -45,20 +45,15 @@ func (l *lane) run(ctx context.Context) {
 		if l.queue.length() == 0 && !l.await(ctx) {
 			continue
 		}
-		l.fill(ctx)
-		free := l.slots.take(ctx, l.name)
+		l.space(ctx)
+		free := l.takeSlot(ctx)
 		if free == nil {
 			break
 		}
+		l.fill(ctx)
 		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
 		l.sent = time.Now()
-		l.Metrics.Slots(l.name, +1)
-		l.sends.Go(func() {
-			l.send(doc, func() {
-				l.Metrics.Slots(l.name, -1)
-				free()
-			})
-		})
+		l.sends.Go(func() { l.send(doc, free) })
 	}
 	l.stop()
 }
@@ -72,30 +67,52 @@ func (l *lane) await(ctx context.Context) bool {
 	return l.queue.length() > 0
 }
 
-// fill adds what else waits in the stream to a document that is not full. An urgent document waits
-// for nothing that is not there yet. A bulk one that would leave partly filled is spaced from the
-// one before it by the time of a request divided by the slots: as good as what the Web Server
-// takes, and otherwise every slot would be busy with a document of one job.
-func (l *lane) fill(ctx context.Context) {
-	if !l.more && l.name == jobs.Bulk && l.room() > 0 {
-		if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
-			pause(ctx, wait)
-			l.more = true
-		}
+// space holds back a bulk document that would leave partly filled, until it is as far from the one
+// before it as the time of a request divided by the slots. That is as fast as the Web Server takes
+// them; otherwise every slot would be busy with a document of one job. Urgent documents are not
+// held back.
+func (l *lane) space(ctx context.Context) {
+	if l.name != jobs.Bulk || l.more || l.room() <= 0 {
+		return
 	}
+	if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
+		pause(ctx, wait)
+		l.more = true // may be
+	}
+}
+
+func (l *lane) spacing() time.Duration {
+	return min(time.Duration(l.took.Load())/time.Duration(l.Config.Slots), l.Config.BulkLinger)
+}
+
+// takeSlot waits for a slot; nil means that ctx ended. What came into the stream meanwhile can go
+// along.
+func (l *lane) takeSlot(ctx context.Context) (free func()) {
+	begun := time.Now()
+	slot := l.slots.take(ctx, l.name)
+	if slot == nil {
+		return nil
+	}
+	l.more = l.more || time.Since(begun) > time.Millisecond
+	l.Metrics.Slots(l.name, +1)
+	return func() {
+		l.Metrics.Slots(l.name, -1)
+		slot()
+	}
+}
+
+// fill adds to a document that is not full what else is in the stream. It waits for nothing that is
+// not there yet.
+func (l *lane) fill(ctx context.Context) {
 	for l.more && l.room() > 0 && ctx.Err() == nil {
 		if l.pull(ctx, 0) == 0 {
-			break
+			return
 		}
 	}
 }
 
 func (l *lane) room() int {
 	return l.cap.sessions() - l.queue.length()
-}
-
-func (l *lane) spacing() time.Duration {
-	return min(time.Duration(l.took.Load())/time.Duration(l.Config.Slots), l.Config.BulkLinger)
 }
 
 // called keeps the running mean of a request's time.

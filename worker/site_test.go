@@ -242,6 +242,7 @@ func (s *site) deadLetters() uint64 { return s.count(s.subjects.DeadStream()) }
 
 func (s *site) count(stream string) uint64 {
 	s.t.Helper()
+	synctest.Wait() // the server works off acknowledgements in its own time
 	handle, err := s.js.Stream(s.t.Context(), stream)
 	if err != nil {
 		s.t.Fatal(err)
@@ -259,9 +260,10 @@ func (s *site) consumer(lane jobs.Lane) *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
-// deadLetter reads one.
+// deadLetter reads one. It follows its job's result.
 func (s *site) deadLetter(sequence uint64) jobs.DeadLetter {
 	s.t.Helper()
+	synctest.Wait()
 	stream, err := s.js.Stream(s.t.Context(), s.subjects.DeadStream())
 	if err != nil {
 		s.t.Fatal(err)
@@ -412,6 +414,7 @@ func (s *site) limitResults(n int64) {
 	}
 	config := stream.CachedInfo().Config
 	config.MaxMsgs = n
+	config.MaxAge = 0 // a change of limits makes the server look for old messages, by a clock outside the bubble
 	if _, err := s.js.UpdateStream(s.t.Context(), config); err != nil {
 		s.t.Fatal(err)
 	}
