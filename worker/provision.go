@@ -255,12 +255,18 @@ func sorted(s []string) []string {
 	return slices.Sorted(slices.Values(s))
 }
 
+var errNotConnected = errors.New("there is no connection to NATS")
+
 // findStreams provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet
 // to create the streams, is waited for. A stream that is not what it must be is an error at the
 // start, and waited for later: a worker that runs does not give up its jobs in hand.
 func (w *Worker) findStreams(ctx context.Context, start bool) (plan, error) {
 	for tries := 1; ; tries++ {
-		p, err := provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
+		err := errNotConnected
+		var p plan
+		if w.NATS.IsConnected() {
+			p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
+		}
 		var mismatch *MismatchError
 		switch {
 		case err == nil:

@@ -152,9 +152,22 @@ type Worker struct {
 // returns nil after such a stop, and an error when the streams or consumers are not what they must
 // be. Outages of NATS or the Web Server are no errors: Run waits for their end.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := w.prepare(ctx); err != nil {
+	if err := w.prepare(); err != nil {
 		return err
 	}
+	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w.stopping, w.finish = ctx, finish
+	watching, endWatch := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	defer endWatch()
+	defer context.AfterFunc(ctx, func() {
+		w.Log.Info("stopping: no new jobs, finishing requests in flight")
+		time.AfterFunc(w.Config.ShutdownTimeout, cancel)
+	})()
+
+	background.Go(func() { w.watchWebServer(watching) })
 	plan, err := w.findStreams(ctx, true)
 	switch {
 	case ctx.Err() != nil:
@@ -166,31 +179,27 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
 	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.maxBytes}
 	w.Health.Well(PartResults)
-	var background, lanes sync.WaitGroup
-	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	w.finish = finish
-	defer context.AfterFunc(ctx, func() {
-		w.Log.Info("stopping: no new jobs, finishing requests in flight")
-		time.AfterFunc(w.Config.ShutdownTimeout, cancel)
-	})()
 
 	background.Go(func() { w.leases.keep(finish, plan.ackWait, w.Log) })
-	background.Go(func() { w.watchWebServer(ctx) })
-	background.Go(func() { w.watchQueue(ctx, plan) })
+	background.Go(func() { w.watchQueue(watching, plan) })
+	w.work(ctx, plan)
+	w.sayStopped()
+	return nil
+}
+
+// work runs the lanes until ctx ends and all that they began is settled or handed back.
+func (w *Worker) work(ctx context.Context, p plan) {
+	var lanes sync.WaitGroup
 	for _, lane := range jobs.Lanes {
-		lanes.Go(func() { w.newLane(lane, plan).run(ctx) })
+		lanes.Go(func() { w.newLane(lane, p).run(ctx) })
 	}
 	lanes.Wait()
 	w.sends.Wait()
 	w.settles.Wait()
-	cancel()
-	background.Wait()
-	return w.stopped()
 }
 
 // prepare makes everything that a run needs and that no other party has a say in.
-func (w *Worker) prepare(ctx context.Context) error {
+func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
@@ -202,7 +211,6 @@ func (w *Worker) prepare(ctx context.Context) error {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	w.js = js
-	w.stopping = ctx
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
@@ -211,18 +219,17 @@ func (w *Worker) prepare(ctx context.Context) error {
 	return nil
 }
 
-// stopped tells how the stop went. What is still held has no stored result, so it is delivered
+// sayStopped tells how the stop went. What is still held has no stored result, so it is delivered
 // again once its lease has run out.
-func (w *Worker) stopped() error {
+func (w *Worker) sayStopped() {
 	if err := w.NATS.FlushTimeout(time.Second); err != nil {
 		w.Log.Warn("the last words to NATS may be lost", "error", err)
 	}
 	if n := w.leases.count(); n > 0 {
 		w.Log.Warn("stopped before every result was stored; these jobs are delivered again when their lease has run out", "jobs", n)
-		return nil
+		return
 	}
 	w.Log.Info("stopped; nothing is left in hand")
-	return nil
 }
 
 // pause waits, and reports whether it could wait to the end.

@@ -166,7 +166,7 @@ func (w *world) ended(command *exec.Cmd) {
 // Every job has exactly one result, however often workers are killed while they work.
 func TestKilledWorkersLeaveOneResultPerJob(t *testing.T) {
 	const n, kills = 20_000, 20
-	w := newWorld(t, simulator.Settings{Ended: simulator.EndedIgnore, LatencyFixed: 5 * time.Millisecond, LatencyPerSession: 50 * time.Microsecond})
+	w := newWorld(t, simulator.Settings{Ended: simulator.EndedIgnore, LatencyFixed: 120 * time.Millisecond})
 	w.shortLeases()
 	ids := w.sim.SignOnMany(7, n)
 	w.publish(ids)
@@ -244,7 +244,7 @@ func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api")
-	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats", "webserver")
+	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: cannot connect", "webserver: jobs wait")
 	t.Logf("not ready: %s", body)
 	w.poll("/livez", http.StatusOK)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {

@@ -15,7 +15,7 @@ import (
 // of the rest is harmless.
 func FuzzClassify(f *testing.F) {
 	for _, body := range []string{
-		empty, "\uFEFF<?xml version=\"1.0\"?>\n<Api_LogoffUsersResponse></Api_LogoffUsersResponse>", empty + empty,
+		successElement, "\uFEFF<?xml version=\"1.0\"?>\n<Api_LogoffUsersResponse></Api_LogoffUsersResponse>", successElement + successElement,
 		generic500, maintenance, iisPage, wcfPage, "{}", "", "Invalid authorization token provided.",
 		`<R><errors><errList errorCode="6" errLogMessage="a"/></errors></R>`, `{"a":[{"errorCode":"x"}`, "QSDK 3canary",
 	} {
@@ -107,7 +107,7 @@ func FuzzLogin(f *testing.F) {
 }
 
 func BenchmarkClassify(b *testing.B) {
-	for name, body := range map[string]string{"success": empty, "error": generic500, "page": iisPage + strings.Repeat("x", 4000)} {
+	for name, body := range map[string]string{"success": successElement, "error": generic500, "page": iisPage + strings.Repeat("x", 4000)} {
 		b.Run(name, func(b *testing.B) {
 			c, err := New(Config{URL: "https://web.example/api", Token: fixed("QSDK 3canary")})
 			if err != nil {

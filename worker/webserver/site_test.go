@@ -1,21 +1,25 @@
 package webserver
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 const (
-	guid  = "CF1C660B-396F-44B7-86DA-5608CEC97453"
-	emc   = "EMCAE92D1DD-0C68-49A6-BEBB-404D96D7A4BF"
-	empty = `<Api_LogoffUsersResponse />`
+	guid           = "CF1C660B-396F-44B7-86DA-5608CEC97453"
+	emc            = "EMCAE92D1DD-0C68-49A6-BEBB-404D96D7A4BF"
+	successElement = `<Api_LogoffUsersResponse />`
 )
 
 // A received request is what a test server saw.
@@ -103,3 +107,102 @@ func facts(t testing.TB, err error) *Error {
 	}
 	return e
 }
+
+// passes lets time pass in a bubble.
+func passes(d time.Duration) { <-time.After(d) }
+
+// raw makes a Client dial connections that are served by play, byte by byte, each to its end. It works
+// in a bubble. play gets the connection with the first request read.
+func raw(t testing.TB, play func(net.Conn), changes ...func(*Config)) (c *Client, dials *atomic.Int64) {
+	t.Helper()
+	dials = new(atomic.Int64)
+	var served sync.WaitGroup
+	config := Config{URL: "http://127.0.0.1/api", Token: fixed("QSDK 3canary")}
+	config.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		dials.Add(1)
+		near, far := net.Pipe()
+		served.Go(func() {
+			defer far.Close()
+			r, err := http.ReadRequest(bufio.NewReader(far))
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, r.Body)
+			play(far)
+		})
+		return near, nil
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	c, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.CloseIdle()
+		served.Wait()
+	})
+	return c, dials
+}
+
+// plays writes what it is given, as far as anybody reads it, and closes the connection.
+func plays(text string) func(net.Conn) {
+	return func(conn net.Conn) { io.WriteString(conn, text) }
+}
+
+// A pipedSite is a Web Server made of handlers, behind pipes, for a bubble.
+type pipedSite struct {
+	client *Client
+	counts map[string]int
+}
+
+func pipeSite(t testing.TB, handlers map[string]http.HandlerFunc) *pipedSite {
+	s := &pipedSite{counts: map[string]int{}}
+	listener := make(pipes)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+		s.counts[name]++
+		handlers[name](w, r)
+	})}
+	var served sync.WaitGroup
+	served.Go(func() { server.Serve(listener) })
+	config := Config{URL: "http://127.0.0.1/api", DialContext: listener.dial}
+	withLogin(fixed("p"))(&config)
+	var err error
+	if s.client, err = New(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.client.CloseIdle()
+		server.Close()
+		served.Wait()
+	})
+	return s
+}
+
+func (s *pipedSite) count(name string) int { return s.counts[name] }
+
+// pipes is a listener of connections within the process.
+type pipes chan net.Conn
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	p <- far
+	return near, nil
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, open := <-p
+	if !open {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (p pipes) Close() error {
+	close(p)
+	return nil
+}
+
+func (p pipes) Addr() net.Addr { return &net.IPAddr{} }

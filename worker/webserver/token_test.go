@@ -1,0 +1,409 @@
+package webserver
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLoginTakesTheTokenInEveryForm(t *testing.T) {
+	for name, body := range map[string]string{
+		"JSON":             `{"aliasName":"1","token":"QSDK 3abc","capability":8590983173,"errList":[]}`,
+		"carriage returns": "{\r\"token\":\"QSDK 3abc\",\"errList\":[\r]\r}",
+		"XML":              `<?xml version="1.0"?><DM2ContentIndexing_CheckCredentialResp aliasName="1" token="QSDK 3abc"><ownerOrganization providerId="0"/></DM2ContentIndexing_CheckCredentialResp>`,
+		"V10":              `{"DM2ContentIndexing_CheckCredentialResp":{"@aliasName":"1","@token":"QSDK 3abc"}}`,
+		"SaaS":             `{"data":{"authToken":"QSDK 3abc"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, map[string]http.HandlerFunc{"Login": says(200, body), "Sessions": says(200, successElement)})
+			c := s.client(t, withLogin(fixed("pässword")))
+			if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.received("Sessions")[0].Header.Get("Authtoken"); got != "QSDK 3abc" {
+				t.Errorf("token %q", got)
+			}
+			var form struct{ Username, Password, DeviceID string }
+			r := s.received("Login")[0]
+			if err := json.Unmarshal([]byte(r.body), &form); err != nil {
+				t.Fatal(err)
+			}
+			password, _ := base64.StdEncoding.DecodeString(form.Password)
+			if form.Username != "admin" || string(password) != "pässword" || form.DeviceID == "" || r.Header.Get("Authtoken") != "" || r.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s with %v", r.body, r.Header)
+			}
+		})
+	}
+}
+
+const rejectedLogin = `{"errList":[{"errLogMessage":"Invalid username or password.","errorCode":1116}],"loginAttempts":1}`
+
+func TestLoginVerdicts(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		body   string
+		want   Verdict
+		text   string
+	}{
+		{200, rejectedLogin, LoginRejected, "Invalid username or password. (errorCode 1116)"},
+		{200, `{"isAccountLocked":true,"remainingLockTime":60,"errList":[]}`, LoginRejected, "the account is locked"},
+		{200, `{"token":"","errList":[]}`, LoginRejected, ""},
+		{200, `<DM2ContentIndexing_CheckCredentialResp><errList errorCode="1116" errLogMessage="no"/></DM2ContentIndexing_CheckCredentialResp>`, LoginRejected, "no (errorCode 1116)"},
+		{200, `{"errorMessage":"Access denied.","errorCode":5}`, LoginRejected, "Access denied. (errorCode 5)"},
+		{403, `{"errorMessage":"Access denied.","errorCode":5}`, LoginRejected, "Access denied. (errorCode 5)"},
+		{401, "", LoginRejected, ""},
+		{400, `{"errorCode":5}`, LoginRejected, "errorCode 5"},
+		{403, maintenance, Forbidden, "Scheduled Maintenance"},
+		{400, maintenance, Misconfigured, "Scheduled Maintenance"},
+		{200, "", Unavailable, ""},
+		{200, `{"token":"QSDK 3a`, Unavailable, ""},
+		{200, maintenance, Unavailable, "Scheduled Maintenance"},
+		{405, maintenance, Unavailable, "Scheduled Maintenance"},
+		{500, generic500, Unavailable, "Something is not right. Please check web service logs for details (errorCode 500)"},
+		{503, "", Unavailable, ""},
+		{404, iisPage, Misconfigured, "404 - File or directory not found."},
+		{413, "", Misconfigured, ""},
+		{302, "", Misconfigured, ""},
+		{429, "", Throttled, ""},
+	} {
+		s := serve(t, map[string]http.HandlerFunc{"Login": says(test.status, test.body), "Sessions": says(200, successElement)})
+		e := facts(t, s.client(t, withLogin(fixed("p"))).Logoff(t.Context(), "", []string{guid}))
+		if e.Op != "login" || e.Verdict != test.want || e.Text != test.text || e.Sent || e.Timeout {
+			t.Errorf("%d %q: %+v", test.status, test.body, e)
+		}
+		if n := len(s.received("Sessions")); n != 0 {
+			t.Errorf("%d %q: %d logoffs without a token", test.status, test.body, n)
+		}
+	}
+}
+
+func TestRejectedLoginIsNotRepeated(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Login": says(200, rejectedLogin)})
+	password := "wrong"
+	c := s.client(t, withLogin(func() (string, error) { return password, nil }))
+	first := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	for range 5 {
+		again := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+		if again.Error() != first.Error() || again == first {
+			t.Errorf("%v after %v", again, first)
+		}
+		if renewed := facts(t, c.Renew(t.Context(), again)); renewed.Verdict != LoginRejected {
+			t.Errorf("renewal: %v", renewed)
+		}
+		if pinged := facts(t, c.Ping(t.Context())); pinged.Verdict != LoginRejected {
+			t.Errorf("ping: %v", pinged)
+		}
+	}
+	if n := len(s.received("Login")); n != 1 {
+		t.Errorf("%d logins", n)
+	}
+	password = "wrong too"
+	facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	if n := len(s.received("Login")); n != 2 {
+		t.Errorf("%d logins after the password changed", n)
+	}
+	if strings.Contains(first.Error(), "wrong") {
+		t.Errorf("a secret: %v", first)
+	}
+}
+
+func TestPauseAfterARejectedLogin(t *testing.T) {
+	for name, test := range map[string]struct {
+		body string
+		want time.Duration
+	}{
+		"an hour":            {rejectedLogin, time.Hour},
+		"as long as locked":  {`{"isAccountLocked":true,"remainingLockTime":7200}`, 2 * time.Hour},
+		"not without a lock": {`{"isAccountLocked":false,"remainingLockTime":7200}`, time.Hour},
+		"at most a day":      {`{"isAccountLocked":true,"remainingLockTime":"999999999"}`, 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := pipeSite(t, map[string]http.HandlerFunc{"Login": says(200, test.body)})
+				facts(t, s.client.Ping(t.Context()))
+				passes(test.want - time.Second)
+				facts(t, s.client.Ping(t.Context()))
+				if n := s.count("Login"); n != 1 {
+					t.Errorf("%d logins before the pause is over", n)
+				}
+				passes(time.Second)
+				facts(t, s.client.Ping(t.Context()))
+				if n := s.count("Login"); n != 2 {
+					t.Errorf("%d logins after the pause", n)
+				}
+			})
+		})
+	}
+}
+
+// A tokenSite gives tokens out and takes the latest alone.
+type tokenSite struct {
+	*site
+	serial  atomic.Int64
+	refused atomic.Int64 // logoffs with another token
+}
+
+func (s *tokenSite) give(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintf(w, `{"token":"QSDK 3canary%d"}`, s.serial.Add(1))
+}
+
+func serveTokens(t testing.TB, renew http.HandlerFunc) *tokenSite {
+	s := &tokenSite{}
+	if renew == nil {
+		renew = s.give
+	}
+	s.site = serve(t, map[string]http.HandlerFunc{
+		"Login": s.give, "RenewLoginToken": renew,
+		"Sessions": func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authtoken") != fmt.Sprintf("QSDK 3canary%d", s.serial.Load()) {
+				s.refused.Add(1)
+				w.WriteHeader(401)
+				return
+			}
+			says(200, successElement)(w, r)
+		},
+	})
+	return s
+}
+
+func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
+	s := serveTokens(t, nil)
+	c := s.client(t, withLogin(fixed("p")))
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		t.Fatal(err)
+	}
+	s.serial.Add(1) // the token dies
+	var refused, done sync.WaitGroup
+	refused.Add(50)
+	for range 50 {
+		done.Go(func() {
+			e, _ := errors.AsType[*Error](c.Logoff(t.Context(), "", []string{guid}))
+			refused.Done()
+			refused.Wait() // until all hold the same refusal
+			if e == nil || e.Verdict != Unauthorized {
+				t.Errorf("%v", e)
+				return
+			}
+			if err := c.Renew(t.Context(), e); err != nil {
+				t.Errorf("renewal: %v", err)
+			}
+			if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+	done.Wait()
+	if logins, renewals := len(s.received("Login")), len(s.received("RenewLoginToken")); logins != 1 || renewals != 1 {
+		t.Errorf("%d logins, %d renewals", logins, renewals)
+	}
+	if n := s.refused.Load(); n != 50 {
+		t.Errorf("%d refusals", n)
+	}
+}
+
+func TestRenewalSendsTokenAndDeviceOfTheLogin(t *testing.T) {
+	s := serveTokens(t, nil)
+	c := s.client(t, withLogin(fixed("p")))
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		t.Fatal(err)
+	}
+	s.serial.Add(1)
+	if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))); err != nil {
+		t.Fatal(err)
+	}
+	var login, renewal struct{ DeviceID, SessionID string }
+	if err := errors.Join(json.Unmarshal([]byte(s.received("Login")[0].body), &login), json.Unmarshal([]byte(s.received("RenewLoginToken")[0].body), &renewal)); err != nil {
+		t.Fatal(err)
+	}
+	if renewal.SessionID != "QSDK 3canary1" || renewal.DeviceID != login.DeviceID {
+		t.Errorf("login %+v, renewal %+v", login, renewal)
+	}
+}
+
+func TestRefusedRenewalBecomesALogin(t *testing.T) {
+	for _, answer := range []struct {
+		status int
+		body   string
+	}{
+		{200, `{"error":{"errLogMessage":"no such session"}}`},
+		{200, `{"token":""}`},
+		{401, ""},
+		{403, `{"errorCode":5}`},
+		{404, iisPage},
+		{400, ""},
+		{450, ""},
+		{500, generic500},
+	} {
+		s := serveTokens(t, says(answer.status, answer.body))
+		c := s.client(t, withLogin(fixed("p")))
+		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+			t.Fatal(err)
+		}
+		s.serial.Add(1)
+		if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))); err != nil {
+			t.Errorf("%v: %v", answer, err)
+		}
+		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil || len(s.received("Login")) != 2 {
+			t.Errorf("%v: %v after %d logins", answer, err, len(s.received("Login")))
+		}
+	}
+}
+
+func TestRenewalThatFailsForAllCausesNoLogin(t *testing.T) {
+	for _, answer := range []struct {
+		status int
+		body   string
+		want   Verdict
+	}{
+		{503, `{"message":"starting"}`, Unavailable},
+		{405, maintenance, Unavailable},
+		{200, maintenance, Unavailable},
+		{403, maintenance, Forbidden},
+		{302, "", Misconfigured},
+		{429, "", Throttled},
+	} {
+		s := serveTokens(t, says(answer.status, answer.body))
+		c := s.client(t, withLogin(fixed("p")))
+		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+			t.Fatal(err)
+		}
+		s.serial.Add(1)
+		e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))))
+		if e.Verdict != answer.want || e.Op != "renew" || e.Sent || len(s.received("Login")) != 1 {
+			t.Errorf("%v: %+v after %d logins", answer, e, len(s.received("Login")))
+		}
+	}
+}
+
+func TestRenewalThatHappenedIsNotRepeated(t *testing.T) {
+	s := serveTokens(t, nil)
+	c := s.client(t, withLogin(fixed("p")))
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		t.Fatal(err)
+	}
+	s.serial.Add(1)
+	refused := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	for range 3 {
+		if err := c.Renew(t.Context(), refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.received("RenewLoginToken")); n != 1 {
+		t.Errorf("%d renewals", n)
+	}
+}
+
+func TestGivenTokenIsReadAnewWhenRefused(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Sessions": func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authtoken") != "QSDK 3new" {
+			w.WriteHeader(401)
+			return
+		}
+		says(200, successElement)(w, r)
+	}})
+	value := "QSDK 3old"
+	c := s.client(t, func(c *Config) { c.Token = func() (string, error) { return value, nil } })
+	refused := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	if again := facts(t, c.Renew(t.Context(), refused)); again.Verdict != Unauthorized || again.Status != 401 || again.Op != "logoff" {
+		t.Errorf("unchanged: %+v", again)
+	}
+	value = "QSDK 3new\n"
+	if err := c.Renew(t.Context(), refused); err != nil {
+		t.Errorf("changed: %v", err)
+	}
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := c.Logout(t.Context()); err != nil || len(s.received("Logout")) != 0 {
+		t.Errorf("a token that is not ours was logged out: %v", err)
+	}
+}
+
+func TestSecretsThatCannotBeReadAreAMisconfiguration(t *testing.T) {
+	s := serve(t, nil)
+	for name, change := range map[string]func(*Config){
+		"token":      func(c *Config) { c.Token = func() (string, error) { return "", errors.New("no such file") } },
+		"no token":   func(c *Config) { c.Token = fixed(" \n") },
+		"two tokens": func(c *Config) { c.Token = fixed("QSDK 3canary\nQSDK 3canary") },
+		"password":   withLogin(func() (string, error) { return "", errors.New("no such file") }),
+	} {
+		e := facts(t, s.client(t, change).Logoff(t.Context(), "", []string{guid}))
+		if e.Verdict != Misconfigured || e.Op != "login" || strings.Contains(e.Error(), "canary") {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+}
+
+func TestWaiterWhoLeavesDoesNotEndTheLogin(t *testing.T) {
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	s := serve(t, map[string]http.HandlerFunc{
+		"Login": func(w http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			<-answer
+			says(200, `{"token":"QSDK 3a"}`)(w, r)
+		},
+		"Sessions": says(200, successElement),
+	})
+	c := s.client(t, withLogin(fixed("p")))
+	ctx, cancel := context.WithCancel(t.Context())
+	leaver, stayer := make(chan error), make(chan error)
+	go func() { leaver <- c.Logoff(ctx, "", []string{guid}) }()
+	<-arrived
+	go func() { stayer <- c.Logoff(t.Context(), "", []string{guid}) }()
+	cancel()
+	if err := <-leaver; !errors.Is(err, context.Canceled) {
+		t.Errorf("who left: %v", err)
+	}
+	close(answer)
+	if err := <-stayer; err != nil {
+		t.Errorf("who stayed: %v", err)
+	}
+	if n := len(s.received("Login")); n != 1 {
+		t.Errorf("%d logins", n)
+	}
+}
+
+func TestLogoutEndsOurOwnSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		ok     bool
+	}{
+		"done":        {200, "User logged out", true},
+		"dead":        {200, "Invalid authorization token provided.", true},
+		"dead, 401":   {401, maintenance, true},
+		"unavailable": {503, "", false},
+		"page":        {200, maintenance, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, map[string]http.HandlerFunc{"Login": says(200, `{"token":"QSDK 3a"}`), "WhoAmI": says(200, "{}"), "Logout": says(test.status, test.body)})
+			c := s.client(t, withLogin(fixed("p")))
+			if err := errors.Join(c.Logout(t.Context()), c.Ping(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			err := c.Logout(t.Context())
+			if (err == nil) != test.ok {
+				t.Errorf("%v", err)
+			}
+			r := s.received("Logout")[0]
+			if r.Method != "POST" || r.Header.Get("Authtoken") != "QSDK 3a" || r.body != "" || r.ContentLength != 0 {
+				t.Errorf("%s with %v: %q", r.Method, r.Header, r.body)
+			}
+			if err := c.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(s.received("Login")); (n == 2) != test.ok {
+				t.Errorf("%d logins", n)
+			}
+		})
+	}
+}
