@@ -53,8 +53,8 @@ type view struct {
 }
 
 type laneView struct {
-	Name                    string
-	Waiting, InHand, Slots  float64
+	Name                   string
+	Waiting, InHand, Slots float64
 	Median, NinetyNine     string
 }
 

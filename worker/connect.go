@@ -51,9 +51,6 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
-	if nc.IsConnected() {
-		watch.connected(nc)
-	}
 	return nc, nil
 }
 

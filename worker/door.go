@@ -234,13 +234,6 @@ func (d *door) back(p pass) {
 	}
 }
 
-// answeredWithin reports whether a clean answer is at most that old.
-func (d *door) answeredWithin(age time.Duration) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.open && time.Since(d.answered) <= age
-}
-
 func (d *door) signal() {
 	close(d.changed)
 	d.changed = make(chan struct{})

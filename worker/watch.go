@@ -47,14 +47,14 @@ func (w *Worker) doorMoved(state string, why *webserver.Error, age time.Duration
 	switch {
 	case state == "open":
 		w.Health.Well(PartWebServer)
-		w.Log.Info("Web Server: it answers; jobs go on", "silent_for", age.Round(time.Millisecond))
+		w.Log.Info("Web Server: it answers; jobs go on", "silent_for", age.Round(time.Millisecond).String())
 	case state == "closed" && w.Health.Problem(PartWebServer, "jobs wait for the Web Server: "+why.Error()):
 		level := slog.LevelWarn
 		switch why.Verdict {
 		case webserver.Forbidden, webserver.LoginRejected, webserver.Unauthorized, webserver.Misconfigured:
 			level = slog.LevelError // waiting does not mend it
 		}
-		w.Log.Log(context.Background(), level, "Web Server: jobs wait", "error", why, "next_try", time.Until(w.door.until).Round(time.Millisecond))
+		w.Log.Log(context.Background(), level, "Web Server: jobs wait", "error", why, "next_try_in", time.Until(w.door.until).Round(time.Millisecond).String())
 	}
 }
 

@@ -79,6 +79,50 @@ func TestOneDocumentServesManyJobs(t *testing.T) {
 	})
 }
 
+func TestTwentyThousandJobsPublishedWhileTheWorkerRuns(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const n = 20_000
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, LatencyPerSession: 20 * time.Microsecond})
+		ids := s.sim.SignOnMany(7, n)
+		r := s.start(options{})
+		subjects := []string{"logoff.requests", "logoff.requests.bulk"}
+		for i := 0; i < n; i += 20 {
+			s.publish(subjects[i/20%2], oneEach(ids[i:i+20])...)
+			passes(t, 2*time.Millisecond)
+		}
+		results := s.await(n)
+		perJob := map[string]int{}
+		for _, result := range results {
+			perJob[result.JobID]++
+		}
+		if got := outcomes(results)[jobs.Accepted]; got != n || len(perJob) != n {
+			t.Errorf("%d sessions accepted, %d jobs with a result, want %d", got, len(perJob), n)
+		}
+		sent := map[string]int{}
+		for _, request := range s.logoffs() {
+			for _, id := range request.Sessions {
+				if request.Success {
+					sent[id]++
+				}
+			}
+		}
+		for id, times := range sent {
+			if times > 1 {
+				t.Fatalf("session %s is in %d documents with success", id, times)
+			}
+		}
+		requests := len(s.logoffs())
+		if requests > n/20 {
+			t.Errorf("%d requests for %d jobs", requests, n)
+		}
+		r.stop()
+		if left := s.left(); left != 0 {
+			t.Errorf("%d jobs left", left)
+		}
+		t.Logf("%d jobs, %d requests, %.0f sessions a document", n, requests, float64(n)/float64(requests))
+	})
+}
+
 func TestLargeJobIsSplitIntoDocuments(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})

@@ -52,7 +52,7 @@ func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error
 	d.config.Name = "demo"
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: "demo", GoVersion: runtime.Version()})
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 
 	if err := d.startSimulator(); err != nil {
 		return nil, err
@@ -260,7 +260,10 @@ func line(r jobs.Result) string {
 			counts = append(counts, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
-	text := fmt.Sprintf("  %-7s %-6s job %-24s %s in %d ms", r.Status, r.Lane, r.JobID, strings.Join(counts, ", "), r.TimeToLogoffMS)
+	text := fmt.Sprintf("  %-7s %-6s job %s", r.Status, r.Lane, r.JobID)
+	if len(counts) > 0 {
+		text += fmt.Sprintf(": %s in %d ms", strings.Join(counts, ", "), r.TimeToLogoffMS)
+	}
 	if r.Error != "" {
 		text += ": " + r.Error
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // checkTime bounds each question that check asks.
-const checkTime = 15 * time.Second
+const checkTime = 8 * time.Second
 
 // check says line by line whether a worker with these settings would work. It changes nothing,
 // except that it logs in to the Web Server and out again where it has a user name.
@@ -70,13 +70,14 @@ func (r *report) checkNATS(ctx context.Context, s settings) {
 		}
 	}
 	silent := slog.New(slog.DiscardHandler)
-	nc, err := worker.Connect(c, metrics.NewHealth(worker.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
+	health := metrics.NewHealth(worker.Parts...)
+	nc, err := worker.Connect(c, health, metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
 	if err != nil {
 		r.line("nats", err, "")
 		return
 	}
 	defer nc.Close()
-	if err := awaitConnection(ctx, nc); err != nil {
+	if err := awaitConnection(ctx, nc, health); err != nil {
 		if s.NATS.URL == embedded {
 			r.warn("nats", "the embedded broker is not running; it starts with the worker, and its streams with it")
 			return

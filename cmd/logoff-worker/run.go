@@ -207,14 +207,15 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
-	nc, stop, err := connect(s, metrics.NewHealth(worker.Parts...), m, log)
+	health := metrics.NewHealth(worker.Parts...)
+	nc, stop, err := connect(s, health, m, log)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := awaitConnection(ctx, nc); err != nil {
+	if err := awaitConnection(ctx, nc, health); err != nil {
 		return err
 	}
 	js, err := jetstream.New(nc)
@@ -230,16 +231,21 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	return err
 }
 
-// awaitConnection waits until NATS is reached.
-func awaitConnection(ctx context.Context, nc *nats.Conn) error {
+// awaitConnection waits until NATS is reached, and otherwise says why it was not.
+func awaitConnection(ctx context.Context, nc *nats.Conn, health *metrics.Health) error {
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
 	for !nc.IsConnected() {
 		select {
 		case <-ctx.Done():
-			if err := nc.LastError(); err != nil {
-				return fmt.Errorf("NATS cannot be reached: %w", err)
+			_, conditions := health.Ready()
+			for _, c := range conditions {
+				if c.Part == worker.PartNATS {
+					return fmt.Errorf("NATS cannot be reached: %s", c.Problem)
+				}
 			}
 			return errors.New("NATS cannot be reached")
-		case <-time.After(50 * time.Millisecond):
+		case <-every.C:
 		}
 	}
 	return nil

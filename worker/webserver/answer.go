@@ -285,7 +285,7 @@ func walkXML(body []byte, note func(name, value string)) error {
 	var open []string
 	for roots := 0; ; {
 		t, err := d.Token()
-		if err == io.EOF && roots == 1 && len(open) == 0 {
+		if errors.Is(err, io.EOF) && roots == 1 && len(open) == 0 {
 			return nil
 		}
 		if err != nil {

@@ -138,13 +138,13 @@ func (c Config) credentialProblems() error {
 	login := c.Username != "" || c.Password != nil
 	switch {
 	case c.Token != nil && login:
-		return errors.New("Token: exclusive with Username and Password")
+		return errors.New("credentials: a token and a user name are given; keep one")
 	case c.Token == nil && !login:
-		return errors.New("Token: required, or Username and Password")
+		return errors.New("credentials: a token is required, or a user name and a password")
 	case login && c.Username == "":
-		return errors.New("Username: required with Password")
+		return errors.New("credentials: a password without a user name")
 	case login && c.Password == nil:
-		return errors.New("Password: required with Username")
+		return errors.New("credentials: a user name without a password")
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func TestNewReportsEveryProblemWithoutSecrets(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"URL: ", "Token: exclusive", "Timeout: ", "LoginPause: ", "MaxRetryAfter: ", "UserAgent: "} {
+	for _, want := range []string{"URL: ", "credentials: ", "Timeout: ", "LoginPause: ", "MaxRetryAfter: ", "UserAgent: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}

@@ -177,7 +177,7 @@ func (c *Client) renew(ctx context.Context, old *token) (*token, *Error) {
 func renewalVerdict(e *Error, l loginAnswer) *Error {
 	switch {
 	case e.Verdict == Throttled, e.Verdict == Forbidden && e.Page, e.Status/100 == 3:
-	case e.Verdict == Unavailable && !(e.Status/100 == 2 && l.whole):
+	case e.Verdict == Unavailable && (e.Status/100 != 2 || !l.whole):
 	default:
 		e.Verdict = Unauthorized
 	}

@@ -76,7 +76,7 @@ func TestLoginVerdicts(t *testing.T) {
 		{429, "", Throttled, ""},
 	} {
 		s := serve(t, map[string]http.HandlerFunc{"Login": says(test.status, test.body), "Sessions": says(200, successElement)})
-		e := facts(t, s.client(t, withLogin(fixed("p"))).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t, withLogin(fixed("secret"))).Logoff(t.Context(), "", []string{guid}))
 		if e.Op != "login" || e.Verdict != test.want || e.Text != test.text || e.Sent || e.Timeout {
 			t.Errorf("%d %q: %+v", test.status, test.body, e)
 		}
@@ -177,7 +177,7 @@ func serveTokens(t testing.TB, renew http.HandlerFunc) *tokenSite {
 
 func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 	s := serveTokens(t, nil)
-	c := s.client(t, withLogin(fixed("p")))
+	c := s.client(t, withLogin(fixed("secret")))
 	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 
 func TestRenewalSendsTokenAndDeviceOfTheLogin(t *testing.T) {
 	s := serveTokens(t, nil)
-	c := s.client(t, withLogin(fixed("p")))
+	c := s.client(t, withLogin(fixed("secret")))
 	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestRefusedRenewalBecomesALogin(t *testing.T) {
 		{500, generic500},
 	} {
 		s := serveTokens(t, says(answer.status, answer.body))
-		c := s.client(t, withLogin(fixed("p")))
+		c := s.client(t, withLogin(fixed("secret")))
 		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestRenewalThatFailsForAllCausesNoLogin(t *testing.T) {
 		{429, "", Throttled},
 	} {
 		s := serveTokens(t, says(answer.status, answer.body))
-		c := s.client(t, withLogin(fixed("p")))
+		c := s.client(t, withLogin(fixed("secret")))
 		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +286,7 @@ func TestRenewalThatFailsForAllCausesNoLogin(t *testing.T) {
 
 func TestRenewalThatHappenedIsNotRepeated(t *testing.T) {
 	s := serveTokens(t, nil)
-	c := s.client(t, withLogin(fixed("p")))
+	c := s.client(t, withLogin(fixed("secret")))
 	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestWaiterWhoLeavesDoesNotEndTheLogin(t *testing.T) {
 		},
 		"Sessions": says(200, successElement),
 	})
-	c := s.client(t, withLogin(fixed("p")))
+	c := s.client(t, withLogin(fixed("secret")))
 	ctx, cancel := context.WithCancel(t.Context())
 	leaver, stayer := make(chan error), make(chan error)
 	go func() { leaver <- c.Logoff(ctx, "", []string{guid}) }()
@@ -386,7 +386,7 @@ func TestLogoutEndsOurOwnSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, map[string]http.HandlerFunc{"Login": says(200, `{"token":"QSDK 3a"}`), "WhoAmI": says(200, "{}"), "Logout": says(test.status, test.body)})
-			c := s.client(t, withLogin(fixed("p")))
+			c := s.client(t, withLogin(fixed("secret")))
 			if err := errors.Join(c.Logout(t.Context()), c.Ping(t.Context())); err != nil {
 				t.Fatal(err)
 			}

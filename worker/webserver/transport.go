@@ -128,6 +128,7 @@ func read(response *http.Response) answer {
 func (c *Client) broken(caller, call context.Context, op string, err error) *Error {
 	e := &Error{Op: op, Verdict: Unavailable}
 	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
 	case caller.Err() != nil:
 		e.Err = ended(caller)
@@ -140,7 +141,7 @@ func (c *Client) broken(caller, call context.Context, op string, err error) *Err
 	case errors.As(err, &certificate):
 		e.Verdict = Misconfigured
 		e.hint = "the certificate is not trusted: give its CA, or mend the host name or the certificate"
-	case errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		e.Verdict = Misconfigured
 		e.hint = "the base URL says https, the server speaks http"
 	}
