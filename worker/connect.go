@@ -45,7 +45,7 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 	if err != nil {
 		return nil, err
 	}
-	watch := connectionWatch{health: health, metrics: m, log: log}
+	watch := &connectionWatch{health: health, metrics: m, log: log}
 	options = append(options, watch.options()...)
 	nc, err := nats.Connect(c.URL, append(options, c.Options...)...)
 	if err != nil {
@@ -139,9 +139,14 @@ type connectionWatch struct {
 	health  *metrics.Health
 	metrics *metrics.Metrics
 	log     *slog.Logger
+	mended  *time.Timer // runs out when a missing permission has not been missed for a while
 }
 
-func (c connectionWatch) options() []nats.Option {
+// permissionMemory is how long a missing permission counts as missing. While jobs are in hand, a
+// lease is extended more often than that.
+const permissionMemory = 2 * time.Minute
+
+func (c *connectionWatch) options() []nats.Option {
 	return []nats.Option{
 		nats.ConnectHandler(c.connected),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
@@ -158,7 +163,7 @@ func (c connectionWatch) options() []nats.Option {
 	}
 }
 
-func (c connectionWatch) connected(nc *nats.Conn) {
+func (c *connectionWatch) connected(nc *nats.Conn) {
 	c.metrics.NATSConnected(true)
 	c.health.Well(PartNATS)
 	c.log.Info("NATS: connected", "server", nc.ConnectedUrlRedacted())
@@ -166,7 +171,7 @@ func (c connectionWatch) connected(nc *nats.Conn) {
 
 // lost tells of a connection that is down. The library tries several times a second, so only a
 // reason that is new is logged.
-func (c connectionWatch) lost(what string, err error) {
+func (c *connectionWatch) lost(what string, err error) {
 	c.metrics.NATSConnected(false)
 	words := what
 	if err != nil {
@@ -178,12 +183,11 @@ func (c connectionWatch) lost(what string, err error) {
 }
 
 // failed hears of what no call returned as an error, a missing permission above all.
-func (c connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (c *connectionWatch) failed(nc *nats.Conn, _ *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
-		c.health.Problem(PartNATS, "permission missing: "+err.Error())
-		c.log.Error("NATS: a permission is missing; see the README for the list", "error", err)
+		c.permissionMissing(nc, err)
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.metrics.NATSError("slow_consumer")
 		c.log.Warn("NATS: messages came faster than they were taken", "error", err)
@@ -191,4 +195,18 @@ func (c connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 		c.metrics.NATSError("other")
 		c.log.Warn("NATS: " + err.Error())
 	}
+}
+
+func (c *connectionWatch) permissionMissing(nc *nats.Conn, err error) {
+	if c.health.Problem(PartNATS, "a permission is missing: "+err.Error()) {
+		c.log.Error("NATS: a permission is missing; the README lists what a worker needs", "error", err)
+	}
+	if c.mended != nil {
+		c.mended.Stop()
+	}
+	c.mended = time.AfterFunc(permissionMemory, func() {
+		if nc.IsConnected() {
+			c.health.Well(PartNATS)
+		}
+	})
 }

@@ -1,6 +1,9 @@
 package worker_test
 
 import (
+	"bytes"
+	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +70,47 @@ func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One session at which the Web Server hangs holds up nobody for ever, and is not claimed.
+func TestSessionThatHangsTheServerIsGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+		ids := s.sim.SignOnMany(7, 400)
+		poison := ids[0]
+		s.start(options{client: func(c *webserver.Config) {
+			dial := c.DialContext
+			c.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				return &hangs{Conn: conn, at: []byte(poison)}, err
+			}
+		}})
+		s.publish("logoff.requests", jobOf(ids[:50]...))
+		for _, id := range ids[50:] { // others keep coming, and are accepted
+			passes(t, 5*time.Second)
+			s.publish("logoff.requests", jobOf(id))
+		}
+		results := s.await(351)
+		if got := outcomes(results); got[jobs.Accepted] != 399 || got[jobs.Undecided] != 1 {
+			t.Errorf("outcomes %v", got)
+		}
+		if n := s.deadLetters(); n != 1 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// hangs swallows every request that names one session.
+type hangs struct {
+	net.Conn
+	at []byte
+}
+
+func (h *hangs) Write(p []byte) (int, error) {
+	if bytes.Contains(p, h.at) {
+		return len(p), nil
+	}
+	return h.Conn.Write(p)
 }
 
 func TestErrorBodyInA200IsARefusal(t *testing.T) {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -76,7 +77,7 @@ func failure(request string, answer *webserver.Error) jobs.SessionResult {
 // only way on. Everything else is waited out in place, holding the slot. Sessions whose jobs'
 // notAfter passes meanwhile leave the document. An error means that the worker stops.
 func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, err error) {
-	timeouts := 0
+	var silent silence
 	for {
 		deadline := l.queue.deadline(*doc)
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
@@ -102,10 +103,7 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 			l.door.answer(p)
 			return request, nil, nil
 		}
-		if answer.Timeout {
-			timeouts++
-		}
-		if l.concernsDocument(answer) || timeouts >= timeoutsToDoubt && l.alive() {
+		if l.concernsDocument(answer) || answer.Timeout && silent.concerns(*doc, l.accepted.Load()) {
 			l.door.answer(p)
 			l.cap.learn(len(*doc), answer)
 			return request, answer, nil
@@ -117,9 +115,32 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 	}
 }
 
-// timeoutsToDoubt is how often a document may run into the time-out before a Web Server that
-// answers otherwise makes the document itself the suspect.
-const timeoutsToDoubt = 3
+// A silence is a row of time-outs of one document.
+type silence struct {
+	timeouts int
+	accepted int64 // documents accepted when it began
+}
+
+// The time-outs after which a document is split, and a session that stands alone given up.
+const (
+	timeoutsToSplit  = 3
+	timeoutsToGiveUp = 10
+)
+
+// concerns hears of another time-out, and reports whether the document itself is the suspect: it
+// has timed out again and again while others were accepted. As long as none is, it may be the Web
+// Server, and nothing is given up.
+func (s *silence) concerns(doc document, accepted int64) bool {
+	if s.timeouts == 0 {
+		s.accepted = accepted
+	}
+	s.timeouts++
+	enough := timeoutsToSplit
+	if len(doc) == 1 {
+		enough = timeoutsToGiveUp
+	}
+	return s.timeouts >= enough && accepted > s.accepted
+}
 
 func (l *lane) rank() rank {
 	if l.name == jobs.Urgent {
@@ -152,6 +173,7 @@ func (l *lane) noted(doc document, err error) (*webserver.Error, error) {
 	answer, err := facts(err)
 	if err == nil && answer == nil {
 		l.cap.succeeded(len(doc))
+		l.accepted.Add(1)
 		l.proved.Store(time.Now().UnixNano())
 	}
 	for _, s := range doc {
@@ -170,27 +192,29 @@ func facts(err error) (*webserver.Error, error) {
 	return nil, err
 }
 
-// concernsDocument reports whether an answer is about the document that was sent. Where the status
-// leaves it open, a second question decides: a server that answers that one is well, and its path is
-// the right one.
+// concernsDocument reports whether an answer is about the document that was sent. Where it may as
+// well come from a server that is down, or from something in front of it, a second question decides:
+// a server that answers that one is well, and its path is the right one. What the answer turns out
+// to be is noted in it.
 func (w *Worker) concernsDocument(answer *webserver.Error) bool {
-	switch answer.Verdict {
-	case webserver.Refused, webserver.TooLarge:
+	switch {
+	case answer.Verdict == webserver.TooLarge, answer.Verdict == webserver.Refused && !answer.Page:
 		return true
-	case webserver.Undecided:
+	case answer.Verdict == webserver.Undecided:
 		if w.alive() {
 			return true
 		}
 		answer.Verdict = webserver.Unavailable
-	case webserver.NotFound:
-		if ping := w.ping(); ping == nil {
-			answer.Verdict = webserver.Refused
-			if answer.Page { // the web server's own page, before the request reached the service
-				answer.Verdict = webserver.TooLarge
-			}
-			return true
+	case answer.Verdict == webserver.NotFound, answer.Verdict == webserver.Refused:
+		if w.ping() != nil {
+			answer.Verdict = webserver.Misconfigured
+			return false
 		}
-		answer.Verdict = webserver.Misconfigured
+		answer.Verdict = webserver.Refused
+		if answer.Status == http.StatusNotFound && answer.Page { // IIS's own page, for a request that is too long
+			answer.Verdict = webserver.TooLarge
+		}
+		return true
 	}
 	return false
 }

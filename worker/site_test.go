@@ -124,9 +124,23 @@ type options struct {
 // start starts a worker that logs in at the simulator.
 func (s *site) start(o options) *running {
 	s.t.Helper()
-	r := &running{site: s, registry: prometheus.NewRegistry(), health: metrics.NewHealth(worker.Parts...), ended: make(chan error, 1)}
-	m := metrics.New(r.registry, metrics.Build{Version: "test"})
+	registry := prometheus.NewRegistry()
+	m := metrics.New(registry, metrics.Build{Version: "test"})
+	health := metrics.NewHealth(worker.Parts...)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	nc, err := worker.Connect(worker.Connection{Name: "test", Options: []nats.Option{s.broker.InProcess()}}, health, m, log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := s.run(nc, health, m, log, o)
+	r.registry = registry
+	return r
+}
+
+// run starts a worker over a connection that the test has made.
+func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, log *slog.Logger, o options) *running {
+	s.t.Helper()
+	r := &running{site: s, nc: nc, health: health, ended: make(chan error, 1)}
 	clientConfig := webserver.Config{
 		URL:         "http://127.0.0.1/commandcenter/api",
 		Username:    "admin",
@@ -143,20 +157,16 @@ func (s *site) start(o options) *running {
 	if r.client, err = webserver.New(clientConfig); err != nil {
 		s.t.Fatal(err)
 	}
-	r.nc, err = worker.Connect(worker.Connection{Name: "test", Options: []nats.Option{s.broker.InProcess()}}, r.health, m, log)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	config := worker.DefaultConfig()
 	config.Name = "w"
 	if o.config != nil {
 		o.config(&config)
 	}
-	w := &worker.Worker{Config: config, NATS: r.nc, Server: r.client, Metrics: m, Health: r.health, Log: log}
+	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.ended <- w.Run(ctx) }()
-	s.t.Cleanup(func() { r.stop() })
+	s.t.Cleanup(r.stop)
 	return r
 }
 

@@ -141,6 +141,7 @@ type Worker struct {
 	cap      *documentCap
 	proved   atomic.Int64 // when the Web Server last showed that it is well, Unix nanoseconds
 	requests atomic.Int64
+	accepted atomic.Int64    // documents
 	stopping context.Context // ends when Run is told to stop
 	finish   context.Context // ends when a stop has taken too long
 	sends    sync.WaitGroup

@@ -306,7 +306,7 @@ func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 	}
 	ids := w.sim.SignOnMany(7, 1)
 	command := w.start(environment...)
-	w.poll("/readyz", http.StatusServiceUnavailable, "503")
+	w.poll("/readyz", http.StatusServiceUnavailable, "jobs wait")
 	if nc, err := nats.Connect("nats://" + listen); err == nil {
 		nc.Close()
 		t.Error("the embedded broker took a client without credentials")

@@ -1,0 +1,118 @@
+package worker_test
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// readmePermissions are the publish permissions that the README lists for a worker.
+func readmePermissions(t *testing.T) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(readme), "publish:")
+	list, _, _ = strings.Cut(list, "subscribe:")
+	subjects := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+	if len(subjects) < 10 {
+		t.Fatalf("the README lists %d permissions", len(subjects))
+	}
+	return subjects
+}
+
+// A worker needs the permissions that the README lists, and no more; when one is taken away, it
+// says so.
+func TestReadmePermissionsAreEnough(t *testing.T) {
+	for _, test := range []struct{ name, without, says string }{
+		{"all", "", ""},
+		{"no acks", "$JS.ACK.", "permission"},
+		{"no results", "logoff.results.>", "permission"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				var allowed []string
+				for _, subject := range readmePermissions(t) {
+					if test.without == "" || !strings.HasPrefix(subject, test.without) {
+						allowed = append(allowed, subject)
+					}
+				}
+				s := newSite(t, simulator.Settings{})
+				s.broker.Shutdown() // this test brings its own, with users
+				broker, err := server.NewServer(&server.Options{
+					JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+					Users: []*server.User{
+						{Username: "admin", Password: "a"},
+						{Username: "worker", Password: "w", Permissions: &server.Permissions{
+							Publish:   &server.SubjectPermission{Allow: allowed},
+							Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_logoff.>"}},
+						}},
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				broker.Start()
+				t.Cleanup(func() { broker.Shutdown(); broker.WaitForShutdown() })
+				if !broker.ReadyForConnections(time.Minute) {
+					t.Fatal("the broker does not start")
+				}
+				admin, err := nats.Connect("", nats.InProcessServer(broker), nats.UserInfo("admin", "a"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(admin.Close)
+				if s.js, err = jetstream.New(admin); err != nil {
+					t.Fatal(err)
+				}
+				if err := worker.ProvisionStreams(t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+					t.Fatal(err)
+				}
+
+				health := metrics.NewHealth(worker.Parts...)
+				m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+				log := slog.New(slog.NewTextHandler(s.log, nil))
+				nc, err := worker.Connect(worker.Connection{
+					User:        "worker",
+					Password:    func() (string, error) { return "w", nil },
+					InboxPrefix: "_INBOX_logoff",
+					Options:     []nats.Option{nats.InProcessServer(broker)},
+				}, health, m, log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.run(nc, health, m, log, options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+				passes(t, time.Second)
+				s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 1)...))
+				s.publish("logoff.requests", "no job")
+				passes(t, time.Minute)
+				said := s.log.String()
+				if test.says == "" {
+					if strings.Contains(strings.ToLower(said), "permission") || s.left() != 0 || s.deadLetters() != 1 {
+						t.Errorf("%d jobs left, %d dead letters, log:\n%s", s.left(), s.deadLetters(), said)
+					}
+					return
+				}
+				_, conditions := health.Ready()
+				if !strings.Contains(strings.ToLower(said), test.says) || len(conditions) == 0 {
+					t.Errorf("conditions %v, log:\n%s", conditions, said)
+				}
+				if s.left() == 0 {
+					t.Error("a job left the stream without the right to let it")
+				}
+			})
+		})
+	}
+}
