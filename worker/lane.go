@@ -63,7 +63,9 @@ func (l *lane) await(ctx context.Context) bool {
 	if !l.slots.await(ctx, l.name) {
 		return false
 	}
-	l.pull(ctx, idleWait)
+	if _, err := l.pull(ctx, idleWait); err != nil && ctx.Err() == nil {
+		l.repair(ctx, err)
+	}
 	return l.queue.length() > 0
 }
 
@@ -102,10 +104,10 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 }
 
 // fill adds to a document that is not full what else is in the stream. It waits for nothing that is
-// not there yet.
+// not there yet, and an error is left to the next pull: what is in hand leaves all the same.
 func (l *lane) fill(ctx context.Context) {
 	for l.more && l.room() > 0 && ctx.Err() == nil {
-		if l.pull(ctx, 0) == 0 {
+		if n, err := l.pull(ctx, 0); n == 0 || err != nil {
 			return
 		}
 	}
@@ -126,13 +128,10 @@ func (l *lane) called(took time.Duration) {
 
 // pull takes what the stream has into the queue and returns how many jobs came. Each job has a
 // session at least, so a document's worth of jobs is never too few.
-func (l *lane) pull(ctx context.Context, wait time.Duration) int {
+func (l *lane) pull(ctx context.Context, wait time.Duration) (n int, err error) {
 	msgs, err := l.pulls.pull(ctx, l.room(), wait)
 	l.take(msgs)
-	if err != nil && ctx.Err() == nil {
-		l.repair(ctx, err)
-	}
-	return len(msgs)
+	return len(msgs), err
 }
 
 func (l *lane) take(msgs []*nats.Msg) {

@@ -2,9 +2,12 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
@@ -57,7 +60,8 @@ func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logg
 	for pause(ctx, ackWait/3) {
 		failed := 0
 		for _, d := range l.all() {
-			if err := d.extend(ackWait); err != nil {
+			err := d.extend(ackWait)
+			if err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
 				failed++
 			}
 		}

@@ -114,8 +114,8 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 		t.Fatal("nothing is wrong")
 	}
 	for _, words := range []string{
-		"prefix", "needs a name", "provision is", "replicas", "slots are 1", "urgent slots are 1",
-		"sessions of a document", "bytes of a document", "bulk linger", "tries are", "backoff", "keep-alive", "shutdown timeout",
+		"Subjects: ", "Name: ", `Provision: "maybe"`, "Replicas: 0", "Slots: 1", "BatchMaxSessions: 20000", "BatchMaxBytes: 10",
+		"BulkLinger: -1ns", "Tries: 0", "Backoff: ", "KeepAlive: ", "ShutdownTimeout: ",
 	} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("%q is not said in:\n%v", words, err)

@@ -14,7 +14,8 @@ type session struct {
 	id        string
 	key       string // the ID without regard to case, as the Web Server compares
 	askers    []asker
-	attempts  int
+	attempts  int  // requests that held it
+	doubts    int  // answers without a verdict from a Web Server that is well
 	uncertain bool // a call that held it may have taken effect, and nobody knows
 }
 

@@ -56,11 +56,11 @@ func split(doc document, toPieces bool) []document {
 	return parts
 }
 
-// tryAgain reports whether a session that stood alone, and got no verdict, is sent once more. How
-// often it was in a document before counts.
+// tryAgain reports whether a session that stood alone, and got no verdict, is sent once more. The
+// larger documents that it was in before count as tries.
 func (l *lane) tryAgain(s *session, answer *webserver.Error) bool {
-	return answer.Verdict == webserver.Undecided && s.attempts < l.Config.Tries &&
-		pause(l.stopping, l.Config.Backoff.after(s.attempts))
+	return answer.Verdict == webserver.Undecided && s.doubts < l.Config.Tries &&
+		pause(l.stopping, l.Config.Backoff.after(s.doubts))
 }
 
 // failure is the outcome of a session that stood alone in a document without success.
@@ -105,12 +105,22 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 		}
 		if l.concernsDocument(answer) || answer.Timeout && silent.concerns(*doc, l.accepted.Load()) {
 			l.door.answer(p)
-			l.cap.learn(len(*doc), answer)
+			l.learn(*doc, answer)
 			return request, answer, nil
 		}
 		l.Metrics.Retried(answer.Verdict.String())
 		if wait := l.door.fail(p, answer); wait > 0 && !pause(l.stopping, wait) {
 			return "", nil, l.stopping.Err()
+		}
+	}
+}
+
+// learn keeps what an answer about a document says beyond it.
+func (l *lane) learn(doc document, answer *webserver.Error) {
+	l.cap.learn(len(doc), answer)
+	if answer.Verdict == webserver.Undecided {
+		for _, s := range doc {
+			s.doubts++
 		}
 	}
 }

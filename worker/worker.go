@@ -92,29 +92,36 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns everything that is wrong with the settings, in the operator's words.
+// A FieldError says what is wrong with one field of a [Config], in the operator's words.
+type FieldError struct {
+	Field, Problem string
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
+
+// Validate returns everything that is wrong with the settings, as joined [*FieldError]s.
 func (c Config) Validate() error {
 	var problems []error
-	wrong := func(ok bool, format string, values ...any) {
+	wrong := func(field string, ok bool, format string, values ...any) {
 		if !ok {
-			problems = append(problems, fmt.Errorf(format, values...))
+			problems = append(problems, &FieldError{field, fmt.Sprintf(format, values...)})
 		}
 	}
 	if err := c.Subjects.Validate(); err != nil {
-		problems = append(problems, err)
+		wrong("Subjects", false, "%v", err)
 	}
-	wrong(c.Name != "", "a worker needs a name")
-	wrong(c.Provision == ProvisionCreate || c.Provision == ProvisionVerify, "provision is %q, not create or verify", c.Provision)
-	wrong(c.Replicas >= 1 && c.Replicas <= 5, "replicas of a stream are %d, not 1 to 5", c.Replicas)
-	wrong(c.Slots >= 2 && c.Slots <= 1000, "slots are %d, not 2 to 1000 (one for urgent jobs, one for bulk)", c.Slots)
-	wrong(c.UrgentSlots >= 1 && c.UrgentSlots < c.Slots, "urgent slots are %d, not 1 to %d (bulk jobs need at least one of the %d slots)", c.UrgentSlots, c.Slots-1, c.Slots)
-	wrong(c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "sessions of a document are at most %d, not 1 to %d", c.BatchMaxSessions, jobs.MaxSessions)
-	wrong(c.BatchMaxBytes >= minDocumentBytes, "bytes of a document are at most %d, not %d or more", c.BatchMaxBytes, minDocumentBytes)
-	wrong(c.BulkLinger >= 0 && c.BulkLinger <= time.Minute, "bulk linger is %v, not 0 to 1m", c.BulkLinger)
-	wrong(c.Tries >= 1, "tries are %d, not 1 or more", c.Tries)
-	wrong(c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "backoff goes from %v to %v, which is no range", c.Backoff.Min, c.Backoff.Max)
-	wrong(c.KeepAlive > 0, "keep-alive is %v, not more than 0", c.KeepAlive)
-	wrong(c.ShutdownTimeout > 0, "shutdown timeout is %v, not more than 0", c.ShutdownTimeout)
+	wrong("Name", c.Name != "", "a worker needs a name")
+	wrong("Provision", c.Provision == ProvisionCreate || c.Provision == ProvisionVerify, "%q is not create or verify", c.Provision)
+	wrong("Replicas", c.Replicas >= 1 && c.Replicas <= 5, "%d is not 1 to 5", c.Replicas)
+	wrong("Slots", c.Slots >= 2 && c.Slots <= 1000, "%d is not 2 to 1000 (one for urgent jobs and one for bulk at least)", c.Slots)
+	wrong("UrgentSlots", c.UrgentSlots >= 1 && c.UrgentSlots < max(2, c.Slots), "%d is not at least 1 and fewer than the %d slots, of which bulk jobs need one", c.UrgentSlots, c.Slots)
+	wrong("BatchMaxSessions", c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "%d is not 1 to %d", c.BatchMaxSessions, jobs.MaxSessions)
+	wrong("BatchMaxBytes", c.BatchMaxBytes >= minDocumentBytes, "%d is not %d or more", c.BatchMaxBytes, minDocumentBytes)
+	wrong("BulkLinger", c.BulkLinger >= 0 && c.BulkLinger <= time.Minute, "%v is not 0 to 1m", c.BulkLinger)
+	wrong("Tries", c.Tries >= 1, "%d is not 1 or more", c.Tries)
+	wrong("Backoff", c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "from %v to %v is no range", c.Backoff.Min, c.Backoff.Max)
+	wrong("KeepAlive", c.KeepAlive > 0, "%v is not more than 0", c.KeepAlive)
+	wrong("ShutdownTimeout", c.ShutdownTimeout > 0, "%v is not more than 0", c.ShutdownTimeout)
 	return errors.Join(problems...)
 }
 

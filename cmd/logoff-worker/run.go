@@ -93,11 +93,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 }
 
 func page(s settings, name string) metrics.Page {
-	p := metrics.Page{Version: version(), Worker: name, Started: time.Now()}
-	for _, setting := range s.shown() {
-		p.Settings = append(p.Settings, metrics.Setting{Name: setting[0], Value: setting[1]})
-	}
-	return p
+	return metrics.Page{Version: version(), Worker: name, Started: time.Now(), Settings: s.shown()}
 }
 
 // serveHTTP serves probes, metrics and the status page. An address that is taken is an error now,

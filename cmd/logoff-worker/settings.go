@@ -18,6 +18,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/webserver"
 )
@@ -131,8 +132,22 @@ func (s settings) problems() []error {
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "not text or json")
 	_, _, err := net.SplitHostPort(s.HTTPAddr)
 	p.check("LOGOFF_HTTP_ADDR", err == nil, "not host:port")
-	p.add("", s.workerConfig().Validate())
+	p.addFields(s.workerConfig().Validate())
 	return p
+}
+
+// variables names the variable behind each field of a worker's settings.
+var variables = map[string]string{
+	"Subjects":         "LOGOFF_PREFIX",
+	"Provision":        "LOGOFF_NATS_PROVISION",
+	"Replicas":         "LOGOFF_NATS_REPLICAS",
+	"Slots":            "LOGOFF_SLOTS",
+	"UrgentSlots":      "LOGOFF_URGENT_SLOTS",
+	"BatchMaxSessions": "LOGOFF_BATCH_MAX_SESSIONS",
+	"BatchMaxBytes":    "LOGOFF_BATCH_MAX_BYTES",
+	"BulkLinger":       "LOGOFF_BULK_LINGER",
+	"Tries":            "LOGOFF_TRIES",
+	"ShutdownTimeout":  "LOGOFF_SHUTDOWN_TIMEOUT",
 }
 
 func (s settings) natsProblems(p *problems) {
@@ -173,7 +188,7 @@ func (s settings) webserverProblems(p *problems) {
 		if err == nil {
 			_, err = webserver.New(config)
 		}
-		p.add("LOGOFF_WEBSERVER_URL", err)
+		p.addClient(err)
 	}
 }
 
@@ -186,12 +201,27 @@ func (p *problems) check(variable string, ok bool, words string) {
 	}
 }
 
-func (p *problems) add(variable string, err error) {
+// addFields names the variables of what a worker finds wrong.
+func (p *problems) addFields(err error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return
+	}
+	for _, err := range joined.Unwrap() {
+		var field *worker.FieldError
+		if errors.As(err, &field) {
+			p.check(variables[field.Field], false, field.Problem)
+		}
+	}
+}
+
+// addClient takes over what the Web Server's client finds wrong, a line each.
+func (p *problems) addClient(err error) {
 	if err == nil {
 		return
 	}
-	for _, line := range strings.Split(err.Error(), "\n") {
-		p.check(variable, false, line)
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		p.check("LOGOFF_WEBSERVER_URL", false, strings.TrimPrefix(line, "URL: "))
 	}
 }
 
@@ -206,11 +236,7 @@ func (p *problems) oneOf(variable string, value secret, file string) {
 // unknownVariables finds names that are probably misspelled. It only warns, because others put
 // variables with our prefix into an environment too, as Kubernetes does for services.
 func unknownVariables() (warnings []string) {
-	var names strings.Builder
-	if err := envconfig.Usagef(prefix, &settings{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		return nil
-	}
-	known := strings.Fields(names.String())
+	known := variableNames()
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if strings.HasPrefix(name, prefix+"_") && !slices.Contains(known, name) {
@@ -218,6 +244,15 @@ func unknownVariables() (warnings []string) {
 		}
 	}
 	return warnings
+}
+
+// variableNames lists every variable in the order of the fields.
+func variableNames() []string {
+	var names strings.Builder
+	if err := envconfig.Usagef(prefix, &settings{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+		return nil
+	}
+	return strings.Fields(names.String())
 }
 
 // usage prints every variable with its default and meaning.
@@ -230,24 +265,27 @@ func usage(w io.Writer) error {
 	return table.Flush()
 }
 
-// shown lists the settings for the status page and the log, secrets only as set or not set.
-func (s settings) shown() [][2]string {
-	var all [][2]string
-	var walk func(name string, v reflect.Value)
-	walk = func(name string, v reflect.Value) {
-		if v.Kind() != reflect.Struct {
-			value := fmt.Sprint(v.Interface())
-			if strings.HasSuffix(name, "URL") {
-				value = redactURLs(value)
-			}
-			all = append(all, [2]string{name, value})
-			return
+// shown lists the effective settings by variable, secrets only as set or not set.
+func (s settings) shown() (all []metrics.Setting) {
+	values := fieldValues(reflect.ValueOf(s))
+	for i, name := range variableNames() {
+		value := fmt.Sprint(values[i])
+		if strings.HasSuffix(name, "_URL") {
+			value = redactURLs(value)
 		}
-		for i := range v.NumField() {
-			walk(strings.TrimPrefix(name+"."+v.Type().Field(i).Name, "."), v.Field(i))
-		}
+		all = append(all, metrics.Setting{Name: name, Value: value})
 	}
-	walk("", reflect.ValueOf(s))
+	return all
+}
+
+// fieldValues lists the values of a struct's fields, those of structs within in their place.
+func fieldValues(v reflect.Value) (all []any) {
+	if v.Kind() != reflect.Struct {
+		return []any{v.Interface()}
+	}
+	for i := range v.NumField() {
+		all = append(all, fieldValues(v.Field(i))...)
+	}
 	return all
 }
 
