@@ -11,8 +11,9 @@ import (
 	"logoffworker/jobs"
 )
 
-// idleWait is how long one pull waits for the first job; then it is asked again.
-const idleWait = 30 * time.Second
+// idleWait is how long one pull waits for the first job; then it is asked again. A stop waits for
+// the end of a pull.
+const idleWait = 2 * time.Second
 
 // A lane takes the jobs of one lane from the stream and sends them off in documents. It pulls only
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
@@ -63,7 +64,7 @@ func (l *lane) await(ctx context.Context) bool {
 	if !l.slots.await(ctx, l.name) {
 		return false
 	}
-	if _, err := l.pull(ctx, idleWait); err != nil && ctx.Err() == nil {
+	if _, err := l.pull(idleWait); err != nil && ctx.Err() == nil {
 		l.repair(ctx, err)
 	}
 	return l.queue.length() > 0
@@ -107,7 +108,7 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 // not there yet, and an error is left to the next pull: what is in hand leaves all the same.
 func (l *lane) fill(ctx context.Context) {
 	for l.more && l.room() > 0 && ctx.Err() == nil {
-		if n, err := l.pull(ctx, 0); n == 0 || err != nil {
+		if n, err := l.pull(0); n == 0 || err != nil {
 			return
 		}
 	}
@@ -128,8 +129,8 @@ func (l *lane) called(took time.Duration) {
 
 // pull takes what the stream has into the queue and returns how many jobs came. Each job has a
 // session at least, so a document's worth of jobs is never too few.
-func (l *lane) pull(ctx context.Context, wait time.Duration) (n int, err error) {
-	msgs, err := l.pulls.pull(ctx, l.room(), wait)
+func (l *lane) pull(wait time.Duration) (n int, err error) {
+	msgs, err := l.pulls.pull(l.room(), wait)
 	l.take(msgs)
 	return len(msgs), err
 }

@@ -16,7 +16,8 @@ import (
 // that it keeps, for two reasons that the client library's ways of pulling do not serve: a pull
 // must return as soon as anything is there, with all that is there; and at a stop, a job that is
 // already on its way must arrive, to be handed back at once, instead of waiting for its lease to
-// run out.
+// run out. A pull is therefore never cut short, because the server drops what it is about to send
+// to somebody who has just left: a pull ends when the server says so.
 type puller struct {
 	nc    *nats.Conn
 	api   string // subject of pull requests
@@ -27,9 +28,8 @@ type puller struct {
 }
 
 const (
-	heartbeat = 5 * time.Second
-	// topUpWait bounds a pull that waits for nothing.
-	topUpWait = time.Second
+	// patience is how much longer than asked the server may take to answer a pull.
+	patience = time.Second
 	// drainWait bounds the wait for jobs on their way when a subscription ends.
 	drainWait = 2 * time.Second
 	// pullBytes bounds what one pull brings; it admits every job that the stream takes.
@@ -37,7 +37,7 @@ const (
 )
 
 var (
-	errSilent = errors.New("no heartbeat: the NATS server, or the way to it, is silent")
+	errSilent = errors.New("a pull got no answer: the NATS server, or the way to it, is silent")
 	errTooBig = errors.New("the next job is larger than a pull may bring")
 )
 
@@ -52,7 +52,7 @@ func newPuller(nc *nats.Conn, stream, consumer string) *puller {
 // pull brings up to n jobs: those that are there now, or, when none is, what comes first within
 // wait. A wait of 0 means not to wait. Nothing having come is no error. Jobs that came before an
 // error are returned beside it.
-func (p *puller) pull(ctx context.Context, n int, wait time.Duration) ([]*nats.Msg, error) {
+func (p *puller) pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 	if err := p.listen(); err != nil {
 		return nil, err
 	}
@@ -60,19 +60,15 @@ func (p *puller) pull(ctx context.Context, n int, wait time.Duration) ([]*nats.M
 	if err != nil {
 		return nil, err
 	}
-	msgs, err := p.collect(ctx, n, wait, reply)
+	msgs, err := p.collect(n, wait, reply)
 	switch {
 	case errors.Is(err, errTooBig) && len(msgs) > 0:
 		return msgs, nil
 	case errors.Is(err, errTooBig):
 		p.bytes *= 2
-		return p.pull(ctx, n, wait)
+		return p.pull(n, wait)
 	case errors.Is(err, errSilent):
 		msgs = append(msgs, p.close()...)
-		if wait > 0 {
-			return msgs, errSilent
-		}
-		return msgs, nil
 	}
 	return msgs, err
 }
@@ -98,19 +94,14 @@ func (p *puller) listen() error {
 // pullRequest is JetStream's request for a pull; durations are in nanoseconds. No-wait with an
 // expiry makes the server answer with what it has, or with the first that comes.
 type pullRequest struct {
-	Batch     int           `json:"batch"`
-	MaxBytes  int           `json:"max_bytes,omitempty"`
-	NoWait    bool          `json:"no_wait"`
-	Expires   time.Duration `json:"expires,omitempty"`
-	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
+	Batch    int           `json:"batch"`
+	MaxBytes int           `json:"max_bytes,omitempty"`
+	NoWait   bool          `json:"no_wait"`
+	Expires  time.Duration `json:"expires,omitempty"`
 }
 
 func (p *puller) ask(n int, wait time.Duration) (reply string, err error) {
-	request := pullRequest{Batch: n, MaxBytes: p.bytes, NoWait: true, Expires: wait}
-	if wait > 2*heartbeat {
-		request.Heartbeat = heartbeat
-	}
-	data, err := json.Marshal(request)
+	data, err := json.Marshal(pullRequest{Batch: n, MaxBytes: p.bytes, NoWait: true, Expires: wait})
 	if err != nil {
 		return "", err
 	}
@@ -123,11 +114,11 @@ func (p *puller) ask(n int, wait time.Duration) (reply string, err error) {
 }
 
 // collect takes what arrives until the server says that the request is done.
-func (p *puller) collect(ctx context.Context, n int, wait time.Duration, reply string) (msgs []*nats.Msg, err error) {
+func (p *puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.Msg, err error) {
 	for len(msgs) < n {
-		msg, err := p.next(ctx, wait)
+		msg, err := p.sub.NextMsg(wait + patience)
 		switch {
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		case errors.Is(err, nats.ErrTimeout):
 			return msgs, errSilent
 		case err != nil:
 			return msgs, err
@@ -135,24 +126,12 @@ func (p *puller) collect(ctx context.Context, n int, wait time.Duration, reply s
 			if msg.Subject != reply {
 				continue // the end of an earlier request
 			}
-			if done, err := statusOf(msg); done || err != nil {
-				return msgs, err
-			}
+			return msgs, statusOf(msg)
 		default:
 			msgs = append(msgs, msg)
 		}
 	}
 	return msgs, nil
-}
-
-func (p *puller) next(ctx context.Context, wait time.Duration) (*nats.Msg, error) {
-	patience := topUpWait
-	if wait > 0 {
-		patience = min(wait+topUpWait, 3*heartbeat)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return p.sub.NextMsgWithContext(ctx)
 }
 
 // close ends the subscription and returns the jobs that were on their way: all that the server sent
@@ -185,18 +164,16 @@ func isStatus(msg *nats.Msg) bool {
 	return !strings.HasPrefix(msg.Reply, "$JS.ACK.")
 }
 
-// statusOf reads a status: whether it ends the request, and whether for a reason to look into.
-func statusOf(msg *nats.Msg) (done bool, err error) {
+// statusOf reads the status that ends a pull: an error is a reason to look into.
+func statusOf(msg *nats.Msg) error {
 	code, description := msg.Header.Get("Status"), msg.Header.Get("Description")
 	switch {
-	case code == "100": // heartbeat
-		return false, nil
-	case code == "404", code == "408": // no jobs; expired, or others ask for more than there is
-		return true, nil
+	case code == "404", code == "408": // no jobs; time is up, or others ask for more than there is
+		return nil
 	case code == "409" && strings.EqualFold(description, "Message Size Exceeds MaxBytes"):
-		return true, errTooBig
+		return errTooBig
 	case code == "503":
-		return true, errors.New("no answer from the consumer: it, its stream or JetStream itself is missing")
+		return errors.New("no answer from the consumer: it, its stream or JetStream itself is missing")
 	}
-	return true, fmt.Errorf("the consumer ended the pull: %s %s", code, description)
+	return fmt.Errorf("the consumer ended the pull: %s %s", code, description)
 }

@@ -194,6 +194,7 @@ func TestOneBadIDFailsAlone(t *testing.T) {
 				if n := len(s.sim.Journal()); n > 25 || len(s.logoffs()) > most {
 					t.Errorf("%d requests in all, %d logoffs; want at most 25 and %d", n, len(s.logoffs()), most)
 				}
+				t.Logf("%d requests in all, %d logoffs among them", len(s.sim.Journal()), len(s.logoffs()))
 				letter := s.deadLetter(1)
 				job, err := jobs.Decode(letter.Payload, letter.ContentType, jobs.Rules{})
 				if err != nil || len(job.Sessions) != 1 || job.Sessions[0].ID != bad {
