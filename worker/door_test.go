@@ -48,22 +48,19 @@ func TestClosedDoorLetsOneProbeThroughUrgentFirst(t *testing.T) {
 		d.openForTest(t)
 		p, _ := d.enter(t.Context(), rankBulk, time.Time{})
 		d.fail(p, forbidden)
-		var order []rank
+		went := make(chan rank, 3)
 		for _, who := range []rank{rankBulk, rankBulk, rankUrgent} {
 			go func() {
 				p, err := d.enter(t.Context(), who, time.Time{})
 				if err != nil {
 					t.Error(err)
 				}
-				order = append(order, who)
-				if len(order) == 1 {
-					if !p.probe {
-						t.Error("the first is no probe")
-					}
+				went <- who
+				if p.probe {
 					timer := time.NewTimer(time.Second)
 					<-timer.C
-					if len(order) != 1 {
-						t.Errorf("%d calls went through beside the probe", len(order)-1)
+					if len(went) != 1 {
+						t.Errorf("%d calls went through with the probe", len(went)-1)
 					}
 					d.answer(p)
 				}
@@ -72,8 +69,11 @@ func TestClosedDoorLetsOneProbeThroughUrgentFirst(t *testing.T) {
 		}
 		timer := time.NewTimer(time.Minute)
 		<-timer.C
-		if len(order) != 3 || order[0] != rankUrgent {
-			t.Errorf("order %v, want the urgent one first and all three in the end", order)
+		if len(went) != 3 {
+			t.Fatalf("%d of 3 calls went through in the end", len(went))
+		}
+		if first := <-went; first != rankUrgent {
+			t.Errorf("the probe has rank %d, want the urgent one", first)
 		}
 	})
 }
