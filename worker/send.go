@@ -16,7 +16,9 @@ import (
 //
 // A document that the Web Server refuses, or gives no verdict about, is halved until the sessions
 // that are the cause stand alone. That takes about 2·log₂ n requests for one of n; once more than
-// an eighth of them have turned out to be, the rest goes one by one.
+// an eighth of them have turned out to be, the rest goes one by one. A session that stands alone
+// without a verdict is sent again until its tries are used up; the larger documents that it was in
+// count as tries.
 func (l *lane) send(doc document, free func()) {
 	defer free()
 	total, alone := len(doc), 0
@@ -33,7 +35,8 @@ func (l *lane) send(doc document, free func()) {
 		case len(doc) > 1:
 			l.Metrics.Split()
 			rest = append(rest, split(doc, alone > total/8)...)
-		case l.tryAgain(doc[0], answer):
+		case answer.Verdict == webserver.Undecided && doc[0].doubts < l.Config.Tries:
+			pause(l.stopping, l.Config.Backoff.after(doc[0].doubts)) // a stop ends the next try
 			rest = append(rest, doc)
 		default:
 			alone++
@@ -54,13 +57,6 @@ func split(doc document, toPieces bool) []document {
 		parts = append(parts, doc[i:i+1])
 	}
 	return parts
-}
-
-// tryAgain reports whether a session that stood alone, and got no verdict, is sent once more. The
-// larger documents that it was in before count as tries.
-func (l *lane) tryAgain(s *session, answer *webserver.Error) bool {
-	return answer.Verdict == webserver.Undecided && s.doubts < l.Config.Tries &&
-		pause(l.stopping, l.Config.Backoff.after(s.doubts))
 }
 
 // failure is the outcome of a session that stood alone in a document without success.

@@ -270,6 +270,27 @@ func (s *site) consumer(lane jobs.Lane) *jetstream.ConsumerInfo {
 	return consumer.CachedInfo()
 }
 
+// takesAtOnce checks that the next pull gets n jobs, no more and no fewer, with no wait for a lease.
+func (s *site) takesAtOnce(lane jobs.Lane, n int) {
+	s.t.Helper()
+	synctest.Wait()
+	consumer, err := s.js.Consumer(s.t.Context(), s.subjects.RequestStream(), string(lane))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	batch, err := consumer.Fetch(n+1, jetstream.FetchMaxWait(time.Second))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	got := 0
+	for range batch.Messages() {
+		got++
+	}
+	if got != n {
+		s.t.Errorf("the next pull gets %d jobs, want %d", got, n)
+	}
+}
+
 // deadLetter reads one. It follows its job's result.
 func (s *site) deadLetter(sequence uint64) jobs.DeadLetter {
 	s.t.Helper()

@@ -30,10 +30,7 @@ func TestStopFinishesCallsAndHandsBackTheRest(t *testing.T) {
 		if got := statuses(results); got[jobs.Done] != inFlight || inFlight == 0 {
 			t.Errorf("statuses %v of %d sessions in flight", got, inFlight)
 		}
-		info := s.consumer(jobs.Bulk)
-		if int(info.NumPending) != len(ids)-inFlight || info.NumAckPending != 0 {
-			t.Errorf("waiting %d, in hand %d; want %d and 0", info.NumPending, info.NumAckPending, len(ids)-inFlight)
-		}
+		s.takesAtOnce(jobs.Bulk, len(ids)-inFlight)
 	})
 }
 
@@ -61,6 +58,26 @@ func TestStopInAnOutageHandsBackAtOnce(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("the other worker was done after %v", took)
 		}
+	})
+}
+
+// A stop is no verdict: a session whose tries are not used up goes back.
+func TestStopBetweenTriesHandsBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 1)
+		s.sim.SignOff(ids[0])
+		r := s.start(options{config: func(c *worker.Config) {
+			c.Backoff = worker.Backoff{Min: time.Hour, Max: time.Hour}
+		}})
+		passes(t, 5*time.Second)
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, time.Second)
+		r.stop()
+		if n := s.count(s.subjects.ResultStream()) + s.deadLetters(); n != 0 {
+			t.Errorf("%d results and dead letters after one of three tries", n)
+		}
+		s.takesAtOnce(jobs.Urgent, 1)
 	})
 }
 
