@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,9 +168,10 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{})
 		ids := s.sim.SignOnMany(7, 1)
-		password := "wrong"
+		var password atomic.Value // an operator changes it while the worker reads it
+		password.Store("wrong")
 		r := s.start(options{client: func(c *webserver.Config) {
-			c.Password = func() (string, error) { return password, nil }
+			c.Password = func() (string, error) { return password.Load().(string), nil }
 		}})
 		s.publish("logoff.requests", jobOf(ids...))
 		passes(t, 50*time.Minute)
@@ -179,7 +181,7 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "login") {
 			t.Errorf("the worker says %q", problem)
 		}
-		password = servicePassword // the operator mends the file
+		password.Store(servicePassword)
 		if result := s.await(1)[0]; result.Status != jobs.Done {
 			t.Errorf("result %+v", result)
 		}
@@ -190,10 +192,11 @@ func TestTokenThatIsRefusedForEverHoldsTheJobs(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{})
 		ids := s.sim.SignOnMany(7, 1)
-		token := "QSDK 3dead"
+		var token atomic.Value
+		token.Store("QSDK 3dead")
 		r := s.start(options{client: func(c *webserver.Config) {
 			c.Username, c.Password = "", nil
-			c.Token = func() (string, error) { return token, nil }
+			c.Token = func() (string, error) { return token.Load().(string), nil }
 		}})
 		s.publish("logoff.requests", jobOf(ids...))
 		passes(t, 10*time.Minute)
@@ -203,7 +206,7 @@ func TestTokenThatIsRefusedForEverHoldsTheJobs(t *testing.T) {
 		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
 			t.Errorf("%d results and dead letters", n)
 		}
-		token = s.sim.Token(1)
+		token.Store(s.sim.Token(1))
 		if result := s.await(1)[0]; result.Status != jobs.Done {
 			t.Errorf("result %+v", result)
 		}
