@@ -32,6 +32,7 @@ type world struct {
 	sim      *simulator.Server
 	web      *httptest.Server
 	broker   *broker.Broker
+	store    string
 	js       jetstream.JetStream
 	subjects jobs.Subjects
 	http     string
@@ -42,6 +43,7 @@ type world struct {
 
 func newWorld(t *testing.T, settings simulator.Settings) *world {
 	t.Helper()
+	t.Parallel() // these tests wait more than they work
 	w := &world{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, sim: simulator.New(settings, 1), arrived: make(chan struct{})}
 	w.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
 	w.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
@@ -52,23 +54,32 @@ func newWorld(t *testing.T, settings simulator.Settings) *world {
 		w.sim.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(w.web.Close)
+	w.store = t.TempDir()
+	w.startBroker("127.0.0.1:0")
 	var err error
-	if w.broker, err = broker.Start(broker.Options{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.broker.Shutdown)
-	nc, err := w.broker.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	if w.js, err = jetstream.New(nc); err != nil {
-		t.Fatal(err)
-	}
 	if w.http, err = freeAddress(); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// startBroker starts the broker with what it had stored.
+func (w *world) startBroker(listen string) {
+	w.t.Helper()
+	b, err := broker.Start(broker.Options{StoreDir: w.store, Listen: listen})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.broker = b
+	w.t.Cleanup(b.Shutdown)
+	nc, err := b.Connect()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(nc.Close)
+	if w.js, err = jetstream.New(nc); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // start starts the program in a process of its own.
@@ -198,6 +209,34 @@ func TestKilledWorkersLeaveOneResultPerJob(t *testing.T) {
 	if atKills == 0 || atKills == n {
 		t.Errorf("the kills came too early or too late to mean anything: %d results at the last", atKills)
 	}
+}
+
+// A broker that goes away in the middle of the work, and comes back, costs nothing but time.
+func TestBrokerRestartsLeaveOneResultPerJob(t *testing.T) {
+	const n = 5000
+	w := newWorld(t, simulator.Settings{Ended: simulator.EndedIgnore, LatencyFixed: 100 * time.Millisecond})
+	w.shortLeases()
+	w.publish(w.sim.SignOnMany(7, n))
+	command := w.start("LOGOFF_BATCH_MAX_SESSIONS=50")
+	<-w.arrived
+	for range 3 {
+		listen := strings.TrimPrefix(w.broker.URL(), "nats://")
+		w.broker.Shutdown()
+		w.startBroker(listen)
+		w.poll("/readyz", http.StatusOK)
+	}
+	counts := w.results(n)
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
+	if stored := w.count(w.subjects.ResultStream()); len(counts) != n || stored != n {
+		t.Errorf("%d jobs of %d have a result, %d results", len(counts), n, stored)
+	}
+	if left := w.count(w.subjects.RequestStream()); left != 0 {
+		t.Errorf("%d jobs left", left)
+	}
+	t.Logf("%d requests for %d jobs", w.sim.Count("logoff"), n)
 }
 
 // A termination signal lets requests in flight finish; what was not sent is in the stream at once.
@@ -337,8 +376,10 @@ func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "logoff.requests", job); err != nil {
 		t.Fatal(err)
 	}
-	_ = command.Process.Kill()
-	_ = command.Wait()
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
 
 	w.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 	command = w.start(environment...)
