@@ -42,6 +42,7 @@ const (
 // A pass is the right to make one call; it must be given back with the call's end.
 type pass struct {
 	probe bool
+	idle  bool // the watch's, which logs nobody off
 	epoch int
 }
 
@@ -99,16 +100,16 @@ func (d *door) enterIdle(ctx context.Context, keepAlive time.Duration) (pass, er
 		switch {
 		case d.open:
 			next = d.answered.Add(keepAlive)
-			if !now.Before(next) || d.failures > 0 { // a failure that nobody follows up is looked into
+			if !now.Before(next) {
 				d.answered = now
-				return pass{epoch: d.epoch}, nil
+				return pass{idle: true, epoch: d.epoch}, nil
 			}
 		case d.waiting[rankUrgent]+d.waiting[rankBulk] > 0 || d.probing || !d.clearedByPing():
 			next = time.Time{}
 		case !now.Before(d.until):
 			d.probing = true
 			d.move("probing")
-			return pass{probe: true, epoch: d.epoch}, nil
+			return pass{probe: true, idle: true, epoch: d.epoch}, nil
 		}
 		d.wait(ctx, next)
 	}
@@ -171,6 +172,9 @@ func (d *door) answer(p pass) {
 	if d.stale(p) {
 		return
 	}
+	if d.open && p.idle {
+		return // that real calls fail it does not disprove
+	}
 	d.failures = 0
 	if !d.open {
 		d.open = true
@@ -195,7 +199,7 @@ func (d *door) fail(p pass, why *webserver.Error) (wait time.Duration) {
 	}
 	d.failures++
 	wait = max(d.backoff.after(d.failures), why.RetryAfter)
-	if d.open && d.failures < failuresToClose && isolated(why) {
+	if d.open && d.failures < failuresToClose && isolated(why) && !p.idle {
 		return wait
 	}
 	now := time.Now()

@@ -64,8 +64,14 @@ func (l *lane) await(ctx context.Context) bool {
 	if !l.slots.await(ctx, l.name) {
 		return false
 	}
-	if _, err := l.pull(idleWait); err != nil && ctx.Err() == nil {
+	begun := time.Now()
+	n, err := l.pull(idleWait)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		l.repair(ctx, err)
+	case n == 0 && time.Since(begun) < idleWait/2:
+		pause(ctx, l.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
 	return l.queue.length() > 0
 }

@@ -212,6 +212,9 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	} else if have.MaxAge != 0 && have.MaxAge < want.MaxAge {
 		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", want.MaxAge))
 	}
+	if have.MaxMsgsPerSubject > 0 {
+		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one")
+	}
 	if want.MaxMsgSize > 0 && (have.MaxMsgSize <= 0 || have.MaxMsgSize > want.MaxMsgSize) {
 		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
 	}
@@ -230,6 +233,7 @@ func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	d.equal("max deliver", have.MaxDeliver, want.MaxDeliver)
 	d.equal("backoff", len(have.BackOff) > 0, false)
 	d.equal("push subject", have.DeliverSubject, "")
+	d.equal("headers only", have.HeadersOnly, false)
 	if have.AckWait < 3*time.Second {
 		d.add("ack wait", have.AckWait, "3s or more")
 	}

@@ -90,6 +90,7 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 		if err != nil {
 			return "", nil, err
 		}
+		begun := time.Now()
 		request, answer, err := l.call(*doc)
 		if err != nil {
 			l.door.leave(p)
@@ -99,7 +100,7 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 			l.door.answer(p)
 			return request, nil, nil
 		}
-		if l.concernsDocument(answer) || answer.Timeout && silent.concerns(*doc, l.accepted.Load()) {
+		if l.concernsDocument(*doc, answer, begun) || ambiguous(answer) && silent.concerns(*doc, l.accepted.Load()) {
 			l.door.answer(p)
 			l.learn(*doc, answer)
 			return request, answer, nil
@@ -121,31 +122,36 @@ func (l *lane) learn(doc document, answer *webserver.Error) {
 	}
 }
 
-// A silence is a row of time-outs of one document.
+// ambiguous reports whether a call may have reached the Web Server and came to nothing.
+func ambiguous(answer *webserver.Error) bool {
+	return answer.Verdict == webserver.Unavailable && answer.Sent && answer.RetryAfter == 0
+}
+
+// A silence is a row of calls of one document that came to nothing: time-outs above all.
 type silence struct {
-	timeouts int
+	calls    int
 	accepted int64 // documents accepted when it began
 }
 
-// The time-outs after which a document is split, and a session that stands alone given up.
+// The calls after which a document is split, and a session that stands alone given up.
 const (
-	timeoutsToSplit  = 3
-	timeoutsToGiveUp = 10
+	callsToSplit  = 3
+	callsToGiveUp = 10
 )
 
-// concerns hears of another time-out, and reports whether the document itself is the suspect: it
-// has timed out again and again while others were accepted. As long as none is, it may be the Web
+// concerns hears of another such call, and reports whether the document itself is the suspect: it
+// came to nothing again and again while others were accepted. As long as none is, it may be the Web
 // Server, and nothing is given up.
 func (s *silence) concerns(doc document, accepted int64) bool {
-	if s.timeouts == 0 {
+	if s.calls == 0 {
 		s.accepted = accepted
 	}
-	s.timeouts++
-	enough := timeoutsToSplit
+	s.calls++
+	enough := callsToSplit
 	if len(doc) == 1 {
-		enough = timeoutsToGiveUp
+		enough = callsToGiveUp
 	}
-	return s.timeouts >= enough && accepted > s.accepted
+	return s.calls >= enough && accepted > s.accepted
 }
 
 func (l *lane) rank() rank {
@@ -202,18 +208,27 @@ func facts(err error) (*webserver.Error, error) {
 // well come from a server that is down, or from something in front of it, a second question decides:
 // a server that answers that one is well, and its path is the right one. What the answer turns out
 // to be is noted in it.
-func (w *Worker) concernsDocument(answer *webserver.Error) bool {
+func (w *Worker) concernsDocument(doc document, answer *webserver.Error, begun time.Time) bool {
 	switch {
 	case answer.Verdict == webserver.TooLarge, answer.Verdict == webserver.Refused && !answer.Page:
 		return true
 	case answer.Verdict == webserver.Undecided:
-		if w.alive() {
+		if len(doc) > 1 { // splitting is harmless, so that older proof will do
+			begun = begun.Add(-proofAge)
+		}
+		if w.alive(begun) {
 			return true
 		}
 		answer.Verdict = webserver.Unavailable
 	case answer.Verdict == webserver.NotFound, answer.Verdict == webserver.Refused:
-		if w.ping() != nil {
+		switch ping := w.ping(); {
+		case ping == nil:
+		case ping.Verdict == webserver.NotFound && !ping.Page && answer.Page: // an old version, and the right path
+		case ping.Verdict == webserver.NotFound:
 			answer.Verdict = webserver.Misconfigured
+			return false
+		default:
+			answer.Verdict = webserver.Unavailable
 			return false
 		}
 		answer.Verdict = webserver.Refused
@@ -225,13 +240,14 @@ func (w *Worker) concernsDocument(answer *webserver.Error) bool {
 	return false
 }
 
-// proofAge is how long a clean answer is evidence that the Web Server is well.
+// proofAge is how long before a call a clean answer may lie that lets its document be split.
 const proofAge = 5 * time.Second
 
-// alive reports whether the Web Server is well, as far as a question that concerns no session can
-// tell. An old version that does not know the question answers all the same.
-func (w *Worker) alive() bool {
-	if time.Since(time.Unix(0, w.proved.Load())) <= proofAge {
+// alive reports whether the Web Server has been well since a time, as far as a clean answer or a
+// question that concerns no session can tell. An old version that does not know the question
+// answers all the same.
+func (w *Worker) alive(since time.Time) bool {
+	if w.proved.Load() > since.UnixNano() {
 		return true
 	}
 	answer := w.ping()

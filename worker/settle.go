@@ -209,6 +209,8 @@ func (w *Worker) resultStored(d *delivery, ack jetstream.PubAckFuture) error {
 	case pubAck := <-ack.Ok():
 		duplicate = pubAck.Duplicate
 	case err = <-ack.Err():
+	case <-w.finish.Done():
+		return w.finish.Err()
 	}
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == codeSettled {
@@ -288,12 +290,14 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 // job then comes again and is found settled. At a stop nobody would be here for that, so there each
 // is confirmed.
 func (w *Worker) acknowledge(ds []*delivery) {
+	confirm, cancel := context.WithTimeout(w.finish, 2*time.Second)
+	defer cancel()
 	for _, d := range ds {
 		var err error
-		if w.stopping.Err() == nil {
-			err = d.msg.Ack()
+		if w.stopping.Err() != nil && confirm.Err() == nil {
+			err = d.msg.AckSync(nats.Context(confirm))
 		} else {
-			err = d.msg.AckSync(nats.AckWait(2 * time.Second))
+			err = d.msg.Ack()
 		}
 		if err != nil {
 			w.Log.Debug("an acknowledgement failed; the job will come again and be found settled", "job", d.job.ID, "error", err)

@@ -296,6 +296,29 @@ func TestStormOf500DeadLettersNothing(t *testing.T) {
 	})
 }
 
+// That the Web Server was well a moment ago does not make its 500s verdicts.
+func TestStormOf500AfterASuccessDeadLettersNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 202)
+		s.start(options{})
+		s.publish("logoff.requests", jobOf(ids[0]))
+		s.await(1)
+		passes(t, 100*time.Millisecond)
+		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 500 })
+		s.publish("logoff.requests", jobOf(ids[1]))
+		s.publish("logoff.requests.bulk", oneEach(ids[2:])...)
+		passes(t, 10*time.Minute)
+		if n := s.deadLetters(); n != 0 {
+			t.Fatalf("%d dead letters", n)
+		}
+		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
+		if got := statuses(s.await(201)); got[jobs.Done] != 201 {
+			t.Errorf("statuses %v", got)
+		}
+	})
+}
+
 func TestRetryAfterIsKeptByEverySlot(t *testing.T) {
 	for name, throttle := range map[string]func() simulator.Fault{
 		"seconds": func() simulator.Fault { return simulator.Throttle(90) },
