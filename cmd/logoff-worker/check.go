@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,7 +24,7 @@ const checkTime = 8 * time.Second
 func check(ctx context.Context, stdout io.Writer) error {
 	s, warnings, err := load()
 	if err != nil {
-		return fmt.Errorf("%w:\n  %s", errUsage, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return err
 	}
 	r := report{w: stdout}
 	r.line("settings", nil, "complete")

@@ -42,7 +42,7 @@ func hostName() string {
 func loadSettings(stderr io.Writer) (settings, *slog.Logger, error) {
 	s, warnings, err := load()
 	if err != nil {
-		return s, nil, fmt.Errorf("%w:\n  %s", errUsage, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return s, nil, err
 	}
 	log := newLog(s, stderr)
 	for _, warning := range warnings {

@@ -106,7 +106,10 @@ func load() (s settings, warnings []string, err error) {
 	}
 	problems = append(problems, s.problems()...)
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return s, unknownVariables(), errors.Join(problems...)
+	if len(problems) > 0 {
+		return s, nil, fmt.Errorf("%w:\n  %s", errUsage, strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "\n  "))
+	}
+	return s, unknownVariables(), nil
 }
 
 func accepted(typeName string) string {
