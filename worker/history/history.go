@@ -1,0 +1,201 @@
+// Package history decides, from the record of a run alone, whether logoff-worker kept its promises:
+// the invariants I1 to I10 of the design, and that work goes on when faults have healed.
+//
+// A run writes down what was published, what the Web Server saw and did, what is in the streams at
+// the end, and all that the programs put out. [History.Check] is a pure function over that: it
+// knows no worker, no broker and no clock, so that a record can be checked again, by anybody, on
+// another machine. What it takes on trust is that the record is complete.
+package history
+
+import (
+	"time"
+
+	"logoffworker/jobs"
+)
+
+// A History is the record of one run.
+type History struct {
+	Run       Run
+	Published []Published
+	Requests  []Request
+	Results   []Stored
+	Dead      []Stored
+	Left      []Stored // still in a request stream at the end
+	Queues    []Queue
+	Acks      []Ack
+	Faults    []Fault
+	Samples   []Sample
+	Counters  []Counters
+	Outputs   map[string][]byte // by name: logs, metrics, probes and status pages, byte for byte
+}
+
+// Run says which run it was.
+type Run struct {
+	Seed     uint64            `json:"seed"`
+	Versions map[string]string `json:"versions"`
+	Begin    time.Time         `json:"begin"`
+	End      time.Time         `json:"end"`    // when the last look was taken
+	Healed   time.Time         `json:"healed"` // when the last fault was over and all processes ran
+	// Poison are the session IDs that the Web Server refuses for good, alone or in company.
+	Poison []string `json:"poison"`
+	// Canaries are secrets, by name, that must be found in no output.
+	Canaries map[string]string `json:"canaries"`
+}
+
+// State says what a publisher knows of a job that it published.
+type State string
+
+// What a publisher may know.
+const (
+	StateStored  State = "stored"  // JetStream said so
+	StateUnknown State = "unknown" // no answer came: it may be stored
+	StateRefused State = "refused" // JetStream said that it is not
+)
+
+// Published is one message that a publisher sent to a request stream. One that was sent again under
+// the same Nats-Msg-Id until an answer came is one Published.
+type Published struct {
+	Deployment string    `json:"deployment"` // prefix of its subjects
+	Subject    string    `json:"subject"`
+	Lane       jobs.Lane `json:"lane"`
+	JobID      string    `json:"jobId"`              // as the publisher named it; empty for a message that names none
+	Sessions   []string  `json:"sessions,omitempty"` // as spelled there; none for a malformed message
+	NotAfter   time.Time `json:"notAfter,omitzero"`
+	Malformed  bool      `json:"malformed,omitzero"` // no job: its result must be invalid
+	State      State     `json:"state"`
+	Sequence   uint64    `json:"sequence,omitzero"` // in the request stream, where known
+	Sent       time.Time `json:"sent"`              // before the first try
+	Confirmed  time.Time `json:"confirmed,omitzero"`
+	Payload    []byte    `json:"payload,omitempty"` // of a malformed message
+}
+
+// Request is one logoff that arrived at the Web Server.
+type Request struct {
+	Number    int       `json:"number"`
+	Time      time.Time `json:"time"` // of its arrival
+	RequestID string    `json:"requestId"`
+	Sessions  []string  `json:"sessions,omitempty"` // in its document, as spelled there
+	Applied   []string  `json:"applied,omitempty"`  // those that it ended
+	Status    int       `json:"status,omitzero"`    // of the answer; 0 for none
+	Answered  bool      `json:"answered,omitzero"`  // the answer was sent whole
+	Success   bool      `json:"success,omitzero"`   // all that was asked was done, and the answer said so
+}
+
+// Stored is one message of a stream at the end.
+type Stored struct {
+	Deployment string              `json:"deployment"`
+	Subject    string              `json:"subject"`
+	Sequence   uint64              `json:"sequence"`
+	Time       time.Time           `json:"time"`
+	Header     map[string][]string `json:"header,omitempty"`
+	Data       []byte              `json:"data"`
+}
+
+// Queue is the state of one lane's consumer at the end.
+type Queue struct {
+	Deployment string    `json:"deployment"`
+	Lane       jobs.Lane `json:"lane"`
+	Pending    int       `json:"pending"`
+	AckPending int       `json:"ackPending"`
+}
+
+// Ack is an acknowledgement of a job that JetStream worked off, as it reports it itself. Such
+// reports may be lost; each that came is checked.
+type Ack struct {
+	Deployment string    `json:"deployment"`
+	Lane       jobs.Lane `json:"lane"`
+	Sequence   uint64    `json:"sequence"` // of the job
+	Time       time.Time `json:"time"`
+}
+
+// Fault is one fault that was inflicted.
+type Fault struct {
+	Card string    `json:"card"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"` // when it had healed
+	// WebServer is set while the Web Server, or the way to it, was not well.
+	WebServer bool   `json:"webServer,omitzero"`
+	Effect    int    `json:"effect"`         // of the counter that shows that it did something
+	Note      string `json:"note,omitempty"` // what the counter counts
+}
+
+// Sample is one look at a process or a queue.
+type Sample struct {
+	Time       time.Time `json:"time"`
+	Process    string    `json:"process,omitempty"` // a worker's name; empty for a queue
+	RSS        int       `json:"rss,omitzero"`      // bytes
+	Goroutines int       `json:"goroutines,omitzero"`
+	Deployment string    `json:"deployment,omitempty"`
+	Backlog    int       `json:"backlog,omitzero"` // messages in the request stream
+}
+
+// Counters are what one worker's metrics said of the jobs that it settled.
+type Counters struct {
+	Worker  string               `json:"worker"`  // as in its results
+	Final   bool                 `json:"final"`   // taken after its last result; else it may have stored more since
+	Settled map[string]int       `json:"settled"` // by "lane/status"
+	Outcome map[jobs.Outcome]int `json:"outcome"` // sessions
+	Dead    map[jobs.Status]int  `json:"dead"`
+}
+
+// Limits are what a run is held to beyond the invariants.
+type Limits struct {
+	// Settle is how long after the last fault has healed everything must be settled.
+	Settle time.Duration
+	// Healthy is how long the Web Server must have been well for the backlog to have fallen.
+	Healthy time.Duration
+	// Urgent is the longest that an urgent job may take from stored to its first document while
+	// nothing is at fault; 0 does not look.
+	Urgent time.Duration
+	// Calm is how long before and after a fault it still counts as one for Urgent.
+	Calm time.Duration
+	// Repeats is the most repeated logoffs for each session, 0.1 for 10 %.
+	Repeats float64
+	// Requests is the most requests for each document that did the work, splitting aside.
+	Requests float64
+	// Document is the most sessions of a document.
+	Document int
+	// RSS and Goroutines are how far above the first samples of a process the last may be: bytes,
+	// and a number.
+	RSS, Goroutines int
+}
+
+// DefaultLimits are those that a release is held to.
+func DefaultLimits() Limits {
+	return Limits{
+		Settle:     60 * time.Second,
+		Healthy:    30 * time.Second,
+		Urgent:     2 * time.Second,
+		Calm:       5 * time.Second,
+		Repeats:    0.10,
+		Requests:   3,
+		Document:   200,
+		RSS:        128 << 20,
+		Goroutines: 20,
+	}
+}
+
+// A Violation is one promise that was not kept.
+type Violation struct {
+	Rule string // I1 to I10; L1 to L3 for liveness; B1 for repeats, B2 for requests
+	Job  string // the job, session, worker or output that shows it
+	Why  string
+}
+
+func (v Violation) String() string { return v.Rule + " " + v.Job + ": " + v.Why }
+
+// Figures are what a report shows of a history.
+type Figures struct {
+	Published, Stored, Unknown, Refused int
+	Results                             map[jobs.Status]int
+	DeadLetters                         int
+	Sessions                            int     // distinct, in documents
+	Requests, Successes                 int     // logoffs
+	Repeats                             float64 // logoffs of a session beyond its first that had taken effect, for each session
+	RequestRatio                        float64 // requests for each success, splitting aside
+	Redelivered                         int     // results of a second or later delivery
+	MostDeliveries                      int
+	UrgentCalm                          time.Duration // p99 from stored to the first document while nothing was at fault
+	Stall                               time.Duration // longest between two results while jobs waited
+	Settled                             time.Duration // from the last healing to the last result
+}
