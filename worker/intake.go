@@ -27,48 +27,56 @@ type delivery struct {
 	left     int  // sessions that have neither an outcome nor been given back
 	returned bool // a session was given back unsent, so the job is handed back
 	stored   bool // the result is in the stream
+	kept     bool // so is the dead letter
 	lease    time.Time
+	lapsed   bool // the lease has run out once, so that somebody else may have the job
 }
 
-// receive makes deliveries of what was pulled and returns those whose sessions are to be sent. The
-// others, which cannot be decoded or were settled before, are on their way out of the stream.
-func (w *Worker) receive(lane jobs.Lane, msgs []*nats.Msg, ackWait time.Duration) []*delivery {
-	var work, over []*delivery
-	again := 0
+// receive makes deliveries of what was pulled since a time and returns those whose sessions are to be
+// sent. The others, which cannot be decoded or were settled before, are on their way out of the
+// stream. All are in hand before the first is looked at, so that no lease runs out meanwhile.
+func (w *Worker) receive(lane jobs.Lane, msgs []*nats.Msg, pulled time.Time, ackWait time.Duration) []*delivery {
+	var held, again, work, over []*delivery
 	for _, msg := range msgs {
-		d := w.newDelivery(lane, msg, ackWait)
+		d := w.newDelivery(lane, msg, pulled.Add(ackWait))
 		if d == nil || !w.leases.hold(d) {
 			continue // not a job, or one that is in hand already
 		}
+		held = append(held, d)
 		if d.meta.NumDelivered > 1 {
-			again++
+			again = append(again, d)
 		}
-		if w.open(d) {
+	}
+	w.Metrics.Received(lane, len(msgs))
+	w.Metrics.Redelivered(lane, len(again))
+	for _, d := range held {
+		w.open(d)
+	}
+	w.lookUp(again)
+	for _, d := range held {
+		if !d.stored && d.left > 0 {
 			work = append(work, d)
 		} else {
 			over = append(over, d)
 		}
 	}
-	w.Metrics.Received(lane, len(msgs))
-	w.Metrics.Redelivered(lane, again)
 	w.settle(over)
 	return work
 }
 
-func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, ackWait time.Duration) *delivery {
+func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, lease time.Time) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
 		w.Log.Error("a message came without the marks of a job and is left alone", "error", err)
 		return nil
 	}
-	now := time.Now()
 	d := &delivery{
 		msg:      msg,
 		meta:     meta,
 		lane:     lane,
 		key:      jobs.Key(meta.Sequence.Stream, meta.Timestamp),
-		received: now,
-		lease:    now.Add(ackWait),
+		received: time.Now(),
+		lease:    lease,
 	}
 	if _, publisher, err := w.Config.Subjects.Origin(msg.Subject); err == nil {
 		d.publisher = publisher
@@ -76,13 +84,13 @@ func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, ackWait time.Duratio
 	return d
 }
 
-// open decodes a job and reports whether it has sessions to send.
-func (w *Worker) open(d *delivery) bool {
+// open decodes a job and begins its result. One that cannot be decoded has no session left to send.
+func (w *Worker) open(d *delivery) {
 	job, err := jobs.Decode(d.msg.Data, d.msg.Header.Get("Content-Type"), w.rules)
 	job.ID = jobs.Identify(job.ID, d.msg.Header.Get(nats.MsgIdHdr), d.meta.Sequence.Stream, d.meta.Timestamp)
 	d.job = job
 	d.result = jobs.Result{
-		Version:     1,
+		Version:     jobs.ResultVersion,
 		JobID:       job.ID,
 		Lane:        d.lane,
 		Publisher:   d.publisher,
@@ -99,10 +107,7 @@ func (w *Worker) open(d *delivery) bool {
 	if err != nil {
 		d.result.Status = jobs.Invalid
 		d.result.Error = err.Error()
-		return false
-	}
-	if d.meta.NumDelivered > 1 && w.settledBefore(d) {
-		return false
+		return
 	}
 	if len(job.Users) > 0 {
 		d.result.UsersLeft = len(job.Users)
@@ -110,26 +115,38 @@ func (w *Worker) open(d *delivery) bool {
 	}
 	d.left = len(job.Sessions)
 	d.result.Sessions = make([]jobs.SessionResult, d.left)
-	return d.left > 0
 }
 
-// settledBefore looks a job that comes again up among the results. An answer that fails to come
-// counts as no: the job is then worked once more, and its result refused as the second one.
-func (w *Worker) settledBefore(d *delivery) bool {
-	stored := w.storedResult(d)
-	if stored == nil {
-		return false
+const (
+	// lookUpTime bounds how long jobs that came again are looked up, because others wait for it.
+	lookUpTime = 2 * time.Second
+	// lookUps is how many are looked up at once.
+	lookUps = 16
+)
+
+// lookUp finds out which of the jobs that came again have a result already. An answer that fails to
+// come counts as no: the job is then worked once more, and its result refused as the second one.
+func (w *Worker) lookUp(again []*delivery) {
+	ctx, cancel := context.WithTimeout(w.finish, lookUpTime)
+	defer cancel()
+	var all sync.WaitGroup
+	turns := make(chan struct{}, lookUps)
+	for _, d := range again {
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			if stored := w.storedResult(ctx, d); stored != nil {
+				d.result = *stored
+				d.stored = true
+			}
+		})
 	}
-	d.result = *stored
-	d.stored = true
-	return true
+	all.Wait()
 }
 
 // storedResult returns the result that a job has in the stream; nil when it has none or none could
 // be read.
-func (w *Worker) storedResult(d *delivery) *jobs.Result {
-	ctx, cancel := context.WithTimeout(w.finish, publishTimeout)
-	defer cancel()
+func (w *Worker) storedResult(ctx context.Context, d *delivery) *jobs.Result {
 	msg, err := w.results.GetLastMsgForSubject(ctx, w.resultSubject(d))
 	if err != nil {
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -172,5 +189,5 @@ func (d *delivery) giveBack() (complete bool) {
 func (d *delivery) leased() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return time.Now().Before(d.lease)
+	return !d.lapsed && time.Now().Before(d.lease)
 }

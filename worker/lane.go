@@ -64,6 +64,10 @@ func (l *lane) await(ctx context.Context) bool {
 	if !l.slots.await(ctx, l.name) {
 		return false
 	}
+	if l.room() <= 0 {
+		pause(ctx, l.Config.Backoff.Min) // until results are stored
+		return false
+	}
 	begun := time.Now()
 	n, err := l.pull(idleWait)
 	switch {
@@ -120,9 +124,16 @@ func (l *lane) fill(ctx context.Context) {
 	}
 }
 
+// room is how many jobs may be pulled: what is missing in a document, and no more than are to be in
+// hand. Without that bound, jobs that wait for their results to be stored, or that all name the same
+// sessions, would gather here.
 func (l *lane) room() int {
-	return l.cap.sessions() - l.queue.length()
+	return min(l.cap.sessions()-l.queue.length(), maxHeld*l.Config.Slots*l.Config.BatchMaxSessions-l.leases.lane(l.name))
 }
+
+// maxHeld bounds the jobs of a lane in hand, in documents for each slot: one on its way, the others
+// being settled.
+const maxHeld = 3
 
 // called keeps the running mean of a request's time.
 func (l *lane) called(took time.Duration) {
@@ -136,12 +147,14 @@ func (l *lane) called(took time.Duration) {
 // pull takes what the stream has into the queue and returns how many jobs came. Each job has a
 // session at least, so a document's worth of jobs is never too few.
 func (l *lane) pull(wait time.Duration) (n int, err error) {
+	begun := time.Now()
 	msgs, err := l.pulls.pull(l.room(), wait)
-	l.take(msgs)
+	l.take(msgs, begun)
 	return len(msgs), err
 }
 
-func (l *lane) take(msgs []*nats.Msg) {
+// take puts what was pulled since a time into the queue.
+func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	l.more = false
 	if len(msgs) == 0 {
 		return
@@ -149,7 +162,7 @@ func (l *lane) take(msgs []*nats.Msg) {
 	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
 		l.more = meta.NumPending > 0
 	}
-	for _, d := range l.receive(l.name, msgs, l.ackWait) {
+	for _, d := range l.receive(l.name, msgs, pulled, l.ackWait) {
 		l.queue.add(d)
 	}
 }
@@ -159,9 +172,7 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if l.NATS.IsConnected() && l.Health.Problem(PartStreams, "no jobs can be taken: "+err.Error()) {
 		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
 	}
-	if late := l.pulls.close(); len(late) > 0 {
-		l.take(late)
-	}
+	l.take(l.pulls.close(), time.Now())
 	if pause(ctx, l.Config.Backoff.Min) {
 		_, _ = l.findStreams(ctx, false) // tells health and log itself; an error means that ctx ended
 	}
@@ -169,6 +180,6 @@ func (l *lane) repair(ctx context.Context, err error) {
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {
-	l.take(l.pulls.close())
+	l.take(l.pulls.close(), time.Now())
 	l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

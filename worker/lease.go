@@ -8,16 +8,19 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"logoffworker/jobs"
 )
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
 type leases struct {
 	mu   sync.Mutex
 	held map[string]*delivery // by key
+	of   map[jobs.Lane]int    // how many of each lane
 }
 
 func newLeases() *leases {
-	return &leases{held: map[string]*delivery{}}
+	return &leases{held: map[string]*delivery{}, of: map[jobs.Lane]int{}}
 }
 
 // hold takes a job in hand. It returns false for one that is in hand already, as happens when a
@@ -30,6 +33,7 @@ func (l *leases) hold(d *delivery) bool {
 		return false
 	}
 	l.held[d.key] = d
+	l.of[d.lane]++
 	return true
 }
 
@@ -37,6 +41,14 @@ func (l *leases) release(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, d.key)
+	l.of[d.lane]--
+}
+
+// lane is how many jobs of a lane are in hand.
+func (l *leases) lane(name jobs.Lane) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of[name]
 }
 
 func (l *leases) count() int {
@@ -71,7 +83,8 @@ func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logg
 	}
 }
 
-// extend starts the lease anew. A message that got no place on the wire extends nothing.
+// extend starts the lease anew. A message that got no place on the wire extends nothing, and a lease
+// that has run out stays so: whoever got the job meanwhile is not to lose it.
 func (d *delivery) extend(ackWait time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,6 +92,7 @@ func (d *delivery) extend(ackWait time.Duration) error {
 	if d.lease.Sub(now) > ackWait*3/4 {
 		return nil // just received
 	}
+	d.lapsed = d.lapsed || !now.Before(d.lease)
 	if err := d.msg.InProgress(); err != nil {
 		return err
 	}

@@ -215,6 +215,9 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	if have.MaxMsgsPerSubject > 0 {
 		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one")
 	}
+	if want.MaxMsgSize <= 0 && have.MaxMsgSize > 0 {
+		d.add("max message size", have.MaxMsgSize, "no limit, because a result may need all that NATS takes")
+	}
 	if want.MaxMsgSize > 0 && (have.MaxMsgSize <= 0 || have.MaxMsgSize > want.MaxMsgSize) {
 		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
 	}
@@ -234,6 +237,16 @@ func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	d.equal("backoff", len(have.BackOff) > 0, false)
 	d.equal("push subject", have.DeliverSubject, "")
 	d.equal("headers only", have.HeadersOnly, false)
+	d.equal("priority policy", have.PriorityPolicy, want.PriorityPolicy)
+	if have.MaxRequestBatch > 0 {
+		d.add("max request batch", have.MaxRequestBatch, "no limit: a pull asks for as many jobs as fill a document")
+	}
+	if have.MaxRequestExpires > 0 && have.MaxRequestExpires < idleWait {
+		d.add("max request expires", have.MaxRequestExpires, fmt.Sprintf("%v or more", idleWait))
+	}
+	if have.MaxRequestMaxBytes > 0 && have.MaxRequestMaxBytes < pullBytes {
+		d.add("max request bytes", have.MaxRequestMaxBytes, fmt.Sprintf("%d or more", pullBytes))
+	}
 	if have.AckWait < 3*time.Second {
 		d.add("ack wait", have.AckWait, "3s or more")
 	}

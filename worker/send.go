@@ -34,6 +34,7 @@ func (l *lane) send(doc document, free func()) {
 			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request})
 		case len(doc) > 1:
 			l.Metrics.Split()
+			l.reach(MidSplit)
 			rest = append(rest, split(doc, alone > total/8)...)
 		case answer.Verdict == webserver.Undecided && doc[0].doubts < l.Config.Tries:
 			pause(l.stopping, l.Config.Backoff.after(doc[0].doubts)) // a stop ends the next try
@@ -166,9 +167,11 @@ func (l *lane) rank() rank {
 func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
 	for renewed := false; ; renewed = true {
 		request = l.requestID()
+		l.reach(BeforeCall)
 		begun := time.Now()
 		err = l.Server.Logoff(l.finish, request, doc.ids())
 		l.called(time.Since(begun))
+		l.reach(AfterCall)
 		answer, err = l.noted(doc, err)
 		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {
 			return request, answer, err

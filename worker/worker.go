@@ -136,6 +136,8 @@ type Worker struct {
 	Metrics *metrics.Metrics
 	Health  *metrics.Health
 	Log     *slog.Logger
+	// Reached, if set, is told of each [Point] but MidLogin that a job passes, and may never return.
+	Reached func(Point)
 
 	js       jetstream.JetStream
 	results  jetstream.Stream
@@ -143,6 +145,7 @@ type Worker struct {
 	door     *door
 	leases   *leases
 	settling chan struct{} // bounds the batches whose results are being stored
+	parked   unsettled
 	rules    jobs.Rules
 	maxBytes int // of one stored message
 	cap      *documentCap

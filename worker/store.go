@@ -1,0 +1,284 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+)
+
+const (
+	// publishTimeout is how long the acknowledgement of a stored message may take. A leader
+	// election takes several seconds.
+	publishTimeout = 10 * time.Second
+	// maxPublishing is how many results may be on their way at once.
+	maxPublishing = 4000
+	// headerRoom is what a stored message's subject and headers may need of NATS' size limit.
+	headerRoom = 8 << 10
+	// codeSettled is JetStream's error for a subject that has a message already.
+	codeSettled jetstream.ErrorCode = 10071
+	// headerLast makes the server store a message only if its subject's last sequence is this.
+	headerLast = "Nats-Expected-Last-Subject-Sequence"
+	// headerStatus lets a reader of results choose without decoding.
+	headerStatus = "Logoff-Status"
+)
+
+// store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
+// of those that are not done in the same way. What is stored and what is not is known one by one; err
+// is the last reason for something that is not.
+func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
+	var open, failed []*delivery
+	for _, d := range ds {
+		if !d.stored {
+			open = append(open, d)
+		}
+	}
+	err = w.publish(open, "results", w.resultMessage, w.resultStored)
+	for _, d := range ds {
+		if d.stored && d.result.Status != jobs.Done {
+			failed = append(failed, d)
+		}
+	}
+	if len(failed) > 0 {
+		w.reach(BeforeDeadLetter)
+		if derr := w.publish(failed, "dead", w.deadLetterMessage, w.deadLetterStored); derr != nil {
+			err = derr
+		}
+	}
+	for _, d := range ds {
+		if d.stored && (d.kept || d.result.Status == jobs.Done) {
+			stored = append(stored, d)
+		} else {
+			left = append(left, d)
+		}
+	}
+	return stored, left, err
+}
+
+// publish publishes one message for each job and hears what became of each.
+func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), confirmed func(*delivery, jetstream.PubAckFuture) error) (err error) {
+	acks := make([]jetstream.PubAckFuture, len(ds))
+	for i, d := range ds {
+		msg, merr := message(d)
+		if merr == nil {
+			acks[i], merr = w.js.PublishMsgAsync(msg)
+		}
+		if merr != nil {
+			err = merr
+			w.Metrics.StoreFailed(stream)
+		}
+	}
+	for i, d := range ds {
+		if acks[i] == nil {
+			continue
+		}
+		if cerr := confirmed(d, acks[i]); cerr != nil {
+			err = cerr
+			w.Metrics.StoreFailed(stream)
+		}
+	}
+	return err
+}
+
+// confirmation waits for what JetStream says to a message that was published.
+func (w *Worker) confirmation(ack jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+	select {
+	case stored := <-ack.Ok():
+		return stored, nil
+	case err := <-ack.Err():
+		return nil, err
+	case <-w.finish.Done():
+		return nil, w.finish.Err()
+	}
+}
+
+func (w *Worker) resultMessage(d *delivery) (*nats.Msg, error) {
+	d.result.Conclude()
+	d.result.TimeToLogoffMS = max(0, d.result.CompletedAt.Sub(d.result.RequestedAt).Milliseconds())
+	data, err := d.result.Encode(w.maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	msg := nats.NewMsg(w.resultSubject(d))
+	msg.Data = data
+	msg.Header.Set("Content-Type", "application/json")
+	msg.Header.Set(headerStatus, string(d.result.Status))
+	msg.Header.Set(headerLast, "0")
+	msg.Header.Set(nats.MsgIdHdr, d.key)
+	return msg, nil
+}
+
+func (w *Worker) resultSubject(d *delivery) string {
+	return w.Config.Subjects.Result(d.job.ID, d.key)
+}
+
+// resultStored hears what became of a result. That somebody else stored one first is as good: his is
+// the one that counts, and the dead letter has to agree with it.
+func (w *Worker) resultStored(d *delivery, future jetstream.PubAckFuture) error {
+	ack, err := w.confirmation(future)
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode == codeSettled:
+	case err != nil:
+		return err
+	case !ack.Duplicate:
+		d.stored = true
+		w.Metrics.Settled(d.lane, d.result.Status, d.result.Counts, d.result.CompletedAt.Sub(d.result.RequestedAt))
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(w.finish, publishTimeout)
+	defer cancel()
+	stored := w.storedResult(ctx, d)
+	if stored == nil {
+		return errors.New("a result is stored already, and cannot be read")
+	}
+	if stored.Worker == d.result.Worker && stored.ReceivedAt.Equal(d.result.ReceivedAt) {
+		w.Metrics.Settled(d.lane, stored.Status, stored.Counts, stored.CompletedAt.Sub(stored.RequestedAt)) // an earlier try of ours
+	} else {
+		w.Metrics.AlreadySettled(1)
+	}
+	d.result = *stored
+	d.stored = true
+	return nil
+}
+
+// deadLetterMessage keeps what a result says was not done, ready to be published again. It follows
+// from the job and the stored result alone, so that whoever settles the job last makes the same.
+func (w *Worker) deadLetterMessage(d *delivery) (*nats.Msg, error) {
+	letter, err := w.deadLetter(d)
+	if err != nil {
+		return nil, err
+	}
+	msg := nats.NewMsg(w.Config.Subjects.Dead(letter.Reason))
+	msg.Data = letter.Payload
+	msg.Header = letter.Header()
+	msg.Header.Set(nats.MsgIdHdr, d.key)
+	return msg, nil
+}
+
+func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
+	letter := jobs.DeadLetter{
+		Reason:      d.result.Status,
+		JobID:       d.job.ID,
+		Error:       d.result.Error,
+		Subject:     d.msg.Subject,
+		Result:      w.resultSubject(d),
+		Sequence:    d.meta.Sequence.Stream,
+		Stored:      d.meta.Timestamp,
+		ContentType: d.msg.Header.Get("Content-Type"),
+		MessageID:   d.msg.Header.Get(nats.MsgIdHdr),
+		Payload:     d.msg.Data,
+	}
+	if letter.Reason == jobs.Invalid {
+		return letter, nil
+	}
+	payload, err := d.job.Unfinished(d.result, time.Now()).Encode()
+	letter.Payload, letter.ContentType = payload, "application/json"
+	return letter, err
+}
+
+// deadLetterStored hears what became of a dead letter.
+func (w *Worker) deadLetterStored(d *delivery, future jetstream.PubAckFuture) error {
+	ack, err := w.confirmation(future)
+	if err != nil {
+		return err
+	}
+	d.kept = true
+	if !ack.Duplicate {
+		w.Metrics.DeadLettered(d.result.Status)
+		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.result.Status, "stream", ack.Stream, "sequence", ack.Sequence, "error", d.result.Error)
+	}
+	return nil
+}
+
+// unsettled are jobs of which something could not be stored. They are tried again together, by one
+// goroutine, so that others, of which all can be stored, are not held up.
+type unsettled struct {
+	mu      sync.Mutex
+	jobs    []*delivery
+	retried bool // somebody tries again
+}
+
+// park leaves jobs to be settled later.
+func (w *Worker) park(ds []*delivery) {
+	u := &w.parked
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.jobs = append(u.jobs, ds...)
+	if !u.retried {
+		u.retried = true
+		w.settles.Go(w.settleParked)
+	}
+}
+
+// settleParked tries until everything is settled. Only the end of a stop that takes too long makes it
+// give up: then the jobs stay in the stream.
+func (w *Worker) settleParked() {
+	for tries := 1; pause(w.finish, w.Config.Backoff.after(10*tries)); tries++ {
+		ds := w.parked.take()
+		left := w.settleOnce(ds)
+		if len(left) < len(ds) {
+			tries = 0
+		}
+		if w.parked.settled(left, w.Health) {
+			return
+		}
+	}
+}
+
+func (u *unsettled) take() []*delivery {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	ds := u.jobs
+	u.jobs = nil
+	return ds
+}
+
+// settled puts back what is left, and reports whether nothing is, others' leftovers included.
+func (u *unsettled) settled(left []*delivery, health *metrics.Health) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.jobs = append(left, u.jobs...)
+	u.retried = len(u.jobs) > 0
+	if !u.retried {
+		health.Well(PartResults)
+	}
+	return !u.retried
+}
+
+// well says that results are being stored, unless some are known not to be.
+func (u *unsettled) well(health *metrics.Health) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.retried {
+		health.Well(PartResults)
+	}
+}
+
+// storeFailed tells operators.
+func (w *Worker) storeFailed(n int, err error) {
+	words := storeHint(err)
+	if w.Health.Problem(PartResults, "results or dead letters cannot be stored, so their jobs are not acknowledged: "+words) {
+		w.Log.Error("results or dead letters cannot be stored, so their jobs are not acknowledged; trying on", "jobs", n, "error", words)
+	}
+}
+
+// storeHint adds to an error what an operator can do about it.
+func storeHint(err error) string {
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode == 10077:
+		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
+	case errors.Is(err, jetstream.ErrAsyncPublishTimeout), errors.Is(err, context.DeadlineExceeded):
+		return err.Error() + " (NATS is silent: its disk may be full, which needs space and a restart of the server, or a permission is missing)"
+	}
+	return err.Error()
+}
