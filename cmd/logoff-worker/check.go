@@ -108,7 +108,7 @@ func (r *report) checkStreams(ctx context.Context, s settings, nc *nats.Conn) {
 func (r *report) checkWebServer(ctx context.Context, s settings) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	server, err := s.client(metrics.New(prometheus.NewRegistry(), metrics.Build{}))
+	server, err := s.client(nil)
 	if err != nil {
 		r.line("webserver", err, "")
 		return

@@ -82,13 +82,19 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	server, err := s.client(m)
+	reached := crashes()
+	server, err := s.client(func(c webserver.Call) {
+		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
+		if reached != nil && c.Op == "login" {
+			reached(worker.MidLogin)
+		}
+	})
 	if err != nil {
 		return err
 	}
 	defer logout(server, log)
 
-	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log}
+	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log, Reached: reached}
 	return w.Run(ctx)
 }
 
@@ -176,13 +182,13 @@ func publicKey(seedFile string) (string, error) {
 	return pair.PublicKey()
 }
 
-// client returns the Web Server's client with its calls counted.
-func (s settings) client(m *metrics.Metrics) (*webserver.Client, error) {
+// client returns the Web Server's client; observe hears of each call.
+func (s settings) client(observe func(webserver.Call)) (*webserver.Client, error) {
 	config, err := s.webserverConfig()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	config.Observe = func(c webserver.Call) { m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took) }
+	config.Observe = observe
 	return webserver.New(config)
 }
 

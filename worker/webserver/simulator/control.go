@@ -23,12 +23,13 @@ POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}
 DELETE /sessions/{id}    signs one off, as if the person had left
 GET    /users            the users
 POST   /users            adds one: {"login":"jane","display":"Jane","password":"x","administrator":true}
-GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for those after number 12
+GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for those after number 12,
+                         ?limit=100 for the first of these
 DELETE /journal          forgets them
 POST   /faults           fails requests to come: {"fault":"status","status":503,"count":3}
                          faults: status answer throttle reset hang page empty cutoff errorbody redirect
                          slow endless gzipbomb doctype generic500; more members: "op" (default logoff),
-                         "applied", "seconds", "url", "contentType", "body", "rate" (instead of a count)
+                         "applied", "company" (for documents of several sessions only), "seconds", "url", "contentType", "body", "rate" (instead of a count)
 DELETE /faults           forgets them
 POST   /tokens/revoke    lets every token die now
 `
@@ -224,8 +225,16 @@ func (s *Server) showJournal(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "since is the number of a request", http.StatusBadRequest)
 		return
 	}
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil && r.FormValue("limit") != "" {
+		http.Error(w, "limit is a number of requests", http.StatusBadRequest)
+		return
+	}
 	shown := []shownRequest{}
 	for _, request := range s.Journal() {
+		if limit > 0 && len(shown) == limit {
+			break
+		}
 		if request.Number > since && (op == "" || op == request.Op) {
 			shown = append(shown, show(request))
 		}
@@ -256,6 +265,7 @@ type faultForm struct {
 	Count       int     `json:"count"`
 	Rate        float64 `json:"rate"`
 	Applied     bool    `json:"applied"`
+	Company     bool    `json:"company"`
 	Status      int     `json:"status"`
 	Seconds     int     `json:"seconds"`
 	URL         string  `json:"url"`
@@ -301,6 +311,6 @@ func (f faultForm) fault() (Fault, error) {
 	if !ok {
 		return Fault{}, fmt.Errorf("there is no fault %q", f.Fault)
 	}
-	fault.applied = f.Applied
+	fault.applied, fault.company = f.Applied, f.Company
 	return fault, nil
 }

@@ -17,6 +17,7 @@ import (
 type Fault struct {
 	name    string
 	applied bool
+	company bool
 	play    func(*exchange)
 }
 
@@ -31,6 +32,12 @@ func (f Fault) String() string {
 // Applied is the same fault after the request has taken effect.
 func (f Fault) Applied() Fault {
 	f.applied = true
+	return f
+}
+
+// InCompany is the same fault, but kept for a document that holds more than one session.
+func (f Fault) InCompany() Fault {
+	f.company = true
 	return f
 }
 
@@ -231,15 +238,18 @@ func (s *Server) ClearFaults() {
 	s.faults = faultQueue{}
 }
 
-func (s *Server) nextFault(op string) (Fault, bool) {
+func (s *Server) nextFault(op string, sessions int) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if queue := s.faults.next[op]; len(queue) > 0 {
+	if queue := s.faults.next[op]; len(queue) > 0 && queue[0].fits(sessions) {
 		s.faults.next[op] = queue[1:]
 		return queue[0], true
 	}
 	if op == opLogoff && len(s.faults.rated) > 0 && s.random.Float64() < s.faults.rate {
-		return s.faults.rated[s.random.IntN(len(s.faults.rated))], true
+		fault := s.faults.rated[s.random.IntN(len(s.faults.rated))]
+		return fault, fault.fits(sessions)
 	}
 	return Fault{}, false
 }
+
+func (f Fault) fits(sessions int) bool { return !f.company || sessions > 1 }

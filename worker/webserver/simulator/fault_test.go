@@ -16,6 +16,20 @@ import (
 	"time"
 )
 
+func TestFaultForCompanyWaitsForADocumentOfSeveral(t *testing.T) {
+	s := newSite(t, Settings{})
+	token, ids := s.Token(1), s.SignOnMany(2, 4)
+	s.FailNext(Status(503).InCompany())
+	for i, test := range []struct {
+		ids  []string
+		want int
+	}{{ids[:1], 200}, {ids[1:3], 503}, {ids[1:3], 200}} {
+		if r := s.logoff(token, test.ids...); r.status != test.want {
+			t.Errorf("document %d: status %d, want %d", i, r.status, test.want)
+		}
+	}
+}
+
 func TestFaultsComeInsteadOfTheAnswer(t *testing.T) {
 	is := func(status int, part string) func(received, error) bool {
 		return func(r received, err error) bool {

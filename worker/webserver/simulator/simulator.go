@@ -116,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.gate.leave()
 	x.wait(x.settings.LatencyFixed + time.Duration(len(x.entry.Sessions))*x.settings.LatencyPerSession)
 
-	fault, failing := s.nextFault(x.entry.Op)
+	fault, failing := s.nextFault(x.entry.Op, len(x.entry.Sessions))
 	switch {
 	case failing && !fault.applied:
 		fault.play(x)
