@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +36,7 @@ func check(ctx context.Context, stdout io.Writer) error {
 		r.warn("settings", warning)
 	}
 	r.checkNATS(ctx, s)
+	r.checkSync(ctx, s)
 	r.checkWebServer(ctx, s)
 	if r.failed > 0 {
 		return fmt.Errorf("%d of the checks failed", r.failed)
@@ -103,6 +108,60 @@ func (r *report) checkStreams(ctx context.Context, s settings, nc *nats.Conn) {
 		err = fmt.Errorf("%w; create it with `logoff-worker init` (LOGOFF_NATS_PROVISION=create)", err)
 	}
 	r.line("streams", err, "streams and consumers are as the worker needs them")
+}
+
+// checkSync warns when a power cut may lose what NATS has acknowledged. Only the server's monitoring
+// address tells.
+func (r *report) checkSync(ctx context.Context, s settings) {
+	const remedy = "set sync_interval: always in its jetstream block, on every server"
+	switch always, err := syncsAlways(ctx, s.NATS.MonitorURL); {
+	case s.NATS.URL == embedded:
+		r.line("sync", nil, "the embedded broker writes every message through to the disk")
+	case s.NATS.MonitorURL == "":
+		r.warn("sync", "whether NATS writes every message through to the disk is not known here; by default it does so every two minutes, and a power cut loses what it acknowledged since: "+remedy+" (LOGOFF_NATS_MONITOR_URL lets this check look)")
+	case err != nil:
+		r.warn("sync", "the monitoring address of NATS does not tell how it stores: "+err.Error())
+	case !always:
+		r.warn("sync", "NATS acknowledges jobs and results before they are on the disk: a power cut may lose them; "+remedy)
+	default:
+		r.line("sync", nil, "NATS writes every message through to the disk")
+	}
+}
+
+// syncsAlways asks a NATS server's monitoring address.
+func syncsAlways(ctx context.Context, monitor string) (bool, error) {
+	if monitor == "" {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(monitor, "/")+"/varz", nil)
+	if err != nil {
+		return false, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err // without the address, which may hold a password
+	}
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	var varz struct {
+		JetStream struct {
+			Config *struct {
+				SyncAlways bool `json:"sync_always"`
+			} `json:"config"`
+		} `json:"jetstream"`
+	}
+	switch err := json.UnmarshalRead(io.LimitReader(response.Body, 1<<20), &varz); {
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", response.Status, err)
+	case varz.JetStream.Config == nil:
+		return false, errors.New("JetStream is not enabled on that server")
+	}
+	return varz.JetStream.Config.SyncAlways, nil
 }
 
 func (r *report) checkWebServer(ctx context.Context, s settings) {

@@ -85,7 +85,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	reached := crashes()
 	server, err := s.client(func(c webserver.Call) {
 		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
-		if reached != nil && c.Op == "login" {
+		if reached != nil && (c.Op == "login" || c.Op == "renew") {
 			reached(worker.MidLogin)
 		}
 	})

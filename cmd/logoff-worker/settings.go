@@ -47,6 +47,7 @@ type settings struct {
 		CAFile       string `split_words:"true" desc:"PEM file that verifies the NATS servers"`
 		CertFile     string `split_words:"true" desc:"TLS client certificate, with its key"`
 		KeyFile      string `split_words:"true" desc:"key of the TLS client certificate"`
+		MonitorURL   string `split_words:"true" desc:"monitoring address of a NATS server, such as http://nats.example:8222: lets 'check' see how safely it stores"`
 		InboxPrefix  string `split_words:"true" desc:"subject prefix of replies to the worker (default _INBOX_ and LOGOFF_PREFIX)"`
 	}
 	Prefix    string `default:"logoff" desc:"first token(s) of every subject; streams are named after it"`
@@ -68,7 +69,7 @@ type settings struct {
 	BatchMax        batchMax      `split_words:"true"`
 	BulkLinger      time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
 	Verify          string        `default:"auto" desc:"read sessions back: auto or off (this version never does)"`
-	LooseSessionIDs bool          `split_words:"true" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
+	LooseSessionIDs bool          `envconfig:"LOOSE_SESSION_IDS" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
 	Tries           int           `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
 	WorkerName      string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
 	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
@@ -167,6 +168,8 @@ func (s settings) natsProblems(p *problems) {
 	p.oneOf("LOGOFF_NATS_TOKEN", n.Token, n.TokenFile)
 	p.check("LOGOFF_NATS_PASSWORD", n.User != "" || n.Password == "" && n.PasswordFile == "", "given without LOGOFF_NATS_USER")
 	p.check("LOGOFF_NATS_CERT_FILE", (n.CertFile == "") == (n.KeyFile == ""), "certificate and key go together: LOGOFF_NATS_CERT_FILE and LOGOFF_NATS_KEY_FILE")
+	monitor, err := url.Parse(n.MonitorURL)
+	p.check("LOGOFF_NATS_MONITOR_URL", n.MonitorURL == "" || err == nil && (monitor.Scheme == "http" || monitor.Scheme == "https") && monitor.Host != "", "not an http or https address such as http://nats.example:8222")
 	if n.URL == embedded {
 		p.check("LOGOFF_NATS_CREDS_FILE", n.CredsFile == "", "the embedded broker knows no user JWTs; use a user, a token or an NKey")
 		p.check("LOGOFF_NATS_CA_FILE", n.CAFile == "" && n.CertFile == "", "the embedded broker is reached without TLS, on this machine only")
