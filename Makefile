@@ -3,6 +3,8 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 BENCHTIME ?= 1s
 FUZZTIME ?= 200000x
+DURATION ?= 75s
+SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 TOOLS := $(CURDIR)/.tools
@@ -40,6 +42,23 @@ fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+.PHONY: chaos
+chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-seed 7 -race')
+	go run ./cmd/chaos -duration $(DURATION) $(ARGS)
+
+.PHONY: simulate
+simulate: ## whole runs in fake time, and the model (SEEDS=200, ARGS='-seed 7')
+	go test ./worker -count=1 -timeout 60m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
+	go test ./worker -count=1 -timeout 60m -run '^TestModel' -v -args -rapid.checks 100000
+
+.PHONY: powercut
+powercut: ## 50 power cuts against the embedded broker (as root, on Linux)
+	go test ./worker/broker -count=1 -v -run PowerCut -args -powercuts 50
+
+.PHONY: mutants
+mutants: ## seeded bugs, each of which the simulations or the fault run must catch (ARGS='-only ack')
+	go run ./cmd/mutants $(ARGS)
 
 .PHONY: build
 build: ## static binaries of every program into bin/

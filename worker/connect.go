@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -142,6 +143,16 @@ type connectionWatch struct {
 	mended  *time.Timer // runs out when a missing permission has not been missed for a while
 }
 
+// places are the parts of a subject that differ from job to job: in an acknowledgement, a result and a
+// pull's answer.
+var places = regexp.MustCompile(`(\$JS\.ACK\.[^."]+|\.results|\$JS\.API\.DIRECT\.GET\.[^."]+)\.[^"]*`)
+
+// withoutPlace makes the same words of what is missing for one job and for the next, so that they are
+// logged once.
+func withoutPlace(words string) string {
+	return places.ReplaceAllString(words, "$1.>")
+}
+
 // permissionMemory is how long a missing permission counts as missing. While jobs are in hand, a
 // lease is extended more often than that.
 const permissionMemory = 2 * time.Minute
@@ -198,8 +209,9 @@ func (c *connectionWatch) failed(nc *nats.Conn, _ *nats.Subscription, err error)
 }
 
 func (c *connectionWatch) permissionMissing(nc *nats.Conn, err error) {
-	if c.health.Problem(PartNATS, "a permission is missing: "+err.Error()) {
-		c.log.Error("NATS: a permission is missing; the README lists what a worker needs", "error", err)
+	words := withoutPlace(err.Error())
+	if c.health.Problem(PartNATS, "a permission is missing: "+words) {
+		c.log.Error("NATS: a permission is missing; the README lists what a worker needs", "error", words)
 	}
 	if c.mended != nil {
 		c.mended.Stop()

@@ -8,7 +8,7 @@ type Point string
 const (
 	BeforeCall       Point = "before-call"
 	AfterCall        Point = "after-call"
-	MidLogin         Point = "mid-login" // the Web Server has logged us in, and nothing has been sent since
+	MidLogin         Point = "mid-login" // the Web Server has answered a login or a renewal, and nothing has been sent since
 	MidSplit         Point = "mid-split"
 	BeforeResult     Point = "before-result"
 	BeforeDeadLetter Point = "before-dead-letter"

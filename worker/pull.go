@@ -170,6 +170,8 @@ func statusOf(msg *nats.Msg) error {
 	switch {
 	case code == "404", code == "408": // no jobs; time is up, or others ask for more than there is
 		return nil
+	case code == "409" && strings.EqualFold(description, "Batch Completed"): // all that a pull may bring in bytes is here
+		return nil
 	case code == "409" && strings.EqualFold(description, "Message Size Exceeds MaxBytes"):
 		return errTooBig
 	case code == "503":

@@ -275,6 +275,8 @@ func storeHint(err error) string {
 	switch {
 	case errors.As(err, &refused) && refused.ErrorCode == 10077:
 		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting):
+		return "there is no connection to NATS"
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
 	case errors.Is(err, jetstream.ErrAsyncPublishTimeout), errors.Is(err, context.DeadlineExceeded):

@@ -66,6 +66,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	reached := crashes()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: version(), GoVersion: runtime.Version()})
 	health := metrics.NewHealth(worker.Parts...)
@@ -82,7 +83,6 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	reached := crashes()
 	server, err := s.client(func(c webserver.Call) {
 		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
 		if reached != nil && (c.Op == "login" || c.Op == "renew") {

@@ -67,6 +67,9 @@ type Published struct {
 	Sent       time.Time `json:"sent"`              // before the first try
 	Confirmed  time.Time `json:"confirmed,omitzero"`
 	Payload    []byte    `json:"payload,omitempty"` // of a malformed message
+	// Retried is set when it was sent more than once. It may then be stored more than once: a server
+	// that was killed forgets which ids it has had once their messages have left the stream.
+	Retried bool `json:"retried,omitzero"`
 }
 
 // Request is one logoff that arrived at the Web Server.

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+)
+
+// natsCards are the ways in which a NATS server, its disk and the way to it fail, and what people do
+// to it.
+func (w *world) natsCards() []card {
+	d := w.solo
+	cards := []card{
+		{name: "nats/kill", play: d.killNATS},
+		{name: "nats/restart", play: d.restartNATS},
+		{name: "nats/freeze", play: d.freezeNATS},
+		{name: "nats/cut", play: d.cutNATS},
+		{name: "nats/cut-one", play: d.cutOne},
+		{name: "nats/black-hole-there", play: d.blackHole("upstream")},
+		{name: "nats/black-hole-back", play: d.blackHole("downstream")},
+		{name: "nats/slow", play: d.slowNATS},
+		{name: "nats/results-full", play: d.fill(d.subjects.ResultStream(), "the stream is full")},
+		{name: "nats/dead-full", play: d.fill(d.subjects.DeadStream(), "the stream is full")},
+		{name: "nats/jobs-full", play: d.fillJobs},
+		{name: "nats/consumer-deleted", play: d.deleteConsumers},
+		{name: "nats/purge", play: d.purge},
+		{name: "nats/no-results", play: d.forbid(d.subjects.Prefix + ".results.>")},
+		{name: "nats/no-acks", play: d.forbid("$JS.ACK.>")},
+		{name: "nats/hostile", play: d.hostileBurst},
+	}
+	if w.unmount != nil {
+		cards = append(cards, card{name: "nats/disk-full", play: d.fillDisk})
+	}
+	return cards
+}
+
+// unready counts the workers whose readiness probe says words, waiting for one that does.
+func (d *deployment) unready(ctx context.Context, words string) (n int) {
+	await(ctx, 20*time.Second, func() bool {
+		n = 0
+		for _, r := range d.workers {
+			n += bytes.Count(r.page(ctx, "/readyz"), []byte(words))
+		}
+		return n > 0
+	})
+	return n
+}
+
+const notReady = "workers whose probe said why"
+
+// said counts in the workers' logs what they say after a mark, waiting for a word of it.
+func (d *deployment) said(ctx context.Context, mark int, words ...string) (n int) {
+	await(ctx, 15*time.Second, func() bool {
+		n = 0
+		for _, word := range words {
+			n += d.log.count(mark, word)
+		}
+		return n > 0
+	})
+	return n
+}
+
+const (
+	saidSo   = "times that workers said so"
+	unstored = "cannot be stored"
+)
+
+// reconnects counts how often a connection of ours was made again since a number, waiting for it.
+func reconnects(ctx context.Context, nc *nats.Conn, before uint64) int {
+	await(ctx, 20*time.Second, func() bool { return nc.Stats().Reconnects > before })
+	return int(nc.Stats().Reconnects - before)
+}
+
+const again = "connections made again"
+
+func (d *deployment) killNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
+	before := d.admin.Stats().Reconnects
+	d.nodes[0].process.kill()
+	pause(ctx, time.Duration(200+random.IntN(2500))*time.Millisecond)
+	err := d.nodes[0].start()
+	return reconnects(ctx, d.admin, before), again, err
+}
+
+func (d *deployment) restartNATS(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	before := d.admin.Stats().Reconnects
+	d.nodes[0].process.signal(syscall.SIGTERM)
+	if !d.nodes[0].process.endsWithin(20 * time.Second) {
+		return 0, again, errors.New("the NATS server did not stop")
+	}
+	err := d.nodes[0].start()
+	return reconnects(ctx, d.admin, before), again, err
+}
+
+func (d *deployment) freezeNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
+	d.nodes[0].process.signal(syscall.SIGSTOP)
+	silent := d.load.nc.FlushTimeout(500*time.Millisecond) != nil
+	pause(ctx, time.Duration(500+random.IntN(4000))*time.Millisecond)
+	d.nodes[0].process.signal(syscall.SIGCONT)
+	return truth(silent), "pings without an answer", nil
+}
+
+func (d *deployment) cutNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
+	await(ctx, 10*time.Second, d.load.nc.IsConnected)
+	before := d.load.nc.Stats().Reconnects
+	d.toNATS.cut()
+	pause(ctx, time.Duration(300+random.IntN(3000))*time.Millisecond)
+	err := d.toNATS.mend()
+	return reconnects(ctx, d.load.nc, before), again, err
+}
+
+// cutOne takes one worker's network away for longer than a lease.
+func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string, error) {
+	r := d.workers[random.IntN(len(d.workers))]
+	r.attacked.Lock()
+	defer r.attacked.Unlock()
+	r.toNATS.cut()
+	told := 0
+	for end := time.Now().Add(ackWait + time.Second); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
+		told += bytes.Count(r.page(ctx, "/readyz"), []byte("nats: c")) // connection lost, cannot connect
+	}
+	return told, "times that its probe said so", r.toNATS.mend()
+}
+
+// blackHole drops what is sent in one direction, and nobody is told.
+func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		if err := d.toNATS.each(func(l *link) error { return l.blackHole(stream) }); err != nil {
+			return 0, "", err
+		}
+		silent := d.load.nc.FlushTimeout(time.Second) != nil
+		pause(ctx, time.Duration(1000+random.IntN(5000))*time.Millisecond)
+		d.toNATS.heal(ctx)
+		return truth(silent), "pings without an answer", nil
+	}
+}
+
+func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	if err := d.toNATS.each(func(l *link) error { return l.slow(400, 300) }); err != nil {
+		return 0, "", err
+	}
+	took, err := d.load.nc.RTT()
+	pause(ctx, 3*time.Second)
+	d.toNATS.heal(ctx)
+	if err != nil {
+		took = time.Second // it did not come at all
+	}
+	return int(took.Milliseconds() / 50), "a ping's time in 50 ms", nil
+}
+
+// limit changes the most messages that a stream takes.
+func (d *deployment) limit(ctx context.Context, stream string, messages func(jetstream.StreamState) int64) error {
+	var err error
+	if !await(ctx, 20*time.Second, func() bool {
+		var handle jetstream.Stream
+		if handle, err = d.js.Stream(ctx, stream); err != nil {
+			return false
+		}
+		config := handle.CachedInfo().Config
+		config.MaxMsgs = messages(handle.CachedInfo().State)
+		_, err = d.js.UpdateStream(ctx, config)
+		return err == nil
+	}) {
+		return err
+	}
+	return nil
+}
+
+func full(s jetstream.StreamState) int64   { return max(1, int64(s.Msgs)) }
+func noLimit(jetstream.StreamState) int64  { return -1 }
+func almost(s jetstream.StreamState) int64 { return int64(s.Msgs) + 20 }
+func (d *deployment) poisonSome(ctx context.Context) error {
+	for range 3 {
+		if err := d.load.poison(ctx, jobs.Bulk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill lets a stream take nothing more for a while, and waits until workers name the reason.
+func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		mark := d.log.mark()
+		if err := d.limit(ctx, stream, full); err != nil {
+			return 0, saidSo, err
+		}
+		if err := d.poisonSome(ctx); err != nil {
+			return 0, saidSo, err
+		}
+		told := min(d.said(ctx, mark, words), d.unready(ctx, words))
+		pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		return told, notReady, d.limit(ctx, stream, noLimit)
+	}
+}
+
+// fillJobs lets the request stream refuse publishers.
+func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	before := d.load.failed()
+	if err := d.limit(ctx, d.subjects.RequestStream(), almost); err != nil {
+		return 0, "", err
+	}
+	// While workers keep up the stream is never full; a Web Server that is down lets it fill up.
+	err := d.world.web.ask(ctx, "POST", "/faults", `{"fault":"status","status":503,"count":30}`, nil)
+	await(ctx, 8*time.Second, func() bool { return d.load.failed() > before })
+	return d.load.failed() - before, "jobs refused", errors.Join(err, d.limit(ctx, d.subjects.RequestStream(), noLimit))
+}
+
+// deleteConsumers deletes both lanes' consumers. Workers make them anew; their leases are made short
+// again then.
+func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	deleted := 0
+	for _, lane := range jobs.Lanes {
+		if d.js.DeleteConsumer(ctx, d.subjects.RequestStream(), string(lane)) == nil {
+			deleted++
+		}
+	}
+	var err error
+	if !await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
+		return deleted, "", err
+	}
+	return deleted, "consumers deleted", nil
+}
+
+// purge tries what the streams must not allow.
+func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	refused := 0
+	await(ctx, 15*time.Second, func() bool {
+		stream, err := d.js.Stream(ctx, d.subjects.RequestStream())
+		if err != nil {
+			return false
+		}
+		var api *jetstream.APIError
+		if errors.As(stream.Purge(ctx), &api) {
+			refused++
+		}
+		return refused > 0
+	})
+	return refused, "purges refused", nil
+}
+
+// forbid takes a right away from workers while they run.
+func (d *deployment) forbid(subject string) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		mark := d.log.mark()
+		if err := d.nodes[0].permit(subject); err != nil {
+			return 0, saidSo, err
+		}
+		told := min(d.said(ctx, mark, "permission is missing"), d.unready(ctx, "permission is missing"))
+		pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		return told, notReady, d.nodes[0].permit("")
+	}
+}
+
+func (d *deployment) hostileBurst(context.Context, *rand.Rand) (int, string, error) {
+	for i := range hostile() {
+		d.load.malformed(jobs.Lanes[i%len(jobs.Lanes)])
+	}
+	return len(hostile()), "hostile messages", nil
+}
+
+// fillDisk leaves the NATS server no space, then frees it and starts the server anew, as the README
+// tells operators to.
+func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, string, error) {
+	mark := d.log.mark()
+	store := filepath.Dir(d.nodes[0].config.store)
+	ballast := filepath.Join(store, "ballast")
+	file, err := os.Create(ballast)
+	if err != nil {
+		return 0, saidSo, err
+	}
+	_, err = io.Copy(file, zeros{})
+	file.Close()
+	if err == nil || !strings.Contains(err.Error(), "no space") {
+		return 0, saidSo, errors.Join(errors.New("the disk was not filled"), err)
+	}
+	told := min(d.said(ctx, mark, unstored), d.unready(ctx, unstored))
+	pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+	if err := os.Remove(ballast); err != nil {
+		return told, notReady, err
+	}
+	d.nodes[0].process.kill()
+	return told, notReady, d.nodes[0].start()
+}
+
+// zeros never end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

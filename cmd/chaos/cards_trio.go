@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"syscall"
+	"time"
+)
+
+// trioCards are the ways in which a cluster loses its leader.
+func (w *world) trioCards() []card {
+	d := w.trio
+	return []card{
+		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *node, random *rand.Rand) error {
+			n.process.kill()
+			pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
+			return n.start()
+		})},
+		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *node, random *rand.Rand) error {
+			n.process.signal(syscall.SIGSTOP)
+			pause(ctx, time.Duration(3000+random.IntN(3000))*time.Millisecond)
+			n.process.signal(syscall.SIGCONT)
+			return nil
+		})},
+		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *node, _ *rand.Rand) error {
+			_, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+d.subjects.ResultStream(), nil, 3*time.Second)
+			return err
+		})},
+	}
+}
+
+// loseLeader attacks the leader of one of the streams, then waits until there is another, and all
+// servers are with it.
+func (d *deployment) loseLeader(attack func(context.Context, *node, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		stream := d.subjects.ResultStream()
+		if random.IntN(2) == 0 {
+			stream = d.subjects.RequestStream()
+		}
+		var leader *node
+		await(ctx, 20*time.Second, func() bool {
+			leader, _ = d.leader(ctx, stream)
+			return leader != nil
+		})
+		if leader == nil {
+			return 0, "leaders lost", nil
+		}
+		if err := attack(ctx, leader, random); err != nil {
+			return 0, "leaders lost", err
+		}
+		await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
+		return 1, "leaders lost", nil
+	}
+}
+
+// complete reports whether every stream has a leader and two followers that are with it.
+func (d *deployment) complete(ctx context.Context) bool {
+	for _, stream := range []string{d.subjects.RequestStream(), d.subjects.ResultStream(), d.subjects.DeadStream()} {
+		handle, err := d.js.Stream(ctx, stream)
+		if err != nil || handle.CachedInfo().Cluster == nil {
+			return false
+		}
+		current := 0
+		for _, peer := range handle.CachedInfo().Cluster.Replicas {
+			if peer.Current && !peer.Offline {
+				current++
+			}
+		}
+		if handle.CachedInfo().Cluster.Leader == "" || current < 2 {
+			return false
+		}
+	}
+	return true
+}

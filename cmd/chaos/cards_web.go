@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// webCards are the ways in which a Web Server, and the way to it, fail. The effect is counted in
+// logoffs without success.
+func (w *world) webCards() []card {
+	fault := func(form string) func(context.Context) error {
+		return func(ctx context.Context) error { return w.web.ask(ctx, http.MethodPost, "/faults", form, nil) }
+	}
+	all := func(kind string) func(context.Context) error { return fault(`{"rate":1,` + kind + `}`) }
+	down := func(status int) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return w.web.ask(ctx, http.MethodPut, "/settings", map[string]int{"down": status}, nil)
+		}
+	}
+	toWeb := links{}
+	for _, d := range []*deployment{w.solo, w.trio} {
+		for _, r := range d.workers {
+			toWeb = append(toWeb, r.toWeb)
+		}
+	}
+	elsewhere := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.elsewhere.listener.Addr(), w.canaries["redirect"])
+	few := `{"company":true,"count":2,`
+	cards := []card{
+		{name: "web/503", play: w.webFault(all(`"fault":"status","status":503`))},
+		{name: "web/502", play: w.webFault(all(`"fault":"status","status":502`))},
+		{name: "web/504-applied", play: w.webFault(all(`"fault":"status","status":504,"applied":true`))},
+		{name: "web/401", play: w.webFault(all(`"fault":"status","status":401`))},
+		{name: "web/403", play: w.webFault(all(`"fault":"status","status":403`))},
+		{name: "web/429-soon", play: w.webFault(all(`"fault":"throttle","seconds":1`))},
+		{name: "web/429-absurd", play: w.webFault(all(`"fault":"throttle","seconds":99999999`))},
+		{name: "web/hang", play: w.webFault(all(`"fault":"hang"`))},
+		{name: "web/hang-applied", play: w.webFault(all(`"fault":"hang","applied":true`))},
+		{name: "web/reset", play: w.webFault(all(`"fault":"reset"`))},
+		{name: "web/reset-applied", play: w.webFault(all(`"fault":"reset","applied":true`))},
+		{name: "web/page", play: w.webFault(all(`"fault":"page"`))},
+		{name: "web/empty", play: w.webFault(all(`"fault":"empty"`))},
+		{name: "web/cut-off", play: w.webFault(all(`"fault":"cutoff"`))},
+		{name: "web/redirect", play: w.webFault(all(elsewhere))},
+		{name: "web/slow-body", play: w.webFault(all(`"fault":"slow"`))},
+		{name: "web/endless-body", play: w.webFault(all(`"fault":"endless"`))},
+		{name: "web/gzip-bomb", play: w.webFault(all(`"fault":"gzipbomb"`))},
+		{name: "web/doctype", play: w.webFault(all(`"fault":"doctype"`))},
+		{name: "web/error-body", play: w.webFault(fault(few + `"fault":"errorbody"}`))},
+		{name: "web/error-500", play: w.webFault(fault(few + `"fault":"generic500"}`))},
+		{name: "web/down", play: w.webFault(down(503))},
+		{name: "web/down-reset", play: w.webFault(down(-1))},
+		{name: "web/token-revoked", play: w.webFault(func(ctx context.Context) error {
+			return w.web.ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+		})},
+		{name: "web/maintenance", play: w.webFault(func(ctx context.Context) error {
+			return w.web.ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
+		})},
+		{name: "web/cut", play: w.cutWeb(toWeb)},
+		{name: "web/slow", play: w.slowWeb(toWeb)},
+	}
+	for i := range cards {
+		cards[i].web = true
+	}
+	return cards
+}
+
+// webFault lets the Web Server fail for a while.
+func (w *world) webFault(inflict func(context.Context) error) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		const counts = "logoffs without success"
+		mark, err := w.web.mark(ctx)
+		if err != nil {
+			return 0, counts, err
+		}
+		if err := inflict(ctx); err != nil {
+			return 0, counts, err
+		}
+		pause(ctx, time.Duration(1000+random.IntN(1500))*time.Millisecond)
+		failed := 0
+		await(ctx, 8*time.Second, func() bool { failed, err = w.web.failed(ctx, mark); return failed > 0 || err != nil })
+		if err != nil {
+			return 0, counts, err
+		}
+		if err := w.web.ask(ctx, http.MethodPut, "/settings", map[string]any{"down": 0, "maintenance": false}, nil); err != nil {
+			return 0, counts, err
+		}
+		return failed, counts, w.web.heal(ctx)
+	}
+}
+
+// cutWeb takes the network between the workers and the Web Server away.
+func (w *world) cutWeb(toWeb links) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		mark := w.solo.log.mark()
+		toWeb.cut()
+		pause(ctx, time.Duration(1500+random.IntN(2000))*time.Millisecond)
+		return w.solo.log.count(mark, "Web Server: jobs wait"), "workers that said so", toWeb.mend()
+	}
+}
+
+// slowWeb makes the network slow.
+func (w *world) slowWeb(toWeb links) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, _ *rand.Rand) (int, string, error) {
+		slowest := func() (took time.Duration) {
+			for _, link := range toWeb {
+				took = max(took, roundTrip(ctx, link))
+			}
+			return took
+		}
+		if err := toWeb.each(func(l *link) error { return l.slow(400, 300) }); err != nil {
+			return 0, "", err
+		}
+		took := slowest()
+		pause(ctx, 2*time.Second)
+		toWeb.heal(ctx)
+		return int(took.Milliseconds() / 50), "a request's time in 50 ms", nil
+	}
+}
+
+// roundTrip is what a harmless request takes over a link.
+func roundTrip(ctx context.Context, l *link) time.Duration {
+	begun := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.addr()+"/", nil)
+	if err != nil {
+		return 0
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	response.Body.Close()
+	return time.Since(begun)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"syscall"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+)
+
+// workerCards are the ways in which a worker dies, or seems to.
+func (w *world) workerCards() []card {
+	cards := []card{
+		{name: "worker/kill", play: w.onWorker(killWorker)},
+		{name: "worker/terminate", play: w.onWorker(terminateWorker)},
+		{name: "worker/freeze", play: w.onWorker(freezeWorker)},
+	}
+	for _, point := range worker.Points {
+		cards = append(cards, card{name: "worker/crash-" + string(point), play: w.onWorker(func(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
+			return w.crashWorker(ctx, r, point)
+		})})
+	}
+	return cards
+}
+
+type workerAttack func(context.Context, *replica, *rand.Rand) (int, string, error)
+
+// onWorker attacks one of the three workers, and starts it again if it is gone.
+func (w *world) onWorker(attack workerAttack) func(context.Context, *rand.Rand) (int, string, error) {
+	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		r := w.solo.workers[random.IntN(len(w.solo.workers))]
+		r.attacked.Lock()
+		defer r.attacked.Unlock()
+		effect, counts, err := attack(ctx, r, random)
+		if err != nil {
+			return effect, counts, err
+		}
+		pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
+		if !r.process.running() {
+			err = r.start()
+		}
+		return effect, counts, err
+	}
+}
+
+func killWorker(_ context.Context, r *replica, _ *rand.Rand) (int, string, error) {
+	r.process.kill()
+	return truth(r.process.killed()), "processes killed", nil
+}
+
+// terminateWorker stops a worker as an operator does. It must end well, and in time.
+func terminateWorker(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
+	await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) // before, nobody hears a signal
+	r.look(ctx, false)
+	r.process.signal(syscall.SIGTERM)
+	if !r.process.endsWithin(15 * time.Second) {
+		return 0, "", errors.New("a worker did not stop within 15s of SIGTERM")
+	}
+	if r.process.err != nil {
+		return 0, "", errors.Join(errors.New("a worker that was told to stop failed"), r.process.err)
+	}
+	return 1, "processes ended well", nil
+}
+
+// freezeWorker stops a worker's time for longer than a lease.
+func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, string, error) {
+	r.process.signal(syscall.SIGSTOP)
+	frozen := 0
+	for end := time.Now().Add(ackWait + time.Duration(500+random.IntN(2500))*time.Millisecond); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
+		frozen += truth(r.process.frozen())
+	}
+	r.process.signal(syscall.SIGCONT)
+	return frozen, "times it was seen to stand still", nil
+}
+
+// crashWorker lets a worker die at a point, having seen to it that it gets there.
+func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point) (int, string, error) {
+	const counts = "processes that died there"
+	mark := w.solo.log.mark()
+	for range 40 {
+		// A process that has just begun may not have heard the first time.
+		if err := errors.Join(r.arm(point), w.provoke(ctx, r, point)); err != nil {
+			return 0, counts, err
+		}
+		if r.process.endsWithin(500 * time.Millisecond) {
+			break
+		}
+	}
+	reached := w.solo.log.count(mark, "crash point reached: "+string(point))
+	if r.process.running() {
+		r.process.kill()
+	}
+	return truth(reached > 0), counts, nil
+}
+
+// provoke brings about what leads a worker to a point that is rare.
+func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) error {
+	switch point {
+	case worker.MidLogin:
+		return w.web.ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+	case worker.MidSplit, worker.BeforeDeadLetter:
+		for range 4 {
+			if err := w.solo.load.poison(ctx, jobs.Urgent); err != nil {
+				return err
+			}
+		}
+	case worker.MidDrain:
+		return w.provokeDrain(ctx, r)
+	}
+	return nil
+}
+
+// provokeDrain tells a worker to stop while it has jobs in hand that it has not sent.
+func (w *world) provokeDrain(ctx context.Context, r *replica) error {
+	if err := w.web.ask(ctx, http.MethodPost, "/faults", `{"fault":"status","status":503,"count":40}`, nil); err != nil {
+		return err
+	}
+	pause(ctx, 300*time.Millisecond)
+	await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
+	r.process.signal(syscall.SIGTERM)
+	if r.process.endsWithin(10*time.Second) && !r.process.killed() {
+		return r.start() // it had nothing to hand back
+	}
+	return nil
+}
+
+func truth(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

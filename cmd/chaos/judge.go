@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"logoffworker/worker/history"
+)
+
+// judge prints the verdict. What it knows beside the history is what the history cannot show: cards
+// without effect, visits to the host that redirects point to, data races.
+func (w *world) judge(h *history.History, out io.Writer) error {
+	violations := h.Check(limits())
+	for _, visit := range w.elsewhere.visited() {
+		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it with its token: " + visit})
+	}
+	if n := w.races(); n > 0 {
+		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
+	}
+	for _, f := range h.Faults {
+		if f.Effect == 0 {
+			violations = append(violations, history.Violation{Rule: "card", Job: f.Card, Why: "it had no effect: 0 " + f.Note})
+		}
+	}
+	if err := w.report(h, out); err != nil {
+		return err
+	}
+	if len(violations) == 0 && !w.keep {
+		fmt.Fprintf(out, "\nheld: 0 violations (seed %d)\n", w.seed)
+		return nil
+	}
+	if err := h.Write(w.options.out); err != nil {
+		return fmt.Errorf("keep the record: %w", err)
+	}
+	fmt.Fprintf(out, "\nthe record is in %s\n", w.options.out)
+	if len(violations) == 0 {
+		fmt.Fprintf(out, "held: 0 violations (seed %d)\n", w.seed)
+		return nil
+	}
+	for _, v := range violations {
+		fmt.Fprintln(out, "VIOLATED", v)
+	}
+	return fmt.Errorf("%w: %d violations (seed %d)", errViolated, len(violations), w.seed)
+}
+
+func limits() history.Limits {
+	l := history.DefaultLimits()
+	l.Document = 64
+	l.Calm = time.Second
+	return l
+}
+
+// report prints what was done, and the figures.
+func (w *world) report(h *history.History, out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	played, effects := map[string]int{}, map[string]int{}
+	for _, f := range h.Faults {
+		played[f.Card]++
+		effects[f.Card] += f.Effect
+	}
+	fmt.Fprintf(table, "\ncard\tplayed\teffect\n")
+	for _, name := range slices.Sorted(maps.Keys(played)) {
+		fmt.Fprintf(table, "%s\t%d\t%d\n", name, played[name], effects[name])
+	}
+	least := 0
+	if len(played) > 0 {
+		least = slices.Min(slices.Collect(maps.Values(played)))
+	}
+	f := h.Figures()
+	for _, line := range []struct {
+		what  string
+		value any
+	}{
+		{"", ""},
+		{"versions", fmt.Sprint(h.Run.Versions)},
+		{"run", h.Run.End.Sub(h.Run.Begin).Round(1e9)},
+		{"faults", fmt.Sprintf("%d; %d cards, each at least %d times", len(h.Faults), len(played), least)},
+		{"jobs published", fmt.Sprintf("%d (%d stored, %d unknown)", f.Published, f.Stored, f.Unknown)},
+		{"tries of publishers without an answer", w.solo.load.failed() + w.trio.load.failed()},
+		{"results", fmt.Sprint(f.Results)},
+		{"dead letters", f.DeadLetters},
+		{"sessions", f.Sessions},
+		{"requests", fmt.Sprintf("%d, %d with success; splitting aside %.2f for each", f.Requests, f.Successes, f.RequestRatio)},
+		{"repeated logoffs", fmt.Sprintf("%.1f %%", 100*f.Repeats)},
+		{"redelivered", fmt.Sprintf("%d results, at most delivery %d", f.Redelivered, f.MostDeliveries)},
+		{"acknowledgements checked", len(h.Acks)},
+		{"urgent, nothing at fault", f.UrgentCalm},
+		{"longest stall", f.Stall},
+		{"settled after the last fault", f.Settled},
+	} {
+		fmt.Fprintf(table, "%s\t%v\n", line.what, line.value)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,151 @@
+// Chaos attacks logoff-worker in every way that its promises name, and prints a verdict that is
+// computed from the record of the run alone.
+//
+// It starts real programs on the loopback interface: three workers, a NATS server and a simulated
+// Web Server, with a faulty network between each pair, and beside them a worker on a cluster of
+// three NATS servers. While jobs of both lanes are published, faults are dealt from a shuffled deck
+// in which every card comes at least once; a card that shows no effect fails the run. Between the
+// faults are quiet stretches, at the end everything heals, and package history decides.
+//
+// It needs the source tree, because it builds the programs that it attacks. As root it also fills
+// a disk.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"logoffworker/worker/history"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == natsMode {
+		runNATS(os.Args[2:])
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	err := run(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case err == nil:
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+var (
+	errUsage    = errors.New("bad usage")
+	errViolated = errors.New("the promises were not kept")
+)
+
+// options are the flags.
+type options struct {
+	duration time.Duration
+	seed     uint64
+	rate     int
+	race     bool
+	overlay  string
+	keep     bool
+	out      string
+	only     string
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.DurationVar(&o.duration, "duration", 75*time.Second, "how long faults are dealt; longer if the deck is not through by then")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of the deck and of all chance; 0 is a new one each time")
+	flags.IntVar(&o.rate, "rate", 450, "jobs per second")
+	flags.BoolVar(&o.race, "race", false, "build the worker with the race detector; a race fails the run")
+	flags.StringVar(&o.overlay, "overlay", "", "file for go build's -overlay, with which the worker is built (for mutants)")
+	flags.BoolVar(&o.keep, "keep", false, "keep the record of the run also when all is well")
+	flags.StringVar(&o.out, "out", "", "directory of the record (default: a temporary one)")
+	flags.StringVar(&o.only, "only", "", "deal only cards whose name begins so, such as worker/ or nats/disk")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
+	if o.rate < 1 || o.rate > 5000 {
+		return o, errors.New("-rate is not within 1 and 5000")
+	}
+	if o.duration <= 0 {
+		return o, errors.New("-duration is not more than 0")
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64()
+	}
+	return o, nil
+}
+
+// run attacks, then judges.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w (try -help)", errUsage, err)
+	}
+	fmt.Fprintf(stdout, "chaos: seed %d, %v of faults, %d jobs/s\n", o.seed, o.duration, o.rate)
+	w, err := build(ctx, o, stdout)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	h, err := w.live(ctx)
+	if err != nil {
+		return errors.Join(err, w.keepLogs())
+	}
+	return w.judge(h, stdout)
+}
+
+// live goes from the start of everything to the record of what happened.
+func (w *world) live(ctx context.Context) (*history.History, error) {
+	if err := w.start(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.attack(ctx); err != nil {
+		return nil, err
+	}
+	return w.record(ctx)
+}
+
+// keepLogs keeps what all programs have put out, for want of a record.
+func (w *world) keepLogs() error {
+	books := map[string]*book{}
+	for _, d := range []*deployment{w.solo, w.trio} {
+		if d == nil {
+			continue
+		}
+		books["workers-"+d.subjects.Prefix] = d.log
+		for _, n := range d.nodes {
+			books[n.config.name] = n.out
+		}
+	}
+	if err := os.MkdirAll(w.options.out, 0o700); err != nil {
+		return err
+	}
+	for name, b := range books {
+		if err := os.WriteFile(filepath.Join(w.options.out, name+".log"), b.bytes(), 0o600); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w.out, "chaos: the logs are in %s\n", w.options.out)
+	return nil
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/history"
+)
+
+// record takes the last look at everything, stops the workers, and writes all of it into one history.
+func (w *world) record(ctx context.Context) (*history.History, error) {
+	fmt.Fprintln(w.out, "chaos: everything has healed; taking the record")
+	for _, d := range []*deployment{w.solo, w.trio} {
+		for _, r := range d.workers {
+			r.look(ctx, true)
+		}
+	}
+	h := &history.History{
+		Run: history.Run{
+			Seed: w.seed, Begin: w.begin, End: time.Now(), Healed: w.healed, Poison: w.poison, Canaries: w.canaries,
+			Versions: versions(),
+		},
+		Faults: w.faults, Samples: w.samples, Outputs: w.outputs,
+	}
+	journal, err := w.web.journal(ctx, "logoff", 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, request := range journal {
+		h.Requests = append(h.Requests, request.request())
+	}
+	for _, d := range []*deployment{w.solo, w.trio} {
+		if err := d.record(ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range w.counters {
+		h.Counters = append(h.Counters, c)
+	}
+	return h, nil
+}
+
+func versions() map[string]string {
+	v := map[string]string{"go": runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" || s.Key == "vcs.modified" {
+			v[s.Key] = s.Value
+		}
+	}
+	for _, m := range info.Deps {
+		if m.Path == "github.com/nats-io/nats-server/v2" || m.Path == "github.com/nats-io/nats.go" {
+			v[m.Path] = m.Version
+		}
+	}
+	return v
+}
+
+// record adds what a deployment knows.
+func (d *deployment) record(ctx context.Context, h *history.History) (err error) {
+	for _, m := range d.load.published {
+		h.Published = append(h.Published, m.Published)
+	}
+	for _, part := range []struct {
+		stream string
+		into   *[]history.Stored
+	}{
+		{d.subjects.ResultStream(), &h.Results},
+		{d.subjects.DeadStream(), &h.Dead},
+	} {
+		if err := d.dump(ctx, part.stream, part.into); err != nil {
+			return fmt.Errorf("read %s: %w", part.stream, err)
+		}
+	}
+	if err := d.recordQueues(ctx, h); err != nil {
+		return err
+	}
+	if err := d.dumpLeft(ctx, h); err != nil {
+		return err
+	}
+	if err := d.stopWorkers(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	h.Acks = append(h.Acks, d.acks...)
+	d.mu.Unlock()
+	h.Outputs["log-"+d.subjects.Prefix] = d.log.bytes()
+	return nil
+}
+
+// dump reads a stream from its beginning to its end.
+func (d *deployment) dump(ctx context.Context, stream string, into *[]history.Stored) error {
+	handle, err := d.js.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	left := int(handle.CachedInfo().State.Msgs)
+	if left == 0 {
+		return nil
+	}
+	consumer, err := handle.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for ; left > 0; left-- {
+		msg, err := messages.Next(jetstream.NextMaxWait(30 * time.Second))
+		if err != nil {
+			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		*into = append(*into, history.Stored{
+			Deployment: d.subjects.Prefix, Subject: msg.Subject(), Sequence: meta.Sequence.Stream,
+			Time: meta.Timestamp, Header: msg.Headers(), Data: msg.Data(),
+		})
+	}
+	return nil
+}
+
+// dumpLeft reads what is left of the jobs, by its place: a work queue can be read in no other way.
+func (d *deployment) dumpLeft(ctx context.Context, h *history.History) error {
+	handle, err := d.js.Stream(ctx, d.subjects.RequestStream())
+	if err != nil {
+		return err
+	}
+	state := handle.CachedInfo().State
+	for sequence := state.FirstSeq; state.Msgs > 0 && sequence <= state.LastSeq; sequence++ {
+		msg, err := handle.GetMsg(ctx, sequence)
+		if err != nil {
+			continue // gone, as it should be
+		}
+		h.Left = append(h.Left, history.Stored{
+			Deployment: d.subjects.Prefix, Subject: msg.Subject, Sequence: sequence, Time: msg.Time, Header: msg.Header, Data: msg.Data,
+		})
+	}
+	return nil
+}
+
+func (d *deployment) recordQueues(ctx context.Context, h *history.History) error {
+	for _, lane := range jobs.Lanes {
+		consumer, err := d.js.Consumer(ctx, d.subjects.RequestStream(), string(lane))
+		if err != nil {
+			return err
+		}
+		info := consumer.CachedInfo()
+		h.Queues = append(h.Queues, history.Queue{Deployment: d.subjects.Prefix, Lane: lane, Pending: int(info.NumPending), AckPending: info.NumAckPending})
+	}
+	return nil
+}
+
+// stopWorkers stops them as an operator does.
+func (d *deployment) stopWorkers() error {
+	for _, r := range d.workers {
+		r.process.signal(syscall.SIGTERM)
+	}
+	for _, r := range d.workers {
+		if !r.process.endsWithin(20*time.Second) || r.process.err != nil {
+			return fmt.Errorf("worker %s did not stop well: %w\n%s", r.name(), r.process.err, d.log.tail())
+		}
+	}
+	return nil
+}
+
+// races are the data races that the race detector has seen.
+func (w *world) races() int {
+	return strings.Count(string(w.solo.log.bytes())+string(w.trio.log.bytes()), "WARNING: DATA RACE")
+}

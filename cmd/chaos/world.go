@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"logoffworker/worker/history"
+)
+
+// A world is all that one run is made of.
+type world struct {
+	options
+	random   *rand.Rand
+	dir      string // of everything; removed at the end unless it is wanted
+	out      io.Writer
+	canaries map[string]string
+	poison   []string
+
+	web       *webServer
+	elsewhere *elsewhere
+	solo      *deployment // one NATS server, three workers
+	trio      *deployment // three NATS servers, one worker
+	unmount   func()      // of the disk that can be full; nil where there is none
+
+	quiet sync.RWMutex // held for writing while nothing is at fault
+
+	mu       sync.Mutex
+	begin    time.Time
+	healed   time.Time
+	faults   []history.Fault
+	samples  []history.Sample
+	counters map[string]history.Counters
+	outputs  map[string][]byte
+}
+
+// build builds the programs and lays the world out; nothing runs yet.
+func build(ctx context.Context, o options, out io.Writer) (w *world, err error) {
+	w = &world{
+		options: o, out: out, random: rand.New(rand.NewPCG(o.seed, 1)),
+		counters: map[string]history.Counters{}, outputs: map[string][]byte{},
+		canaries: map[string]string{},
+	}
+	for _, name := range []string{"web", "nats", "redirect"} {
+		w.canaries[name] = fmt.Sprintf("canary-%s-%016x", name, w.random.Uint64())
+	}
+	if w.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
+		return nil, err
+	}
+	if w.options.out == "" {
+		w.options.out = filepath.Join(os.TempDir(), fmt.Sprintf("chaos-record-%d", o.seed))
+	}
+	for program, args := range map[string][]string{"logoff-worker": w.workerBuild(), "simulator": nil} {
+		args = append(append([]string{"build", "-o", w.program(program)}, args...), "./cmd/"+program)
+		command := exec.CommandContext(ctx, "go", args...)
+		if text, err := command.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("build %s (in the project's root?): %w\n%s", program, err, text)
+		}
+	}
+	return w, nil
+}
+
+func (w *world) workerBuild() []string {
+	args := []string{"-tags", "faults"}
+	if w.race {
+		args = append(args, "-race")
+	}
+	if w.overlay != "" {
+		args = append(args, "-overlay", w.overlay)
+	}
+	return args
+}
+
+func (w *world) program(name string) string { return filepath.Join(w.dir, name) }
+
+// start starts everything, the workers last.
+func (w *world) start(ctx context.Context) (err error) {
+	w.begin = time.Now()
+	for range 2000 {
+		w.poison = append(w.poison, fmt.Sprintf("%08X-BAD0-4000-8000-%012X", w.random.Uint32(), w.random.Uint64()>>16))
+	}
+	if w.elsewhere, err = newElsewhere(); err != nil {
+		return err
+	}
+	if w.web, err = w.startWebServer(ctx); err != nil {
+		return err
+	}
+	store, err := w.disk()
+	if err != nil {
+		return err
+	}
+	if w.solo, err = w.startDeployment(ctx, "logoff", store, 1, 3); err != nil {
+		return err
+	}
+	w.trio, err = w.startDeployment(ctx, "trio", filepath.Join(w.dir, "trio"), 3, 1)
+	return err
+}
+
+// disk is where the lone NATS server keeps its streams. As root it is a disk of its own, which can
+// be filled up.
+func (w *world) disk() (string, error) {
+	store := filepath.Join(w.dir, "solo")
+	if err := os.MkdirAll(store, 0o700); err != nil || os.Geteuid() != 0 {
+		return store, err
+	}
+	if err := syscall.Mount("tmpfs", store, "tmpfs", 0, "size=2g"); err != nil {
+		return store, nil // the card says that it cannot be played
+	}
+	w.unmount = func() { _ = syscall.Unmount(store, syscall.MNT_DETACH) }
+	return store, nil
+}
+
+// close ends all processes and leaves nothing but the record, if that is wanted.
+func (w *world) close() {
+	for _, d := range []*deployment{w.solo, w.trio} {
+		if d != nil {
+			d.close()
+		}
+	}
+	if w.web != nil {
+		w.web.process.kill()
+	}
+	if w.elsewhere != nil {
+		w.elsewhere.listener.Close()
+	}
+	if w.unmount != nil {
+		w.unmount()
+	}
+	_ = os.RemoveAll(w.dir)
+}
+
+// elsewhere is the host that redirects point to. Whoever comes has followed one.
+type elsewhere struct {
+	listener net.Listener
+	mu       sync.Mutex
+	visits   []string
+}
+
+func newElsewhere() (*elsewhere, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	e := &elsewhere{listener: listener}
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.visits = append(e.visits, r.Method+" "+r.URL.Path)
+	})}
+	go func() { _ = server.Serve(listener) }()
+	return e, nil
+}
+
+func (e *elsewhere) visited() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.visits
+}
+
+var errStart = errors.New("a part of the world did not start")

@@ -1,0 +1,397 @@
+package history
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+
+	"logoffworker/jobs"
+)
+
+var epoch = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+func at(seconds float64) time.Time { return epoch.Add(time.Duration(seconds * float64(time.Second))) }
+
+const canary = "canary-7f3a55c1"
+
+// A maker makes a history in which every promise is kept.
+type maker struct {
+	h        *History
+	sequence map[string]uint64
+	request  int
+}
+
+func id(n int) string { return fmt.Sprintf("%08X-0000-4000-8000-000000000000", n) }
+
+// good is a history of some dozens of jobs of all kinds, in two deployments.
+func good() *History {
+	m := &maker{sequence: map[string]uint64{}, h: &History{
+		Run: Run{
+			Versions: map[string]string{"go": "1"}, Begin: epoch, Healed: at(100), End: at(130), Poison: []string{id(666)},
+			Canaries: map[string]string{"web": canary},
+		},
+		Outputs: map[string][]byte{"log-logoff": []byte("a line\n")},
+		Faults:  []Fault{{Card: "web/503", From: at(60), To: at(90), WebServer: true, Effect: 1}},
+	}}
+	for i := range 20 {
+		m.done("logoff", jobs.Bulk, float64(i), id(i))
+		m.done("trio", jobs.Urgent, float64(i), id(100+i), id(200+i))
+	}
+	m.rejected("logoff", 30, id(300), id(666))
+	m.malformed("logoff", 31)
+	m.expired("logoff", 32, id(301))
+	m.count()
+	m.h.Queues = []Queue{{Deployment: "logoff", Lane: jobs.Bulk}, {Deployment: "logoff", Lane: jobs.Urgent}}
+	for i := range 10 {
+		m.h.Samples = append(m.h.Samples,
+			Sample{Time: at(float64(10 * i)), Process: "w", RSS: 40 << 20, Goroutines: 30},
+			Sample{Time: at(float64(10 * i)), Deployment: "logoff", Backlog: 3})
+	}
+	m.h.Samples = append(m.h.Samples, Sample{Time: at(5), Deployment: "logoff"}, Sample{Time: at(100), Deployment: "logoff"})
+	slices.SortFunc(m.h.Samples, func(a, b Sample) int { return a.Time.Compare(b.Time) })
+	return m.h
+}
+
+func (m *maker) publish(deployment string, lane jobs.Lane, t float64, sessions ...string) *Published {
+	m.sequence[deployment]++
+	m.h.Published = append(m.h.Published, Published{
+		Deployment: deployment, Lane: lane, Subject: deployment + ".requests." + string(lane), JobID: strings.ReplaceAll(fmt.Sprintf("job-%v", t), ".", "_"), Sessions: sessions,
+		State: StateStored, Sequence: m.sequence[deployment], Sent: at(t), Confirmed: at(t + 0.01),
+	})
+	return &m.h.Published[len(m.h.Published)-1]
+}
+
+func (m *maker) send(t float64, success bool, sessions ...string) string {
+	m.request++
+	r := Request{Number: m.request, Time: at(t), RequestID: fmt.Sprintf("w-%d", m.request), Sessions: sessions, Status: 400, Answered: true, Success: success}
+	if success {
+		r.Status, r.Applied = 200, sessions
+	}
+	m.h.Requests = append(m.h.Requests, r)
+	return r.RequestID
+}
+
+func (m *maker) result(p *Published, t float64, r jobs.Result) {
+	r.Version, r.JobID, r.Lane, r.Worker, r.Deliveries = 1, p.JobID, p.Lane, "w", 1
+	r.RequestedAt, r.ReceivedAt, r.CompletedAt = p.Sent, at(t), at(t)
+	r.Conclude()
+	data, err := r.Encode(0)
+	if err != nil {
+		panic(err)
+	}
+	subjects := jobs.Subjects{Prefix: p.Deployment}
+	subject := subjects.Result(p.JobID, jobs.Key(p.Sequence, p.Sent))
+	m.h.Results = append(m.h.Results, Stored{Deployment: p.Deployment, Subject: subject, Sequence: uint64(len(m.h.Results) + 1), Time: at(t + 0.01), Data: data})
+	m.h.Acks = append(m.h.Acks, Ack{Deployment: p.Deployment, Lane: p.Lane, Sequence: p.Sequence, Time: at(t + 0.02)})
+	if r.Status != jobs.Done {
+		m.letter(p, r, subject, t)
+	}
+}
+
+func (m *maker) letter(p *Published, r jobs.Result, subject string, t float64) {
+	payload := p.Payload
+	if !p.Malformed {
+		job := jobs.Job{ID: p.JobID}
+		for _, session := range p.Sessions {
+			job.Sessions = append(job.Sessions, jobs.Session{ID: session})
+		}
+		payload, _ = job.Unfinished(r, at(t)).Encode()
+	}
+	letter := jobs.DeadLetter{Reason: r.Status, JobID: p.JobID, Subject: p.Subject, Result: subject, Sequence: p.Sequence, Stored: p.Sent, Payload: payload}
+	m.h.Dead = append(m.h.Dead, Stored{Deployment: p.Deployment, Sequence: uint64(len(m.h.Dead) + 1), Time: at(t), Subject: "dead", Header: nats.Header(letter.Header()), Data: payload})
+}
+
+func (m *maker) done(deployment string, lane jobs.Lane, t float64, sessions ...string) {
+	p := m.publish(deployment, lane, t, sessions...)
+	request := m.send(t+0.1, true, sessions...)
+	var r jobs.Result
+	for _, s := range sessions {
+		r.Sessions = append(r.Sessions, jobs.SessionResult{ID: s, Outcome: jobs.Accepted, RequestID: request})
+	}
+	m.result(p, t+0.2, r)
+}
+
+func (m *maker) rejected(deployment string, t float64, ok, bad string) {
+	p := m.publish(deployment, jobs.Bulk, t, ok, bad)
+	m.send(t+0.1, false, ok, bad)
+	first := m.send(t+0.2, true, ok)
+	second := m.send(t+0.3, false, bad)
+	m.result(p, t+0.4, jobs.Result{Sessions: []jobs.SessionResult{
+		{ID: ok, Outcome: jobs.Accepted, RequestID: first},
+		{ID: bad, Outcome: jobs.Rejected, RequestID: second},
+	}})
+}
+
+func (m *maker) malformed(deployment string, t float64) {
+	p := m.publish(deployment, jobs.Bulk, t)
+	p.Malformed, p.Payload = true, []byte("{")
+	m.result(p, t+0.1, jobs.Result{Status: jobs.Invalid, Error: "no JSON"})
+}
+
+func (m *maker) expired(deployment string, t float64, session string) {
+	p := m.publish(deployment, jobs.Urgent, t, session)
+	p.NotAfter = at(t + 1)
+	m.result(p, t+1, jobs.Result{Sessions: []jobs.SessionResult{{ID: session, Outcome: jobs.Expired}}})
+}
+
+// count makes the worker's counters agree with the results.
+func (m *maker) count() {
+	n := Counters{Worker: "w", Final: true, Settled: map[string]int{}, Outcome: map[jobs.Outcome]int{}, Dead: map[jobs.Status]int{}}
+	for _, s := range m.h.Results {
+		r, err := jobs.DecodeResult(s.Data)
+		if err != nil {
+			panic(err)
+		}
+		n.Settled[string(r.Lane)+"/"+string(r.Status)]++
+		for outcome, count := range r.Counts {
+			n.Outcome[outcome] += count
+		}
+		if r.Status != jobs.Done {
+			n.Dead[r.Status]++
+		}
+	}
+	m.h.Counters = []Counters{n}
+}
+
+// change rewrites the i-th result.
+func change(h *History, i int, f func(*jobs.Result)) {
+	r, err := jobs.DecodeResult(h.Results[i].Data)
+	if err != nil {
+		panic(err)
+	}
+	f(&r)
+	if h.Results[i].Data, err = r.Encode(0); err != nil {
+		panic(err)
+	}
+}
+
+func TestKeptPromisesAreNoViolations(t *testing.T) {
+	if violations := good().Check(DefaultLimits()); len(violations) > 0 {
+		t.Errorf("%v", violations)
+	}
+}
+
+// Places of some messages in the good history.
+const (
+	rejectedResult  = 40
+	malformedResult = 41
+	expiredResult   = 42
+)
+
+// Each way of breaking a promise is found, under its rule and with its job.
+func TestBrokenPromisesAreFound(t *testing.T) {
+	for name, test := range map[string]struct {
+		rule, job string
+		breaks    func(*History)
+	}{
+		"a job without a result": {"I1", "job-3 (logoff", func(h *History) { h.Results = slices.Delete(h.Results, 6, 7) }},
+		"a job left in the stream": {"I1", "job-3 (logoff", func(h *History) {
+			h.Left = []Stored{{Deployment: "logoff", Sequence: 4}}
+		}},
+		"acknowledged before the result": {"I1", "job-3", func(h *History) { h.Acks[6].Time = at(3) }},
+		"acknowledged without a result": {"I1", "logoff", func(h *History) {
+			h.Acks = append(h.Acks, Ack{Deployment: "logoff", Sequence: 999, Time: at(1)})
+		}},
+		"not done and no dead letter":         {"I1", "job-30", func(h *History) { h.Dead = h.Dead[1:] }},
+		"a dead letter with too much":         {"I1", "job-30", func(h *History) { h.Dead[0].Data = []byte(`{"sessions":["` + id(300) + `","` + id(666) + `"]}`) }},
+		"a dead letter that is no message":    {"I1", "job-31", func(h *History) { h.Dead[1].Data = []byte("x") }},
+		"a dead letter that cannot be read":   {"I1", "dead letter 1", func(h *History) { h.Dead[0].Header = nil }},
+		"a result that cannot be read":        {"I1", "logoff.results", func(h *History) { h.Results[0].Data = []byte("{") }},
+		"two results of one message":          {"I2", "job-0", func(h *History) { h.Results = append(h.Results, h.Results[0]) }},
+		"a result of nobody":                  {"I2", "logoff.results.job-0", func(h *History) { h.Published = h.Published[1:] }},
+		"a result of a refused job":           {"I2", "job-0", func(h *History) { h.Published[0].State = StateRefused }},
+		"two dead letters of one result":      {"I2", "job-30", func(h *History) { h.Dead = append(h.Dead, h.Dead[0]) }},
+		"a dead letter without a result":      {"I2", "results.job-30", func(h *History) { h.Results = slices.Delete(h.Results, rejectedResult, rejectedResult+1) }},
+		"accepted without an answer":          {"I3", "job-0", func(h *History) { h.Requests[0].Answered = false }},
+		"accepted without a success":          {"I3", "job-0", func(h *History) { h.Requests[0].Success = false }},
+		"accepted by somebody else's request": {"I3", "job-0", func(h *History) { change(h, 0, func(r *jobs.Result) { r.Sessions[0].RequestID = "w-2" }) }},
+		"poison accepted": {"I3", "job-30", func(h *History) {
+			change(h, rejectedResult, func(r *jobs.Result) { r.Sessions[1].Outcome = jobs.Accepted })
+		}},
+		"rejected in company": {"I3", "job-30", func(h *History) { change(h, rejectedResult, func(r *jobs.Result) { r.Sessions[1].RequestID = "w-41" }) }},
+		"a good session rejected": {"I3", "job-30", func(h *History) {
+			change(h, rejectedResult, func(r *jobs.Result) { r.Sessions[0].Outcome = jobs.Rejected })
+		}},
+		"a session forgotten": {"I4", "job-0 (trio", func(h *History) { change(h, 1, func(r *jobs.Result) { r.Sessions = r.Sessions[1:] }) }},
+		"a session spelled otherwise": {"I4", "job-0 (trio", func(h *History) {
+			change(h, 1, func(r *jobs.Result) { r.Sessions[0].ID = strings.ToLower(id(100)) + "x" })
+		}},
+		"malformed and done":            {"I4", "job-31", func(h *History) { change(h, malformedResult, func(r *jobs.Result) { r.Status = jobs.Done }) }},
+		"a good job invalid":            {"I4", "job-0", func(h *History) { change(h, 0, func(r *jobs.Result) { r.Status = jobs.Invalid }) }},
+		"sent and never asked for":      {"I5", "request 1", func(h *History) { h.Requests[0].Sessions = append(h.Requests[0].Sessions, id(999)) }},
+		"changed on the way":            {"I5", "request 43", func(h *History) { h.Requests[42].Sessions = []string{strings.ToLower(id(666) + "A")} }},
+		"sent before it was asked for":  {"I5", "request 1", func(h *History) { h.Requests[0].Time = at(-1) }},
+		"sent twice in one document":    {"I5", "request 1", func(h *History) { h.Requests[0].Sessions = []string{id(0), id(0)} }},
+		"more than a document may hold": {"I5", "request 1", func(h *History) { h.Requests[0].Sessions = slices.Repeat([]string{id(0)}, 201) }},
+		"ended and not asked for":       {"I5", "request 1", func(h *History) { h.Requests[0].Applied = []string{id(7)} }},
+		"an outage cost a job": {"I6", "job-0", func(h *History) {
+			change(h, 0, func(r *jobs.Result) { r.Sessions[0].Outcome = jobs.Undecided; r.Conclude() })
+		}},
+		"expired before its time":        {"I6", "job-32", func(h *History) { h.Published[expiredResult].NotAfter = at(50) }},
+		"an urgent job waited":           {"I8", "job-0 (trio", func(h *History) { h.Requests[1].Time = at(2.5) }},
+		"counted too much":               {"I9", "w", func(h *History) { h.Counters[0].Settled["bulk/done"]++ }},
+		"counted too little":             {"I9", "w", func(h *History) { h.Counters[0].Outcome[jobs.Accepted]-- }},
+		"counted a dead letter too many": {"I9", "w", func(h *History) { h.Counters[0].Dead[jobs.Invalid]++ }},
+		"a secret in a log":              {"I10", "log-logoff", func(h *History) { h.Outputs["log-logoff"] = []byte("password=" + canary) }},
+		"a secret in a result, encoded": {"I10", "result 1", func(h *History) {
+			change(h, 0, func(r *jobs.Result) { r.Reason = base64.StdEncoding.EncodeToString([]byte(canary)) })
+		}},
+		"settled too late":  {"L1", "run", func(h *History) { h.Results[0].Time = at(161) }},
+		"jobs left in hand": {"L1", "logoff", func(h *History) { h.Queues[0].AckPending = 1 }},
+		"a stranded job": {"L1", "logoff", func(h *History) {
+			h.Left = []Stored{{Deployment: "logoff", Sequence: 4}}
+		}},
+		"nothing settled while all was well": {"L2", "logoff", func(h *History) {
+			h.Samples = append(h.Samples, Sample{Time: at(101), Deployment: "logoff", Backlog: 9}, Sample{Time: at(135), Deployment: "logoff", Backlog: 9})
+		}},
+		"memory grew":     {"L3", "w", func(h *History) { h.Samples = append(h.Samples, Sample{Time: at(120), Process: "w", RSS: 400 << 20}) }},
+		"goroutines grew": {"L3", "w", func(h *History) { h.Samples = append(h.Samples, Sample{Time: at(120), Process: "w", Goroutines: 90}) }},
+		"too many repeats": {"B1", "run", func(h *History) {
+			for i := range 20 {
+				h.Requests = append(h.Requests, h.Requests[2*i])
+			}
+		}},
+		"too many requests": {"B2", "run", func(h *History) {
+			for i := range 200 {
+				h.Requests = append(h.Requests, Request{Number: 100 + i, Time: at(95), Sessions: []string{id(0)}, Status: 503, Answered: true})
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := good()
+			test.breaks(h)
+			violations := h.Check(DefaultLimits())
+			if !slices.ContainsFunc(violations, func(v Violation) bool { return v.Rule == test.rule && strings.Contains(v.Job, test.job) }) {
+				t.Errorf("want %s for %s, got %v", test.rule, test.job, violations)
+			}
+			for _, v := range violations {
+				if strings.Contains(v.String(), canary) {
+					t.Errorf("the verdict itself holds the secret: %v", v)
+				}
+			}
+		})
+	}
+}
+
+// What a publisher does not know, or has sent again, is no violation.
+func TestPublishersThatDoNotKnow(t *testing.T) {
+	for name, change := range map[string]func(*History){
+		"stored without a word": func(h *History) { h.Published[0].State, h.Published[0].Sequence = StateUnknown, 0 },
+		"never stored": func(h *History) {
+			h.Published = append(h.Published, Published{Deployment: "logoff", JobID: "x", Sessions: []string{id(1)}, State: StateUnknown, Sent: at(1)})
+		},
+		"stored twice under one id": func(h *History) {
+			h.Published[0].Retried, h.Published[0].Sequence = true, 77
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := good()
+			change(h)
+			if violations := h.Check(DefaultLimits()); len(violations) > 0 {
+				t.Errorf("%v", violations)
+			}
+		})
+	}
+}
+
+func TestManyViolationsAreCounted(t *testing.T) {
+	h := good()
+	for i := range 500 {
+		h.Acks = append(h.Acks, Ack{Deployment: "logoff", Sequence: uint64(1000 + i)})
+	}
+	violations := h.Check(DefaultLimits())
+	if len(violations) != mostShown+1 || !strings.Contains(violations[mostShown].Why, "400 more") {
+		t.Errorf("%d violations, the last is %v", len(violations), violations[len(violations)-1])
+	}
+}
+
+func TestRecordIsReadAsItWasWritten(t *testing.T) {
+	dir := t.TempDir()
+	h := good()
+	if err := h.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	read, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if difference := cmp.Diff(h, read); difference != "" {
+		t.Error(difference)
+	}
+	err = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), canary) {
+			t.Errorf("%s holds a canary", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBrokenRecordIsNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		says   string
+		breaks func(dir string) error
+	}{
+		"a line": {"acks.jsonl, line 2", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "acks.jsonl"), []byte("{}\n{\n"), 0o600)
+		}},
+		"a file":      {"dead.jsonl", func(dir string) error { return os.Remove(filepath.Join(dir, "dead.jsonl")) }},
+		"the run":     {"run.json", func(dir string) error { return os.WriteFile(filepath.Join(dir, "run.json"), nil, 0o600) }},
+		"the outputs": {"outputs", func(dir string) error { return os.RemoveAll(filepath.Join(dir, "outputs")) }},
+		"the canaries": {"canary web", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "run.json"), []byte(`{"canaries":{"web":"?"}}`), 0o600)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := good().Write(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.breaks(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want %s", err, test.says)
+			}
+		})
+	}
+	h := good()
+	h.Outputs["../x"] = nil
+	if err := h.Write(t.TempDir()); err == nil {
+		t.Error("an output was written outside")
+	}
+}
+
+func TestFiguresAreThoseOfTheHistory(t *testing.T) {
+	f := good().Figures()
+	if f.Published != 43 || f.Stored != 43 || f.Results[jobs.Done] != 40 || f.DeadLetters != 3 || f.Requests != 43 || f.Successes != 41 || f.Repeats != 0 || f.UrgentCalm != 100*time.Millisecond {
+		t.Errorf("%+v", f)
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	m := &maker{sequence: map[string]uint64{}, h: &History{}}
+	for i := range 100_000 {
+		m.done("logoff", jobs.Bulk, float64(i)/100, id(i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if violations := m.h.Check(Limits{Settle: time.Hour, Document: 200, Repeats: 1, Requests: 3}); len(violations) > 0 {
+			b.Fatal(violations[0])
+		}
+	}
+}
