@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // An Outcome is what became of one session.
@@ -140,7 +139,7 @@ const (
 func (r Result) Encode(maxBytes int) ([]byte, error) {
 	for _, shrink := range []func(*Result){func(*Result) {}, (*Result).shortenTexts, (*Result).trim} {
 		shrink(&r)
-		data, err := json.Marshal(r, resultOptions)
+		data, err := r.appendJSON(make([]byte, 0, encodedResult+encodedSession*len(r.Sessions)))
 		if err != nil {
 			return nil, fmt.Errorf("encode the result of job %s: %w", quote(r.JobID), err)
 		}
@@ -150,9 +149,6 @@ func (r Result) Encode(maxBytes int) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("the result of job %s does not fit into %d bytes", quote(r.JobID), maxBytes)
 }
-
-// A server's text may hold any bytes, and must not keep a result from being stored.
-var resultOptions = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 
 func (r *Result) shortenTexts() {
 	r.Sessions = slices.Clone(r.Sessions) // the caller keeps his

@@ -29,6 +29,12 @@ const (
 	headerStatus = "Logoff-Status"
 )
 
+// Values of headers that all results share.
+var (
+	typeJSON = []string{"application/json"}
+	lastNone = []string{"0"}
+)
+
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
 // of those that are not done in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
@@ -105,13 +111,12 @@ func (w *Worker) resultMessage(d *delivery) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	msg := nats.NewMsg(w.resultSubject(d))
-	msg.Data = data
-	msg.Header.Set("Content-Type", "application/json")
-	msg.Header.Set(headerStatus, string(d.result.Status))
-	msg.Header.Set(headerLast, "0")
-	msg.Header.Set(nats.MsgIdHdr, d.key)
-	return msg, nil
+	return &nats.Msg{Subject: w.resultSubject(d), Data: data, Header: nats.Header{
+		"Content-Type": typeJSON,
+		headerStatus:   {string(d.result.Status)},
+		headerLast:     lastNone,
+		nats.MsgIdHdr:  {d.key},
+	}}, nil
 }
 
 func (w *Worker) resultSubject(d *delivery) string {

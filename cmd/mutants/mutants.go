@@ -24,8 +24,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "no-once-only-header", file: "worker/store.go",
-		before: "	msg.Header.Set(headerLast, \"0\")\n	msg.Header.Set(nats.MsgIdHdr, d.key)\n",
-		after:  "",
+		before: "		headerLast:     lastNone,\n		nats.MsgIdHdr:  {d.key},\n",
+		after:  "		\"X\": lastNone,\n",
 	},
 	{
 		name: "no-lease-heartbeat", file: "worker/lease.go",

@@ -1,0 +1,155 @@
+package jobs
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// encodedSession and encodedResult are about what one of them needs, so that a result is written into
+// memory that need not grow.
+const (
+	encodedSession = 160
+	encodedResult  = 512
+)
+
+// appendJSON appends the result as a JSON object. It is what the JSON library makes of a Result, and a
+// test holds it to that; written by hand because every job has one.
+func (r *Result) appendJSON(b []byte) ([]byte, error) {
+	w := writer{b: append(b, '{')}
+	w.integer("version", int64(r.Version))
+	w.text("jobId", r.JobID)
+	w.text("status", string(r.Status))
+	w.text("lane", string(r.Lane))
+	w.note("publisher", r.Publisher)
+	w.name("sessions")
+	w.b = append(w.b, '[')
+	for i := range r.Sessions {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		r.Sessions[i].append(&w)
+	}
+	w.b = append(w.b, ']')
+	w.counts(r.Counts)
+	w.number("usersLeft", int64(r.UsersLeft))
+	w.note("error", r.Error)
+	w.time("requestedAt", r.RequestedAt)
+	w.time("receivedAt", r.ReceivedAt)
+	w.time("completedAt", r.CompletedAt)
+	w.integer("timeToLogoffMs", r.TimeToLogoffMS)
+	if !r.EventTime.IsZero() {
+		w.time("eventTime", r.EventTime)
+	}
+	w.text("worker", r.Worker)
+	w.integer("deliveries", int64(r.Deliveries))
+	w.note("reason", r.Reason)
+	w.note("requestedBy", r.RequestedBy)
+	w.labels(r.Labels)
+	if r.Trimmed {
+		w.name("trimmed")
+		w.b = append(w.b, "true"...)
+	}
+	return append(w.b, '}'), w.err
+}
+
+func (s *SessionResult) append(w *writer) {
+	w.b = append(w.b, '{')
+	w.text("id", s.ID)
+	w.number("userId", s.UserID)
+	w.text("outcome", string(s.Outcome))
+	w.note("requestId", s.RequestID)
+	w.number("attempts", int64(s.Attempts))
+	w.note("serverText", s.ServerText)
+	w.b = append(w.b, '}')
+}
+
+// A writer appends the members of an object. What is empty is left out by number and note.
+type writer struct {
+	b   []byte
+	err error
+}
+
+// next begins a member, with a comma unless it is the first.
+func (w *writer) next() {
+	if w.b[len(w.b)-1] != '{' {
+		w.b = append(w.b, ',')
+	}
+}
+
+// name begins a member of ours, whose name needs no escapes.
+func (w *writer) name(name string) {
+	w.next()
+	w.b = append(w.b, '"')
+	w.b = append(w.b, name...)
+	w.b = append(w.b, '"', ':')
+}
+
+// quote appends text as a string. Bytes that are no UTF-8 become replacement characters: a server's
+// text may hold any, and must not keep a result from being stored.
+func (w *writer) quote(text string) {
+	w.b, _ = jsontext.AppendQuote(w.b, text)
+}
+
+func (w *writer) text(name, value string) {
+	w.name(name)
+	w.quote(value)
+}
+
+func (w *writer) note(name, value string) {
+	if value != "" {
+		w.text(name, value)
+	}
+}
+
+func (w *writer) integer(name string, value int64) {
+	w.name(name)
+	w.b = strconv.AppendInt(w.b, value, 10)
+}
+
+func (w *writer) number(name string, value int64) {
+	if value != 0 {
+		w.integer(name, value)
+	}
+}
+
+func (w *writer) time(name string, t time.Time) {
+	w.name(name)
+	if y := t.Year(); y < 0 || y > 9999 {
+		w.err = errors.New(name + ": the year does not have four digits")
+	}
+	w.b = append(w.b, '"')
+	w.b = t.AppendFormat(w.b, time.RFC3339Nano)
+	w.b = append(w.b, '"')
+}
+
+func (w *writer) counts(counts map[Outcome]int) {
+	w.name("counts")
+	w.b = append(w.b, '{')
+	for _, outcome := range slices.Sorted(maps.Keys(counts)) {
+		w.next()
+		w.quote(string(outcome))
+		w.b = append(w.b, ':')
+		w.b = strconv.AppendInt(w.b, int64(counts[outcome]), 10)
+	}
+	w.b = append(w.b, '}')
+}
+
+func (w *writer) labels(labels map[string]string) {
+	if len(labels) == 0 {
+		return
+	}
+	w.name("labels")
+	w.b = append(w.b, '{')
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		w.next()
+		w.quote(name)
+		w.b = append(w.b, ':')
+		w.quote(labels[name])
+	}
+	w.b = append(w.b, '}')
+}

@@ -1,0 +1,58 @@
+package jobs
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A result is written as the JSON library would.
+func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	texts := []string{"", "plain", `"quoted\"`, "new\nline\ttab\x00\x1f", "\xff\xfe", "<&>\u2028\u2029", "ünïcode \U0001f600", "\x7f"}
+	text := func() string { return texts[random.IntN(len(texts))] }
+	moment := func() time.Time {
+		zone := []*time.Location{time.UTC, time.FixedZone("", 5400), time.FixedZone("", -3600)}[random.IntN(3)]
+		return time.Unix(random.Int64N(1<<32), random.Int64N(1e9)).Truncate([]time.Duration{1, time.Millisecond, time.Second}[random.IntN(3)]).In(zone)
+	}
+	for range 20_000 {
+		r := Result{
+			Version: random.IntN(3), JobID: text(), Status: Status(text()), Lane: Lane(text()), Publisher: text(), UsersLeft: random.IntN(2), Error: text(),
+			RequestedAt: moment(), ReceivedAt: moment(), CompletedAt: moment(), TimeToLogoffMS: random.Int64N(9) - 1, Worker: text(), Deliveries: random.IntN(3),
+			Reason: text(), RequestedBy: text(), Trimmed: random.IntN(2) == 0,
+		}
+		if random.IntN(2) == 0 {
+			r.EventTime = moment()
+		}
+		for range random.IntN(4) {
+			r.Sessions = append(r.Sessions, SessionResult{
+				ID: text(), UserID: random.Int64N(3), Outcome: Outcome(text()), RequestID: text(), Attempts: random.IntN(3), ServerText: text(),
+			})
+		}
+		for i := range random.IntN(4) {
+			if r.Counts == nil {
+				r.Counts, r.Labels = map[Outcome]int{}, map[string]string{}
+			}
+			r.Counts[Outcome("o"+strconv.Itoa(i))] = i
+			r.Labels["l"+strconv.Itoa(i)+text()] = text()
+		}
+		want, wantErr := json.Marshal(r, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+		got, err := r.appendJSON(nil)
+		if wantErr != nil {
+			t.Fatal(wantErr) // labels are made so that no two become the same
+		}
+		if err != nil || string(got) != string(want) {
+			t.Fatalf("%v\ngot  %s\nwant %s", err, got, want)
+		}
+	}
+	for _, year := range []int{-1, 10_000} {
+		r := Result{RequestedAt: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
+		if _, err := r.appendJSON(nil); err == nil {
+			t.Errorf("the year %d was written", year)
+		}
+	}
+}
