@@ -47,6 +47,10 @@ func (w *world) attack(ctx context.Context) error {
 	var dealers sync.WaitGroup
 	dealing, endDeal := context.WithCancel(ctx)
 	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()}
+	if w.soak {
+		decks = nil
+		pause(ctx, w.duration)
+	}
 	for i, deck := range decks {
 		deck = slices.DeleteFunc(deck, func(c card) bool { return !strings.HasPrefix(c.name, w.only) })
 		random := rand.New(rand.NewPCG(w.seed, uint64(100+i)))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -54,6 +55,40 @@ func limits() history.Limits {
 	return l
 }
 
+// A life is the first and the last look at a process.
+type life struct{ first, last history.Sample }
+
+// lasting are the processes that ran for a minute at least, the longest first. The first look is taken
+// when a process has warmed up.
+func lasting(samples []history.Sample) (all []life) {
+	const warm = 10 * time.Second
+	lives := map[string]*life{}
+	begun := map[string]time.Time{}
+	for _, s := range samples {
+		if s.Process == "" {
+			continue
+		}
+		if begun[s.Process].IsZero() {
+			begun[s.Process] = s.Time
+		}
+		switch l := lives[s.Process]; {
+		case l != nil:
+			l.last = s
+		case s.Time.Sub(begun[s.Process]) >= warm:
+			lives[s.Process] = &life{first: s, last: s}
+		}
+	}
+	for _, l := range lives {
+		if l.last.Time.Sub(l.first.Time) >= time.Minute {
+			all = append(all, *l)
+		}
+	}
+	slices.SortFunc(all, func(a, b life) int { return cmp.Compare(b.last.Time.Sub(b.first.Time), a.last.Time.Sub(a.first.Time)) })
+	return all
+}
+
+func mib(s history.Sample) float64 { return float64(s.RSS) / (1 << 20) }
+
 // report prints what was done, and the figures.
 func (w *world) report(h *history.History, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -89,10 +124,14 @@ func (w *world) report(h *history.History, out io.Writer) error {
 		{"redelivered", fmt.Sprintf("%d results, at most delivery %d", f.Redelivered, f.MostDeliveries)},
 		{"acknowledgements checked", len(h.Acks)},
 		{"urgent, nothing at fault", f.UrgentCalm},
-		{"longest stall", f.Stall},
+		{"longest between two results", fmt.Sprint(f.Stalls)},
 		{"settled after the last fault", f.Settled},
 	} {
 		fmt.Fprintf(table, "%s\t%v\n", line.what, line.value)
+	}
+	for _, p := range lasting(h.Samples) {
+		fmt.Fprintf(table, "worker %s\t%v: %.0f MiB and %d goroutines, at the end %.0f MiB and %d\n",
+			p.first.Process, p.last.Time.Sub(p.first.Time).Round(time.Second), mib(p.first), p.first.Goroutines, mib(p.last), p.last.Goroutines)
 	}
 	return table.Flush()
 }

@@ -61,6 +61,7 @@ type options struct {
 	keep     bool
 	out      string
 	only     string
+	soak     bool
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -75,6 +76,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", false, "keep the record of the run also when all is well")
 	flags.StringVar(&o.out, "out", "", "directory of the record (default: a temporary one)")
 	flags.StringVar(&o.only, "only", "", "deal only cards whose name begins so, such as worker/ or nats/disk")
+	flags.BoolVar(&o.soak, "soak", false, "deal nothing: work quietly, to see that memory and goroutines stay as they are")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -198,7 +198,7 @@ type Figures struct {
 	RequestRatio                        float64 // requests for each success, splitting aside
 	Redelivered                         int     // results of a second or later delivery
 	MostDeliveries                      int
-	UrgentCalm                          time.Duration // p99 from stored to the first document while nothing was at fault
-	Stall                               time.Duration // longest between two results while jobs waited
-	Settled                             time.Duration // from the last healing to the last result
+	UrgentCalm                          time.Duration            // p99 from stored to the first document while nothing was at fault
+	Stalls                              map[string]time.Duration // by deployment: the longest between two results
+	Settled                             time.Duration            // from the last healing to the last result
 }

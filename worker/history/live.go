@@ -130,7 +130,7 @@ func (c *check) budget() {
 func (h *History) Figures() Figures { return newCheck(h, DefaultLimits()).figures() }
 
 func (c *check) figures() Figures {
-	f := Figures{Results: map[jobs.Status]int{}, DeadLetters: len(c.h.Dead), Requests: len(c.h.Requests)}
+	f := Figures{Results: map[jobs.Status]int{}, Stalls: map[string]time.Duration{}, DeadLetters: len(c.h.Dead), Requests: len(c.h.Requests)}
 	for _, j := range c.jobs {
 		f.Published++
 		switch j.State {
@@ -202,15 +202,17 @@ func (c *check) figuresOfTime(f *Figures) {
 	if waits := c.urgentWaits(); len(waits) > 0 {
 		f.UrgentCalm = waits[len(waits)*99/100].wait
 	}
-	var times []time.Time
+	times := map[string][]time.Time{}
 	for _, r := range c.results {
-		times = append(times, r.Time)
+		times[r.Deployment] = append(times[r.Deployment], r.Time)
 	}
-	slices.SortFunc(times, time.Time.Compare)
-	for i := 1; i < len(times); i++ {
-		f.Stall = max(f.Stall, times[i].Sub(times[i-1]))
+	for deployment, all := range times {
+		slices.SortFunc(all, time.Time.Compare)
+		for i := 1; i < len(all); i++ {
+			f.Stalls[deployment] = max(f.Stalls[deployment], all[i].Sub(all[i-1]))
+		}
 	}
-	if len(times) > 0 {
-		f.Settled = max(0, times[len(times)-1].Sub(c.h.Run.Healed))
+	if last := c.lastResult(); !last.IsZero() {
+		f.Settled = max(0, last.Sub(c.h.Run.Healed))
 	}
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"logoffworker/worker/history"
+)
+
+func TestMistakesAreUsageErrors(t *testing.T) {
+	for _, args := range [][]string{{"-nonsense"}, {"run"}, {"-rate", "0"}, {"-duration", "-1s"}} {
+		if err := run(t.Context(), args, io.Discard); !errors.Is(err, errUsage) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	var help strings.Builder
+	if err := run(t.Context(), []string{"-help"}, &help); err != nil || !strings.Contains(help.String(), "-duration") {
+		t.Errorf("help: %v\n%s", err, help.String())
+	}
+}
+
+// The deck has a card for every way in which the design says that nothing is lost, and no two of the
+// same name, which a report could not tell apart.
+func TestDeckIsComplete(t *testing.T) {
+	e, err := newElsewhere()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.listener.Close()
+	w := &world{web: &webServer{}, elsewhere: e, unmount: func() {}, canaries: map[string]string{}}
+	w.solo = &deployment{world: w, nodes: []*node{{}}}
+	w.trio = &deployment{world: w}
+	known := map[string]bool{}
+	for _, deck := range [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()} {
+		for _, c := range deck {
+			if known[c.name] {
+				t.Errorf("there are two cards %s", c.name)
+			}
+			known[c.name] = true
+		}
+	}
+	for _, name := range []string{
+		"worker/kill", "worker/terminate", "worker/freeze", "worker/crash-before-call", "worker/crash-after-call", "worker/crash-before-result",
+		"worker/crash-after-result", "worker/crash-after-ack", "worker/crash-mid-split", "worker/crash-mid-login", "worker/crash-mid-drain",
+		"nats/kill", "nats/restart", "nats/freeze", "nats/cut", "nats/black-hole-there", "nats/black-hole-back", "nats/slow", "cluster/leader-killed",
+		"web/503", "web/429-soon", "web/429-absurd", "web/hang", "web/hang-applied", "web/reset", "web/reset-applied", "web/slow-body", "web/endless-body",
+		"web/gzip-bomb", "web/page", "web/error-body", "web/redirect", "web/cut-off", "web/401", "web/token-revoked",
+		"nats/results-full", "nats/disk-full", "nats/consumer-deleted", "nats/no-results", "nats/hostile",
+	} {
+		if !known[name] {
+			t.Errorf("there is no card %s", name)
+		}
+	}
+}
+
+func TestLivesAreFirstAndLastLooks(t *testing.T) {
+	begin := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	var samples []history.Sample
+	for i := range 100 {
+		samples = append(samples, history.Sample{Process: "long", Time: begin.Add(time.Duration(i) * time.Second), Goroutines: i})
+		if i < 30 {
+			samples = append(samples, history.Sample{Process: "short", Time: begin.Add(time.Duration(i) * time.Second)})
+		}
+	}
+	lives := lasting(samples)
+	if len(lives) != 1 || lives[0].first.Goroutines != 10 || lives[0].last.Goroutines != 99 {
+		t.Errorf("%+v", lives)
+	}
+}
+
+func TestDeniedSubjectsAreInTheConfiguration(t *testing.T) {
+	file := t.TempDir() + "/nats.conf"
+	config := natsConfig{name: "n", store: "/x", port: 1, cluster: 2, routes: []int{2, 3}, deny: "$JS.ACK.>", admin: "a", workers: "w"}
+	if err := config.write(file); err != nil {
+		t.Fatal(err)
+	}
+	if options, err := server.ProcessConfigFile(file); err != nil || len(options.Users) != 2 || options.Users[1].Permissions.Publish.Deny[0] != "$JS.ACK.>" || len(options.Routes) != 2 {
+		t.Errorf("%+v, %v", options, err)
+	}
+}
