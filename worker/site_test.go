@@ -117,8 +117,9 @@ type running struct {
 
 // options change what a started worker is given.
 type options struct {
-	config func(*worker.Config)
-	client func(*webserver.Config)
+	config  func(*worker.Config)
+	client  func(*webserver.Config)
+	connect []nats.Option // instead of those that reach the broker
 }
 
 // start starts a worker that logs in at the simulator.
@@ -128,7 +129,10 @@ func (s *site) start(o options) *running {
 	m := metrics.New(registry, metrics.Build{Version: "test"})
 	health := metrics.NewHealth(worker.Parts...)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	nc, err := worker.Connect(worker.Connection{Name: "test", Options: []nats.Option{s.broker.InProcess()}}, health, m, log)
+	if o.connect == nil {
+		o.connect = []nats.Option{s.broker.InProcess()}
+	}
+	nc, err := worker.Connect(worker.Connection{Name: "test", Options: o.connect}, health, m, log)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -113,6 +113,9 @@ func (b *Broker) Connect(options ...nats.Option) (*nats.Conn, error) {
 // InProcess is the option that makes nats.Connect reach this broker without a socket.
 func (b *Broker) InProcess() nats.Option { return nats.InProcessServer(b.server) }
 
+// Dial connects to this broker without a socket, for a client that puts something in between.
+func (b *Broker) Dial() (net.Conn, error) { return b.server.InProcessConn() }
+
 // URL is the address of clients in other processes; empty when the broker does not listen.
 func (b *Broker) URL() string {
 	if addr, ok := b.server.Addr().(*net.TCPAddr); ok && addr != nil {
