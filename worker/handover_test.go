@@ -1,9 +1,6 @@
 package worker_test
 
 import (
-	"context"
-	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,47 +11,6 @@ import (
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
-
-// A lifeline is all that connects one worker to the rest of the world. When it is cut, nothing of that
-// worker lands anywhere any more, and nothing reaches it: as by kill -9, the worker is gone.
-type lifeline struct {
-	toNATS func() (net.Conn, error)
-	toWeb  func(context.Context, string, string) (net.Conn, error)
-
-	mu    sync.Mutex
-	dead  bool
-	conns []net.Conn
-}
-
-// InProcessConn connects to NATS.
-func (l *lifeline) InProcessConn() (net.Conn, error) { return l.hold(l.toNATS()) }
-
-func (l *lifeline) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return l.hold(l.toWeb(ctx, network, addr))
-}
-
-func (l *lifeline) hold(conn net.Conn, err error) (net.Conn, error) {
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.dead {
-		conn.Close()
-		return nil, net.ErrClosed
-	}
-	l.conns = append(l.conns, conn)
-	return conn, nil
-}
-
-func (l *lifeline) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.dead = true
-	for _, conn := range l.conns {
-		conn.Close()
-	}
-}
 
 // mortal starts a worker that can be killed.
 func (s *site) mortal(name string) (*running, *lifeline) {

@@ -35,24 +35,24 @@ type delivery struct {
 // receive makes deliveries of what was pulled since a time and returns those whose sessions are to be
 // sent. The others, which cannot be decoded or were settled before, are on their way out of the
 // stream. All are in hand before the first is looked at, so that no lease runs out meanwhile.
-func (w *Worker) receive(lane jobs.Lane, msgs []*nats.Msg, pulled time.Time, ackWait time.Duration) []*delivery {
+func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	var held, again, work, over []*delivery
 	for _, msg := range msgs {
-		d := w.newDelivery(lane, msg, pulled.Add(ackWait))
-		if d == nil || !w.leases.hold(d) {
+		d := l.newDelivery(l.name, msg, pulled.Add(l.ackWait))
+		if d == nil || !l.leases.hold(d) {
 			continue // not a job, or one that is in hand already
 		}
 		held = append(held, d)
-		if d.meta.NumDelivered > 1 {
+		if l.cameBefore(d) {
 			again = append(again, d)
 		}
 	}
-	w.Metrics.Received(lane, len(msgs))
-	w.Metrics.Redelivered(lane, len(again))
+	l.Metrics.Received(l.name, len(msgs))
+	l.Metrics.Redelivered(l.name, len(again))
 	for _, d := range held {
-		w.open(d)
+		l.open(d)
 	}
-	w.lookUp(again)
+	l.lookUp(again)
 	for _, d := range held {
 		if !d.stored && d.left > 0 {
 			work = append(work, d)
@@ -60,8 +60,18 @@ func (w *Worker) receive(lane jobs.Lane, msgs []*nats.Msg, pulled time.Time, ack
 			over = append(over, d)
 		}
 	}
-	w.settle(over)
+	l.settle(over)
 	return work
+}
+
+// cameBefore reports whether a job may have been delivered before, to us or to others. The count of
+// its deliveries begins anew with a consumer that was made anew, and a server that was killed may
+// bring back what had left the stream; but new jobs come in the order of the stream.
+func (l *lane) cameBefore(d *delivery) bool {
+	sequence := d.meta.Sequence.Stream
+	before := d.meta.NumDelivered > 1 || sequence <= l.latest
+	l.latest = max(l.latest, sequence)
+	return before
 }
 
 func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, lease time.Time) *delivery {

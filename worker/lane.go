@@ -26,6 +26,7 @@ type lane struct {
 	ackWait time.Duration
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
+	latest  uint64    // place in the stream of the newest job that came
 	took    atomic.Int64
 }
 
@@ -162,7 +163,7 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
 		l.more = meta.NumPending > 0
 	}
-	for _, d := range l.receive(l.name, msgs, pulled, l.ackWait) {
+	for _, d := range l.receive(msgs, pulled) {
 		l.queue.add(d)
 	}
 }

@@ -128,10 +128,12 @@ func ambiguous(answer *webserver.Error) bool {
 	return answer.Verdict == webserver.Unavailable && answer.Sent && answer.RetryAfter == 0
 }
 
-// A silence is a row of calls of one document that came to nothing: time-outs above all.
+// A silence is a row of calls of one document that came to nothing, time-outs above all, while the Web
+// Server accepted others.
 type silence struct {
+	begun    bool
 	calls    int
-	accepted int64 // documents accepted when it began
+	accepted int64 // documents accepted at the latest call
 }
 
 // The calls after which a document is split, and a session that stands alone given up.
@@ -140,19 +142,19 @@ const (
 	callsToGiveUp = 10
 )
 
-// concerns hears of another such call, and reports whether the document itself is the suspect: it
-// came to nothing again and again while others were accepted. As long as none is, it may be the Web
-// Server, and nothing is given up.
+// concerns hears of another call that came to nothing, and reports whether the document itself is the
+// suspect. A call counts only if others were accepted since the one before it: otherwise it may be the
+// Web Server, and one outage after the other makes nobody a suspect.
 func (s *silence) concerns(doc document, accepted int64) bool {
-	if s.calls == 0 {
-		s.accepted = accepted
+	if !s.begun || accepted > s.accepted {
+		s.calls++
 	}
-	s.calls++
+	s.begun, s.accepted = true, accepted
 	enough := callsToSplit
 	if len(doc) == 1 {
 		enough = callsToGiveUp
 	}
-	return s.calls >= enough && accepted > s.accepted
+	return s.calls >= enough
 }
 
 func (l *lane) rank() rank {

@@ -63,6 +63,7 @@ type site struct {
 	sim      *simulator.Server
 	dial     func(context.Context, string, string) (net.Conn, error)
 	broker   *broker.Broker
+	store    string // the broker's directory
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	subjects jobs.Subjects
@@ -82,7 +83,8 @@ func newSite(t *testing.T, settings simulator.Settings) *site {
 	s.dial = dial
 	t.Cleanup(stop)
 	var err error
-	if s.broker, err = broker.Start(broker.Options{StoreDir: t.TempDir()}); err != nil {
+	s.store = t.TempDir()
+	if s.broker, err = broker.Start(broker.Options{StoreDir: s.store}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.broker.Shutdown)
@@ -120,6 +122,7 @@ type options struct {
 	config  func(*worker.Config)
 	client  func(*webserver.Config)
 	connect []nats.Option // instead of those that reach the broker
+	reached func(worker.Point)
 }
 
 // start starts a worker that logs in at the simulator.
@@ -166,7 +169,7 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 	if o.config != nil {
 		o.config(&config)
 	}
-	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log}
+	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.ended <- w.Run(ctx) }()

@@ -133,7 +133,7 @@ func (m mutant) try(ctx context.Context, o options, dir string) (by, said string
 }
 
 // simulations are the tests that simulate whole runs in fake time.
-const simulations = "^(TestSimulation|TestOutageOfThreeHours|TestPoisonCost|TestStop)"
+const simulations = "^(TestSimulation|TestOutage|TestPoisonCost|TestStop|TestKilled)"
 
 // overlay writes the mutant's file and the file that tells the compiler of it.
 func (m mutant) overlay(dir string) (string, error) {

@@ -1,20 +1,21 @@
 package history
 
 import (
+	"maps"
 	"slices"
 
 	"logoffworker/jobs"
 )
 
-// claimed checks I3 and I6: no outcome says more than an answer of the Web Server, and no session that
-// could have been ended is given up.
+// claimed checks I3 and I6: no outcome says more than an answer of the Web Server, no status more than
+// the outcomes, and no session that could have been ended is given up.
 func (c *check) claimed() {
-	covered := c.covered()
 	for _, r := range c.results {
+		c.concluded(r)
 		for _, s := range r.Sessions {
 			switch {
 			case s.Outcome.Success():
-				c.accepted(r, s, covered)
+				c.accepted(r, s)
 			case s.Outcome == jobs.Rejected:
 				c.rejected(r, s)
 			}
@@ -23,52 +24,60 @@ func (c *check) claimed() {
 	}
 }
 
-// covered are the requests with a success that held a session, by session.
-func (c *check) covered() map[string][]*Request {
-	all := map[string][]*Request{}
-	for i := range c.h.Requests {
-		if q := &c.h.Requests[i]; q.Success && q.Answered {
-			for _, id := range q.Sessions {
-				all[fold(id)] = append(all[fold(id)], q)
-			}
-		}
+// concluded checks that a result's status and counts follow from its outcomes.
+func (c *check) concluded(r *result) {
+	again := r.Result
+	again.Conclude()
+	switch {
+	case again.Status != r.Status:
+		c.violated("I3", r.name(), "its status is %s, its outcomes make it %s", r.Status, again.Status)
+	case !maps.Equal(again.Counts, r.Counts):
+		c.violated("I3", r.name(), "it counts its outcomes as %v, they are %v", r.Counts, again.Counts)
 	}
-	return all
 }
 
-func (c *check) accepted(r *result, s jobs.SessionResult, covered map[string][]*Request) {
-	if c.poison[fold(s.ID)] {
-		c.violated("I3", r.JobID, "session %s is %s, and the Web Server never accepts it", s.ID, s.Outcome)
+func (c *check) accepted(r *result, s jobs.SessionResult) {
+	session := c.session(s.ID)
+	if session.poison {
+		c.violated("I3", r.name(), "session %q is %s, and the Web Server never accepts it", s.ID, s.Outcome)
 		return
 	}
-	if !slices.ContainsFunc(covered[fold(s.ID)], func(q *Request) bool {
-		return q.RequestID == s.RequestID || s.RequestID == "" && r.Trimmed && q.Time.Before(r.CompletedAt)
+	if !slices.ContainsFunc(session.requests, func(q *Request) bool {
+		return q.Success && q.Answered && behind(q, r, s)
 	}) {
-		c.violated("I3", r.JobID, "session %s is %s by request %q, which got no success for it", s.ID, s.Outcome, s.RequestID)
+		c.violated("I3", r.name(), "session %q is %s by request %q, which got no success for it", s.ID, s.Outcome, s.RequestID)
 	}
 }
 
 // rejected checks that a rejection has an answer of its own.
 func (c *check) rejected(r *result, s jobs.SessionResult) {
-	if !c.poison[fold(s.ID)] {
-		c.violated("I3", r.JobID, "session %s is rejected, and the Web Server accepts it", s.ID)
+	session := c.session(s.ID)
+	if !session.poison {
+		c.violated("I3", r.name(), "session %q is rejected, and the Web Server accepts it", s.ID)
 	}
-	if r.Trimmed && s.RequestID == "" {
-		return
+	if !slices.ContainsFunc(session.requests, func(q *Request) bool {
+		return !q.Success && len(q.Sessions) == 1 && behind(q, r, s)
+	}) {
+		c.violated("I3", r.name(), "session %q is rejected by request %q, which did not refuse it alone", s.ID, s.RequestID)
 	}
-	q := c.requests[s.RequestID]
-	if q == nil || q.Success || len(q.Sessions) != 1 || fold(q.Sessions[0]) != fold(s.ID) {
-		c.violated("I3", r.JobID, "session %s is rejected by request %q, which did not refuse it alone", s.ID, s.RequestID)
+}
+
+// behind reports whether a request is the one that an outcome refers to. Where the result had to leave
+// that out, any that came in time may be.
+func behind(q *Request, r *result, s jobs.SessionResult) bool {
+	if s.RequestID == "" && r.Trimmed {
+		return q.Time.Before(r.CompletedAt)
 	}
+	return q.RequestID == s.RequestID
 }
 
 // givenUp checks that only what had a reason is not done: the session itself, or the time.
 func (c *check) givenUp(r *result, s jobs.SessionResult) {
-	if s.Outcome.Success() || c.poison[fold(s.ID)] || r.job == nil {
+	if s.Outcome.Success() || r.job == nil || c.session(s.ID).poison {
 		return
 	}
 	overdue := !r.job.NotAfter.IsZero() && !r.CompletedAt.Before(r.job.NotAfter)
 	if !overdue || s.Outcome != jobs.Expired && s.Outcome != jobs.Undecided {
-		c.violated("I6", r.JobID, "session %s is %s (%s) without a reason in itself", s.ID, s.Outcome, s.ServerText)
+		c.violated("I6", r.name(), "session %q is %s (%s) without a reason in itself: an outage cost a job", s.ID, s.Outcome, s.ServerText)
 	}
 }

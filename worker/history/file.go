@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 )
@@ -20,6 +20,12 @@ const (
 	runFile       = "run.json"
 	outputsFolder = "outputs"
 )
+
+// A runRecord is the run, with the names of the outputs that belong to it: others may lie beside them.
+type runRecord struct {
+	Run
+	Outputs []string `json:"outputs"`
+}
 
 // parts are a history's files of lines, one object a line.
 func (h *History) parts() map[string]lines {
@@ -75,23 +81,6 @@ func (h *History) Write(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, outputsFolder), 0o700); err != nil {
 		return err
 	}
-	run := h.Run
-	run.Canaries = map[string]string{}
-	for name, canary := range h.Run.Canaries {
-		run.Canaries[name] = base64.StdEncoding.EncodeToString([]byte(canary))
-	}
-	data, err := json.Marshal(run, json.Deterministic(true))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, runFile), append(data, '\n'), 0o600); err != nil {
-		return err
-	}
-	for name, part := range h.parts() {
-		if err := writeLines(filepath.Join(dir, name), part); err != nil {
-			return err
-		}
-	}
 	for name, output := range h.Outputs {
 		if !outputName.MatchString(name) {
 			return fmt.Errorf("an output is called %q, which is no file name", name)
@@ -100,7 +89,25 @@ func (h *History) Write(dir string) error {
 			return err
 		}
 	}
-	return nil
+	for name, part := range h.parts() {
+		if err := writeLines(filepath.Join(dir, name), part); err != nil {
+			return err
+		}
+	}
+	return h.writeRun(filepath.Join(dir, runFile))
+}
+
+func (h *History) writeRun(file string) error {
+	record := runRecord{h.Run, slices.Sorted(maps.Keys(h.Outputs))}
+	record.Canaries = map[string]string{}
+	for name, canary := range h.Run.Canaries {
+		record.Canaries[name] = base64.StdEncoding.EncodeToString([]byte(canary))
+	}
+	data, err := json.Marshal(record, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return os.WriteFile(file, append(data, '\n'), 0o600)
 }
 
 func writeLines(file string, part lines) error {
@@ -119,46 +126,69 @@ func writeLines(file string, part lines) error {
 // Read reads what Write wrote. A file that is missing is an error, because a record must be complete.
 func Read(dir string) (*History, error) {
 	h := &History{Outputs: map[string][]byte{}}
-	data, err := os.ReadFile(filepath.Join(dir, runFile))
+	outputs, err := h.readRun(filepath.Join(dir, runFile))
 	if err != nil {
 		return nil, err
-	}
-	if err := json.Unmarshal(data, &h.Run); err != nil {
-		return nil, fmt.Errorf("read %s: %w", runFile, err)
-	}
-	canaries := maps.Clone(h.Run.Canaries)
-	for name, encoded := range canaries {
-		canary, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: canary %s: %w", runFile, name, err)
-		}
-		h.Run.Canaries[name] = string(canary)
 	}
 	for name, part := range h.parts() {
 		if err := readLines(filepath.Join(dir, name), part); err != nil {
 			return nil, err
 		}
 	}
-	return h, fs.WalkDir(os.DirFS(dir), outputsFolder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+	for _, name := range outputs {
+		if h.Outputs[name], err = os.ReadFile(filepath.Join(dir, outputsFolder, name)); err != nil {
+			return nil, err
 		}
-		h.Outputs[entry.Name()], err = os.ReadFile(filepath.Join(dir, path))
-		return err
-	})
+	}
+	return h, nil
+}
+
+// readRun reads the run, and returns the names of its outputs.
+func (h *History) readRun(file string) (outputs []string, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var record runRecord
+	if err := json.Unmarshal(data, &record); err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	for name, encoded := range record.Canaries {
+		canary, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: canary %s: %w", file, name, err)
+		}
+		record.Canaries[name] = string(canary)
+	}
+	for _, name := range record.Outputs {
+		if !outputName.MatchString(name) {
+			return nil, fmt.Errorf("read %s: an output is called %q, which is no file name", file, name)
+		}
+	}
+	if record.Outputs == nil {
+		return nil, fmt.Errorf("read %s: the list of outputs is missing", file)
+	}
+	h.Run = record.Run
+	return record.Outputs, nil
 }
 
 func readLines(file string, part lines) error {
-	data, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
-	number := 0
-	for line := range bytes.Lines(data) {
-		number++
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	for number := 1; ; number++ {
+		line, end := r.ReadBytes('\n')
+		if end != nil && !errors.Is(end, io.EOF) {
+			return end
+		}
+		if len(line) == 0 {
+			return nil
+		}
 		if err := part.read(bytes.TrimSpace(line)); err != nil {
 			return fmt.Errorf("read %s, line %d: %w", file, number, err)
 		}
 	}
-	return nil
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	"logoffworker/jobs"
@@ -14,7 +15,7 @@ func (c *check) settled() {
 	for _, r := range c.results {
 		at := place{deployment: r.Deployment, id: r.key}
 		if keys[at]++; keys[at] == 2 {
-			c.violated("I2", r.JobID, "the message %s has more than one result", r.key)
+			c.violated("I2", r.name(), "the message %s has more than one result", r.key)
 		}
 		c.letters(r)
 	}
@@ -37,7 +38,7 @@ func (c *check) resulted(j *job) {
 		c.violated("I2", j.name(), "it was published once and has results of %d messages", len(j.results))
 	}
 	for _, r := range j.results {
-		c.named(j, r)
+		c.names(j, r)
 	}
 }
 
@@ -45,31 +46,81 @@ func sameMessage(rs []*result) bool {
 	return !slices.ContainsFunc(rs, func(r *result) bool { return r.key != rs[0].key })
 }
 
-// named checks that a result has the job's sessions, each once, in order and spelled as there.
-func (c *check) named(j *job, r *result) {
-	var names []string
-	for _, s := range r.Sessions {
-		names = append(names, s.ID)
-	}
+// names checks that a result is the job's own, and has its sessions, each once, in order and spelled
+// as there.
+func (c *check) names(j *job, r *result) {
 	switch {
-	case j.Malformed != (r.Status == jobs.Invalid):
-		c.violated("I4", j.name(), "malformed is %t, and its status is %s: %s", j.Malformed, r.Status, r.Error)
-	case !slices.Equal(names, j.Sessions):
-		c.violated("I4", j.name(), "it named the sessions %v, its result names %v", j.Sessions, names)
+	case j.JobID != "" && j.JobID != r.JobID:
+		c.violated("I4", j.name(), "its result is in the name of %s", r.JobID)
+	case j.Malformed && r.Status != jobs.Invalid:
+		c.violated("I4", j.name(), "it is no job, and its status is %s", r.Status)
+	case !j.Malformed && r.Status == jobs.Invalid:
+		c.violated("I4", j.name(), "it is a good job, and its status is invalid: %s", r.Error)
 	}
+	var want []string
+	if !j.Malformed {
+		want = once(j.Sessions)
+	}
+	var have []string
+	for _, s := range r.Sessions {
+		have = append(have, s.ID)
+	}
+	if d := difference(want, have); d != "" {
+		c.violated("I4", j.name(), "the sessions of its result are not its own: %s", d)
+	}
+}
+
+// once leaves out spellings that were there before: a result names each once.
+func once(ids []string) []string {
+	if len(ids) < 2 {
+		return ids
+	}
+	seen := make(map[string]bool, len(ids))
+	var first []string
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			first = append(first, id)
+		}
+	}
+	return first
+}
+
+// difference says where two lists of sessions first differ; nothing if they are equal.
+func difference(want, have []string) string {
+	for i := range min(len(want), len(have)) {
+		if want[i] != have[i] {
+			return fmt.Sprintf("number %d is %q instead of %q", i+1, have[i], want[i])
+		}
+	}
+	if len(want) != len(have) {
+		return fmt.Sprintf("%d instead of %d", len(have), len(want))
+	}
+	return ""
 }
 
 // letters checks a result's dead letter.
 func (c *check) letters(r *result) {
 	switch {
 	case r.Status == jobs.Done && len(r.letters) > 0:
-		c.violated("I2", r.JobID, "it is done and has a dead letter")
+		c.violated("I2", r.name(), "it is done and has a dead letter")
 	case r.Status != jobs.Done && len(r.letters) == 0:
-		c.violated("I1", r.JobID, "its status is %s, and it has no dead letter", r.Status)
+		c.violated("I1", r.name(), "its status is %s, and it has no dead letter", r.Status)
 	case len(r.letters) > 1:
-		c.violated("I2", r.JobID, "it has %d dead letters", len(r.letters))
+		c.violated("I2", r.name(), "it has %d dead letters", len(r.letters))
 	case len(r.letters) == 1:
+		c.described(r, r.letters[0])
 		c.replayable(r, r.letters[0])
+	}
+}
+
+// described checks that a dead letter's header tells of the job that it is of.
+func (c *check) described(r *result, letter jobs.DeadLetter) {
+	switch {
+	case letter.Reason != r.Status:
+		c.violated("I1", r.name(), "its status is %s, its dead letter says %s", r.Status, letter.Reason)
+	case letter.Sequence != r.sequence, letter.JobID != r.JobID:
+		c.violated("I1", r.name(), "its dead letter says that it is of %s", named(letter.JobID, r.Deployment, letter.Sequence))
 	}
 }
 
@@ -77,13 +128,13 @@ func (c *check) letters(r *result) {
 func (c *check) replayable(r *result, letter jobs.DeadLetter) {
 	if r.Status == jobs.Invalid {
 		if r.job != nil && !bytes.Equal(letter.Payload, r.job.Payload) {
-			c.violated("I1", r.JobID, "its dead letter does not hold the message as it came")
+			c.violated("I1", r.name(), "its dead letter does not hold the message as it came")
 		}
 		return
 	}
 	again, err := jobs.Decode(letter.Payload, letter.ContentType, jobs.Rules{LooseIDs: true})
 	if err != nil {
-		c.violated("I1", r.JobID, "its dead letter cannot be published again: %v", err)
+		c.violated("I1", r.name(), "its dead letter cannot be published again: %v", err)
 		return
 	}
 	var want, have []string
@@ -95,8 +146,8 @@ func (c *check) replayable(r *result, letter jobs.DeadLetter) {
 	for _, s := range again.Sessions {
 		have = append(have, s.ID)
 	}
-	if !slices.Equal(want, have) {
-		c.violated("I1", r.JobID, "its dead letter holds %v, not done are %v", have, want)
+	if d := difference(want, have); d != "" {
+		c.violated("I1", r.name(), "the sessions of its dead letter are not those that are not done: %s", d)
 	}
 }
 
@@ -108,12 +159,19 @@ func (c *check) acknowledged() {
 	}
 	for _, a := range c.h.Acks {
 		r := stored[place{deployment: a.Deployment, sequence: a.Sequence}]
-		at := place{deployment: a.Deployment, sequence: a.Sequence}
 		switch {
 		case r == nil:
-			c.violated("I1", a.Deployment, "the job of sequence %d was acknowledged at %s and has no result", at.sequence, since(a.Time))
+			c.violated("I1", c.acked(a), "it was acknowledged at %s and has no result", since(a.Time))
 		case a.Time.Before(r.Time):
-			c.violated("I1", r.JobID, "it was acknowledged at %s, its result stored at %s", since(a.Time), since(r.Time))
+			c.violated("I1", r.name(), "it was acknowledged at %s, before its result was stored at %s", since(a.Time), since(r.Time))
 		}
 	}
+}
+
+// acked names the job of an acknowledgement.
+func (c *check) acked(a Ack) string {
+	if j := c.bySequence[place{deployment: a.Deployment, sequence: a.Sequence}]; j != nil {
+		return j.name()
+	}
+	return named("", a.Deployment, a.Sequence)
 }

@@ -1,0 +1,133 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"logoffworker/jobs"
+)
+
+// place is where a message lies, or the name of a job.
+type place struct {
+	deployment, id string
+	sequence       uint64
+}
+
+func (c *check) joinJobs() {
+	for i := range c.h.Published {
+		j := &job{Published: &c.h.Published[i]}
+		c.jobs = append(c.jobs, j)
+		if j.Sequence != 0 {
+			c.bySequence[place{deployment: j.Deployment, sequence: j.Sequence}] = j
+		}
+		if j.JobID != "" {
+			c.byID[place{deployment: j.Deployment, id: j.JobID}] = j
+		}
+		for _, id := range j.Sessions {
+			c.session(id).asked++
+		}
+	}
+}
+
+// find returns the job of a message; nil if there is none.
+func (c *check) find(deployment, id string, sequence uint64) *job {
+	if j := c.bySequence[place{deployment: deployment, sequence: sequence}]; j != nil {
+		return j
+	}
+	if j := c.byID[place{deployment: deployment, id: id}]; j != nil && (j.Sequence == 0 || j.Retried) {
+		return j
+	}
+	return nil
+}
+
+func (c *check) joinRequests() {
+	for i := range c.h.Requests {
+		c.requests = append(c.requests, &c.h.Requests[i])
+	}
+	slices.SortStableFunc(c.requests, func(a, b *Request) int { return a.Time.Compare(b.Time) })
+	for _, q := range c.requests {
+		for _, id := range q.Sessions {
+			if s := c.session(id); len(s.requests) == 0 || s.requests[len(s.requests)-1] != q {
+				s.requests = append(s.requests, q)
+			}
+		}
+	}
+}
+
+// joinResults finds each result's job, and returns the results by subject.
+func (c *check) joinResults() map[string]*result {
+	bySubject := map[string]*result{}
+	for i := range c.h.Results {
+		r := c.decode(&c.h.Results[i])
+		if r == nil {
+			continue
+		}
+		c.results = append(c.results, r)
+		bySubject[r.Subject] = r
+		if r.job = c.find(r.Deployment, r.JobID, r.sequence); r.job == nil {
+			c.violated("I2", r.name(), "a result that no published job explains: %s", r.Subject)
+			continue
+		}
+		r.job.results = append(r.job.results, r)
+	}
+	return bySubject
+}
+
+// decode reads a result and its subject, which must agree.
+func (c *check) decode(s *Stored) *result {
+	decoded, err := jobs.DecodeResult(s.Data)
+	if err != nil {
+		c.violated("I1", s.Subject, "the result cannot be read: %v", err)
+		return nil
+	}
+	r := &result{Stored: s, Result: decoded}
+	r.key = s.Subject[strings.LastIndexByte(s.Subject, '.')+1:]
+	digits, _, _ := strings.Cut(r.key, "-")
+	if r.sequence, err = strconv.ParseUint(digits, 10, 64); err != nil {
+		c.violated("I1", s.Subject, "the subject does not name a job's message")
+		return nil
+	}
+	subjects := jobs.Subjects{Prefix: s.Deployment}
+	if want := subjects.Result(decoded.JobID, jobs.Key(r.sequence, decoded.RequestedAt)); want != s.Subject {
+		c.violated("I1", s.Subject, "the result says that it is %s", want)
+	}
+	return r
+}
+
+func (c *check) joinLetters(bySubject map[string]*result) {
+	for i := range c.h.Dead {
+		d := &c.h.Dead[i]
+		letter, err := jobs.DecodeDeadLetter(d.Header, d.Data)
+		if err != nil {
+			c.violated("I1", fmt.Sprintf("dead letter %d (%s)", d.Sequence, d.Deployment), "it cannot be read: %v", err)
+			continue
+		}
+		r := bySubject[letter.Result]
+		if r == nil {
+			c.violated("I2", named(letter.JobID, d.Deployment, letter.Sequence), "a dead letter without a result: %s", letter.Result)
+			continue
+		}
+		r.letters = append(r.letters, letter)
+	}
+}
+
+func (c *check) joinLeft() {
+	for i := range c.h.Left {
+		l := &c.h.Left[i]
+		id := firstOf(l.Header["Nats-Msg-Id"])
+		if j := c.find(l.Deployment, id, l.Sequence); j != nil {
+			j.left = true
+			continue
+		}
+		c.violated("I1", named(id, l.Deployment, l.Sequence), "it is still in the stream, and nobody has published it")
+	}
+}
+
+func firstOf(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
