@@ -92,8 +92,8 @@ func (w *wire) Write(p []byte) (int, error) { return w.out.Write(p) }
 
 // Close closes both ends; what is on the way is lost.
 func (w *wire) Close() error {
-	w.in.end(net.ErrClosed)
-	w.out.end(net.ErrClosed)
+	w.in.close()
+	w.out.close()
 	return w.Conn.Close()
 }
 
@@ -103,7 +103,8 @@ type way struct {
 	changed *sync.Cond
 	buf     bytes.Buffer
 	ice     bool
-	err     error
+	closed  bool  // by our end: what is on the way is lost
+	err     error // the other end's
 }
 
 func newWay() *way {
@@ -115,8 +116,8 @@ func newWay() *way {
 func (w *way) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return 0, w.err
+	if w.closed || w.err != nil {
+		return 0, net.ErrClosed
 	}
 	w.buf.Write(p)
 	w.changed.Broadcast()
@@ -126,25 +127,32 @@ func (w *way) Write(p []byte) (int, error) {
 func (w *way) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.err != net.ErrClosed && (w.ice || w.buf.Len() == 0 && w.err == nil) {
+	for !w.closed && (w.ice || w.buf.Len() == 0 && w.err == nil) {
 		w.changed.Wait()
 	}
-	if w.err == net.ErrClosed || w.buf.Len() == 0 {
+	switch {
+	case w.closed:
+		return 0, net.ErrClosed
+	case w.buf.Len() == 0:
 		return 0, w.err
 	}
 	return w.buf.Read(p)
 }
 
-// end lets nothing more in; what is on the way still arrives unless the connection was closed.
+// end lets nothing more in; what is on the way still arrives.
 func (w *way) end(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err == nil {
-		err = io.EOF
+	if w.err = err; err == nil {
+		w.err = io.EOF
 	}
-	if w.err == nil || err == net.ErrClosed {
-		w.err = err
-	}
+	w.changed.Broadcast()
+}
+
+func (w *way) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 	w.changed.Broadcast()
 }
 

@@ -534,7 +534,7 @@ func (s *simulation) judge() {
 	limits.Settle += time.Minute + 30*time.Second // the longest that the Web Server may ask for, and a lease
 	limits.Urgent, limits.Repeats, limits.Requests = 0, 0.25, 30
 	violations := h.Check(limits)
-	f := h.Figures()
+	f := h.Figures(limits)
 	s.t.Logf("seed %d: %v, %d jobs, %d results, %d requests, %.1f %% repeated, %d acknowledgements, %d lives", s.seed,
 		time.Since(s.begin).Round(time.Minute), f.Published, len(h.Results), f.Requests, 100*f.Repeats, len(h.Acks), s.lives)
 	if len(violations) == 0 {

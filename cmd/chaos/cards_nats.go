@@ -105,10 +105,12 @@ func (d *deployment) restartNATS(ctx context.Context, _ *rand.Rand) (int, string
 
 func (d *deployment) freezeNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
 	d.nodes[0].process.signal(syscall.SIGSTOP)
-	silent := d.load.nc.FlushTimeout(500*time.Millisecond) != nil
-	pause(ctx, time.Duration(500+random.IntN(4000))*time.Millisecond)
+	frozen := 0
+	for end := time.Now().Add(time.Duration(1000+random.IntN(4000)) * time.Millisecond); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
+		frozen += truth(d.nodes[0].process.frozen())
+	}
 	d.nodes[0].process.signal(syscall.SIGCONT)
-	return truth(silent), "pings without an answer", nil
+	return frozen, stoodStill, nil
 }
 
 func (d *deployment) cutNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
@@ -139,7 +141,8 @@ func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) 
 		if err := d.toNATS.each(func(l *link) error { return l.blackHole(stream) }); err != nil {
 			return 0, "", err
 		}
-		silent := d.load.nc.FlushTimeout(time.Second) != nil
+		silent := false
+		await(ctx, 5*time.Second, func() bool { silent = d.load.nc.FlushTimeout(time.Second) != nil; return silent })
 		pause(ctx, time.Duration(1000+random.IntN(5000))*time.Millisecond)
 		d.toNATS.heal(ctx)
 		return truth(silent), "pings without an answer", nil
@@ -221,11 +224,14 @@ func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, e
 // again then.
 func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	deleted := 0
-	for _, lane := range jobs.Lanes {
-		if d.js.DeleteConsumer(ctx, d.subjects.RequestStream(), string(lane)) == nil {
-			deleted++
+	await(ctx, 20*time.Second, func() bool {
+		for _, lane := range jobs.Lanes {
+			if d.js.DeleteConsumer(ctx, d.subjects.RequestStream(), string(lane)) == nil {
+				deleted++
+			}
 		}
-	}
+		return deleted > 0
+	})
 	var err error
 	if !await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
 		return deleted, "", err

@@ -27,6 +27,8 @@ func (w *world) workerCards() []card {
 	return cards
 }
 
+const stoodStill = "times it was seen to stand still"
+
 type workerAttack func(context.Context, *replica, *rand.Rand) (int, string, error)
 
 // onWorker attacks one of the three workers, and starts it again if it is gone.
@@ -74,7 +76,7 @@ func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, stri
 		frozen += truth(r.process.frozen())
 	}
 	r.process.signal(syscall.SIGCONT)
-	return frozen, "times it was seen to stand still", nil
+	return frozen, stoodStill, nil
 }
 
 // crashWorker lets a worker die at a point, having seen to it that it gets there.

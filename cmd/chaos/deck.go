@@ -91,7 +91,7 @@ func (w *world) deal(ctx context.Context, deck []card, random *rand.Rand) error 
 			if err := w.play(ctx, c, random); err != nil {
 				return fmt.Errorf("card %s: %w", c.name, err)
 			}
-			if !pause(ctx, time.Duration(random.IntN(400))*time.Millisecond) {
+			if !pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond) {
 				return ctx.Err()
 			}
 		}

@@ -105,7 +105,7 @@ func (w *world) report(h *history.History, out io.Writer) error {
 	if len(played) > 0 {
 		least = slices.Min(slices.Collect(maps.Values(played)))
 	}
-	f := h.Figures()
+	f := h.Figures(limits())
 	for _, line := range []struct {
 		what  string
 		value any

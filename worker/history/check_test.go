@@ -459,7 +459,7 @@ func TestManyViolationsAreCounted(t *testing.T) {
 }
 
 func TestFiguresAreThoseOfTheHistory(t *testing.T) {
-	f := good().Figures()
+	f := good().Figures(DefaultLimits())
 	if f.Published != 48 || f.Stored != 46 || f.Unknown != 2 || f.Redelivered != 1 || f.MostDeliveries != 2 || f.Results[jobs.Done] != 43 || f.DeadLetters != 4 || f.Requests != 49 || f.Successes != 46 ||
 		f.Sessions != 65 || f.Repeats != 1./65 || f.Stalls["logoff"] != 11200*time.Millisecond || f.UrgentCalm != 100*time.Millisecond {
 		t.Errorf("%+v", f)

@@ -18,8 +18,8 @@ func (c *check) budget() {
 	}
 }
 
-// Figures computes what a report shows.
-func (h *History) Figures() Figures { return newCheck(h, DefaultLimits()).figures() }
+// Figures computes what a report shows of a history that was held to these limits.
+func (h *History) Figures(limits Limits) Figures { return newCheck(h, limits).figures() }
 
 func (c *check) figures() Figures {
 	f := Figures{Results: map[jobs.Status]int{}, Stalls: map[string]time.Duration{}, DeadLetters: len(c.h.Dead), Requests: len(c.h.Requests)}
