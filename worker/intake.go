@@ -193,11 +193,3 @@ func (d *delivery) giveBack() (complete bool) {
 	d.left--
 	return d.left == 0
 }
-
-// leased reports whether the job is certainly still ours: only then may it be handed back, because
-// a stale negative acknowledgement would hand out a job that somebody else works.
-func (d *delivery) leased() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return !d.lapsed && time.Now().Before(d.lease)
-}

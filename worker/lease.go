@@ -83,19 +83,33 @@ func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logg
 	}
 }
 
-// extend starts the lease anew. A message that got no place on the wire extends nothing, and a lease
-// that has run out stays so: whoever got the job meanwhile is not to lose it.
+// extend starts the lease anew, unless it was started just now. A message that got no place on the wire
+// extends nothing.
 func (d *delivery) extend(ackWait time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
 	if d.lease.Sub(now) > ackWait*3/4 {
-		return nil // just received
+		return nil
 	}
-	d.lapsed = d.lapsed || !now.Before(d.lease)
 	if err := d.msg.InProgress(); err != nil {
 		return err
 	}
-	d.lease = now.Add(ackWait)
+	d.renew(now, ackWait)
 	return nil
+}
+
+// renew keeps the local clock of the lease. One that has run out stays so: somebody else may have the
+// job, and is not to lose it.
+func (d *delivery) renew(now time.Time, ackWait time.Duration) {
+	d.lapsed = d.lapsed || !now.Before(d.lease)
+	d.lease = now.Add(ackWait)
+}
+
+// leased reports whether the job is certainly still ours: only then may it be handed back, because
+// a stale negative acknowledgement would hand out a job that somebody else works.
+func (d *delivery) leased(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.lapsed && now.Before(d.lease)
 }

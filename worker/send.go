@@ -13,51 +13,28 @@ import (
 
 // send has a document's sessions ended and every one of them decided: each gets an outcome, or is
 // given back when the worker stops. It frees the slot when the last answer is in.
-//
-// A document that the Web Server refuses, or gives no verdict about, is halved until the sessions
-// that are the cause stand alone. That takes about 2·log₂ n requests for one of n; once more than
-// an eighth of them have turned out to be, the rest goes one by one. A session that stands alone
-// without a verdict is sent again until its tries are used up; the larger documents that it was in
-// count as tries.
 func (l *lane) send(doc document, free func()) {
 	defer free()
-	total, alone := len(doc), 0
-	for rest := []document{doc}; len(rest) > 0; {
-		doc, rest = rest[len(rest)-1], rest[:len(rest)-1]
+	for s := newSplitting(doc, l.Config.Tries); s.more(); {
+		doc := s.next()
 		request, answer, err := l.deliver(&doc)
-		switch {
-		case err != nil:
-			l.handBack(append(rest, doc)...)
+		if err != nil {
+			l.handBack(append(s.rest, doc)...)
 			return
-		case len(doc) == 0: // the time of every job that asked ran out
-		case answer == nil:
+		}
+		switch s.answered(doc, answer) {
+		case accepted:
 			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request})
-		case len(doc) > 1:
+		case failed:
+			l.conclude(doc, failure(request, answer))
+		case divided:
 			l.Metrics.Split()
 			l.reach(MidSplit)
-			rest = append(rest, split(doc, alone > total/8)...)
-		case answer.Verdict == webserver.Undecided && doc[0].doubts < l.Config.Tries:
+		case again:
 			pause(l.stopping, l.Config.Backoff.after(doc[0].doubts)) // a stop ends the next try
-			rest = append(rest, doc)
-		default:
-			alone++
-			l.conclude(doc, failure(request, answer))
+		case nothing: // the time of every job that asked ran out
 		}
 	}
-}
-
-// split halves a document, or takes it to pieces. The order of the sessions is kept: the last part
-// is sent first.
-func split(doc document, toPieces bool) []document {
-	if !toPieces {
-		half := len(doc) / 2
-		return []document{doc[half:], doc[:half]}
-	}
-	parts := make([]document, 0, len(doc))
-	for i := len(doc) - 1; i >= 0; i-- {
-		parts = append(parts, doc[i:i+1])
-	}
-	return parts
 }
 
 // failure is the outcome of a session that stood alone in a document without success.
@@ -103,22 +80,12 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 		}
 		if l.concernsDocument(*doc, answer, begun) || ambiguous(answer) && silent.concerns(*doc, l.accepted.Load()) {
 			l.door.answer(p)
-			l.learn(*doc, answer)
+			l.cap.learn(len(*doc), answer)
 			return request, answer, nil
 		}
 		l.Metrics.Retried(answer.Verdict.String())
 		if wait := l.door.fail(p, answer); wait > 0 && !pause(l.stopping, wait) {
 			return "", nil, l.stopping.Err()
-		}
-	}
-}
-
-// learn keeps what an answer about a document says beyond it.
-func (l *lane) learn(doc document, answer *webserver.Error) {
-	l.cap.learn(len(doc), answer)
-	if answer.Verdict == webserver.Undecided {
-		for _, s := range doc {
-			s.doubts++
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (w *Worker) settleOnce(ds []*delivery) (left []*delivery) {
 // release hands a job back at once. It may have been partly done: whoever gets it does all of it.
 func (w *Worker) release(d *delivery) {
 	defer w.leases.release(d)
-	if !d.leased() {
+	if !d.leased(time.Now()) {
 		return // somebody else may have it already
 	}
 	if err := d.msg.Nak(); err != nil {

@@ -17,7 +17,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -164,8 +163,12 @@ func (m mutant) overlay(dir string) (string, error) {
 	return file, os.WriteFile(file, data, 0o600)
 }
 
-// telling are the lines of an output that say what was wrong.
-var telling = regexp.MustCompile(`(?m)^.*(VIOLATED|violat|I\d+ |L\d |B\d |--- FAIL|panic: ).*$`)
+// telling are the parts of an output that say what was wrong, the best first.
+var telling = []*regexp.Regexp{
+	regexp.MustCompile(`(?m)(VIOLATED|violated:) .*$`),
+	regexp.MustCompile(`(?m)^ *\w+_test\.go:\d+: .*$`),
+	regexp.MustCompile(`(?m)(panic|chaos): .*$`),
+}
 
 // fails runs a command and reports whether it failed, and what it said first. A mutant that does not
 // compile is an error: nobody has caught it.
@@ -184,11 +187,10 @@ func fails(ctx context.Context, name string, args ...string) (failed bool, said 
 	case strings.Contains(string(text), "[build failed]"), strings.Contains(string(text), "chaos: build "):
 		return false, "", fmt.Errorf("it does not compile:\n%s", text)
 	}
-	lines := telling.FindAllString(string(text), -1)
-	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, "level=") })
-	if len(lines) == 0 {
-		lines = strings.Split(strings.TrimSpace(string(text)), "\n")
+	for _, pattern := range telling {
+		if said = strings.TrimSpace(pattern.FindString(string(text))); said != "" {
+			break
+		}
 	}
-	said = strings.TrimSpace(lines[0])
 	return true, said[:min(len(said), 160)], nil
 }

@@ -43,14 +43,14 @@ var mutants = []mutant{
 		after:  "		ids[i] = s.id\n		if s.attempts > 0 {\n			ids[i] = strings.ToLower(s.id)\n		}\n",
 	},
 	{
-		name: "error-blamed-on-all", file: "worker/send.go",
-		before: "		case len(doc) > 1:\n",
-		after:  "		case len(doc) > 1 && answer.Verdict != webserver.Refused:\n",
+		name: "error-blamed-on-all", file: "worker/split.go",
+		before: "	case len(doc) > 1:\n",
+		after:  "	case len(doc) > 1 && answer.Verdict != webserver.Refused:\n",
 	},
 	{
-		name: "rejected-inferred", file: "worker/send.go",
-		before: "		case len(doc) > 1:\n",
-		after:  "		case len(doc) > 2 || len(doc) == 2 && answer.Verdict != webserver.Refused:\n",
+		name: "rejected-inferred", file: "worker/split.go",
+		before: "	case len(doc) > 1:\n",
+		after:  "	case len(doc) > 2 || len(doc) == 2 && answer.Verdict != webserver.Refused:\n",
 	},
 	{
 		name: "login-in-a-loop", file: "worker/send.go",
