@@ -49,11 +49,12 @@ func (o *oracle) answer(doc document) *webserver.Error {
 	return nil
 }
 
-// A batch is a lane's queue with the jobs that are in it.
+// A modelledBatch is a lane's queue with the jobs that are in it.
 type modelledBatch struct {
 	t     *rapid.T
 	queue *queue
 	jobs  map[*delivery]*modelledJob
+	order []*delivery
 }
 
 func (b *modelledBatch) add(names []string, notAfter time.Time) {
@@ -63,6 +64,7 @@ func (b *modelledBatch) add(names []string, notAfter time.Time) {
 		d.job.Sessions = append(d.job.Sessions, jobs.Session{ID: name})
 	}
 	b.jobs[d] = &modelledJob{d: d, decided: make([]int, len(names))}
+	b.order = append(b.order, d)
 	b.queue.add(d)
 }
 
@@ -199,7 +201,7 @@ func (b *modelledBatch) work(o *oracle, doc document, tries int) {
 
 // late lets the time of one job run out while its document waits.
 func (b *modelledBatch) late(doc document) document {
-	for d := range b.jobs {
+	for _, d := range b.order {
 		if d.left > 0 {
 			d.job.NotAfter = time.Unix(1, 0)
 			break
