@@ -14,7 +14,7 @@ type Backoff struct {
 // growth is small because only one probe at a time is sent while the Web Server is down: what an
 // outage adds to a job's time is the last wait, and with this growth that stays a fraction of the
 // outage itself.
-const growth = 1.1
+const growth = 1.05
 
 // ceiling is the longest wait after n failures in a row.
 func (b Backoff) ceiling(n int) time.Duration {
