@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage"
 )
 
 // natsCards are the ways in which a NATS server, its disk and the way to it fail, and what people do
@@ -48,7 +49,7 @@ func (w *world) natsCards() []card {
 
 // unready counts the workers whose readiness probe says words, waiting for one that does.
 func (d *deployment) unready(ctx context.Context, words string) (n int) {
-	await(ctx, 20*time.Second, func() bool {
+	stage.Await(ctx, 20*time.Second, func() bool {
 		n = 0
 		for _, r := range d.workers {
 			n += bytes.Count(r.page(ctx, "/readyz"), []byte(words))
@@ -62,10 +63,10 @@ const notReady = "workers whose probe said why"
 
 // said counts in the workers' logs what they say after a mark, waiting for a word of it.
 func (d *deployment) said(ctx context.Context, mark int, words ...string) (n int) {
-	await(ctx, 15*time.Second, func() bool {
+	stage.Await(ctx, 15*time.Second, func() bool {
 		n = 0
 		for _, word := range words {
-			n += d.log.count(mark, word)
+			n += d.log.Count(mark, word)
 		}
 		return n > 0
 	})
@@ -79,7 +80,7 @@ const (
 
 // reconnects counts how often a connection of ours was made again since a number, waiting for it.
 func reconnects(ctx context.Context, nc *nats.Conn, before uint64) int {
-	await(ctx, 20*time.Second, func() bool { return nc.Stats().Reconnects > before })
+	stage.Await(ctx, 20*time.Second, func() bool { return nc.Stats().Reconnects > before })
 	return int(nc.Stats().Reconnects - before)
 }
 
@@ -87,37 +88,37 @@ const again = "connections made again"
 
 func (d *deployment) killNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
 	before := d.admin.Stats().Reconnects
-	d.nodes[0].process.kill()
-	pause(ctx, time.Duration(200+random.IntN(2500))*time.Millisecond)
-	err := d.nodes[0].start()
+	d.nodes[0].Process.Kill()
+	stage.Pause(ctx, time.Duration(200+random.IntN(2500))*time.Millisecond)
+	err := d.nodes[0].Start()
 	return reconnects(ctx, d.admin, before), again, err
 }
 
 func (d *deployment) restartNATS(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	before := d.admin.Stats().Reconnects
-	d.nodes[0].process.signal(syscall.SIGTERM)
-	if !d.nodes[0].process.endsWithin(20 * time.Second) {
+	d.nodes[0].Process.Signal(syscall.SIGTERM)
+	if !d.nodes[0].Process.EndsWithin(20 * time.Second) {
 		return 0, again, errors.New("the NATS server did not stop")
 	}
-	err := d.nodes[0].start()
+	err := d.nodes[0].Start()
 	return reconnects(ctx, d.admin, before), again, err
 }
 
 func (d *deployment) freezeNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
-	d.nodes[0].process.signal(syscall.SIGSTOP)
+	d.nodes[0].Process.Signal(syscall.SIGSTOP)
 	frozen := 0
-	for end := time.Now().Add(time.Duration(1000+random.IntN(4000)) * time.Millisecond); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
-		frozen += truth(d.nodes[0].process.frozen())
+	for end := time.Now().Add(time.Duration(1000+random.IntN(4000)) * time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
+		frozen += truth(d.nodes[0].Process.Frozen())
 	}
-	d.nodes[0].process.signal(syscall.SIGCONT)
+	d.nodes[0].Process.Signal(syscall.SIGCONT)
 	return frozen, stoodStill, nil
 }
 
 func (d *deployment) cutNATS(ctx context.Context, random *rand.Rand) (int, string, error) {
-	await(ctx, 10*time.Second, d.load.nc.IsConnected)
+	stage.Await(ctx, 10*time.Second, d.load.nc.IsConnected)
 	before := d.load.nc.Stats().Reconnects
 	d.toNATS.cut()
-	pause(ctx, time.Duration(300+random.IntN(3000))*time.Millisecond)
+	stage.Pause(ctx, time.Duration(300+random.IntN(3000))*time.Millisecond)
 	err := d.toNATS.mend()
 	return reconnects(ctx, d.load.nc, before), again, err
 }
@@ -129,7 +130,7 @@ func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string
 	defer r.attacked.Unlock()
 	r.toNATS.cut()
 	told := 0
-	for end := time.Now().Add(ackWait + time.Second); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
+	for end := time.Now().Add(ackWait + time.Second); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
 		told += bytes.Count(r.page(ctx, "/readyz"), []byte("nats: c")) // connection lost, cannot connect
 	}
 	return told, "times that its probe said so", r.toNATS.mend()
@@ -142,8 +143,8 @@ func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) 
 			return 0, "", err
 		}
 		silent := false
-		await(ctx, 5*time.Second, func() bool { silent = d.load.nc.FlushTimeout(time.Second) != nil; return silent })
-		pause(ctx, time.Duration(1000+random.IntN(5000))*time.Millisecond)
+		stage.Await(ctx, 5*time.Second, func() bool { silent = d.load.nc.FlushTimeout(time.Second) != nil; return silent })
+		stage.Pause(ctx, time.Duration(1000+random.IntN(5000))*time.Millisecond)
 		d.toNATS.heal(ctx)
 		return truth(silent), "pings without an answer", nil
 	}
@@ -154,7 +155,7 @@ func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, e
 		return 0, "", err
 	}
 	took, err := d.load.nc.RTT()
-	pause(ctx, 3*time.Second)
+	stage.Pause(ctx, 3*time.Second)
 	d.toNATS.heal(ctx)
 	if err != nil {
 		took = time.Second // it did not come at all
@@ -165,7 +166,7 @@ func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, e
 // limit changes the most messages that a stream takes.
 func (d *deployment) limit(ctx context.Context, stream string, messages func(jetstream.StreamState) int64) error {
 	var err error
-	if !await(ctx, 20*time.Second, func() bool {
+	if !stage.Await(ctx, 20*time.Second, func() bool {
 		var handle jetstream.Stream
 		if handle, err = d.js.Stream(ctx, stream); err != nil {
 			return false
@@ -195,7 +196,7 @@ func (d *deployment) poisonSome(ctx context.Context) error {
 // fill lets a stream take nothing more for a while, and waits until workers name the reason.
 func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := d.log.mark()
+		mark := d.log.Mark()
 		if err := d.limit(ctx, stream, full); err != nil {
 			return 0, saidSo, err
 		}
@@ -203,7 +204,7 @@ func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand
 			return 0, saidSo, err
 		}
 		told := min(d.said(ctx, mark, words), d.unready(ctx, words))
-		pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 		return told, notReady, d.limit(ctx, stream, noLimit)
 	}
 }
@@ -215,8 +216,8 @@ func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, e
 		return 0, "", err
 	}
 	// While workers keep up the stream is never full; a Web Server that is down lets it fill up.
-	err := d.world.web.ask(ctx, "POST", "/faults", `{"fault":"status","status":503,"count":30}`, nil)
-	await(ctx, 8*time.Second, func() bool { return d.load.failed() > before })
+	err := d.world.web.Ask(ctx, "POST", "/faults", `{"fault":"status","status":503,"count":30}`, nil)
+	stage.Await(ctx, 8*time.Second, func() bool { return d.load.failed() > before })
 	return d.load.failed() - before, "jobs refused", errors.Join(err, d.limit(ctx, d.subjects.RequestStream(), noLimit))
 }
 
@@ -224,7 +225,7 @@ func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, e
 // again then.
 func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	deleted := 0
-	await(ctx, 20*time.Second, func() bool {
+	stage.Await(ctx, 20*time.Second, func() bool {
 		for _, lane := range jobs.Lanes {
 			if d.js.DeleteConsumer(ctx, d.subjects.RequestStream(), string(lane)) == nil {
 				deleted++
@@ -233,7 +234,7 @@ func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, st
 		return deleted > 0
 	})
 	var err error
-	if !await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
+	if !stage.Await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
 		return deleted, "", err
 	}
 	return deleted, "consumers deleted", nil
@@ -242,7 +243,7 @@ func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, st
 // purge tries what the streams must not allow.
 func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	refused := 0
-	await(ctx, 15*time.Second, func() bool {
+	stage.Await(ctx, 15*time.Second, func() bool {
 		stream, err := d.js.Stream(ctx, d.subjects.RequestStream())
 		if err != nil {
 			return false
@@ -259,13 +260,13 @@ func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, erro
 // forbid takes a right away from workers while they run.
 func (d *deployment) forbid(subject string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := d.log.mark()
-		if err := d.nodes[0].permit(subject); err != nil {
+		mark := d.log.Mark()
+		if err := d.nodes[0].Permit(subject); err != nil {
 			return 0, saidSo, err
 		}
 		told := min(d.said(ctx, mark, "permission is missing"), d.unready(ctx, "permission is missing"))
-		pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
-		return told, notReady, d.nodes[0].permit("")
+		stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		return told, notReady, d.nodes[0].Permit("")
 	}
 }
 
@@ -279,8 +280,8 @@ func (d *deployment) hostileBurst(context.Context, *rand.Rand) (int, string, err
 // fillDisk leaves the NATS server no space, then frees it and starts the server anew, as the README
 // tells operators to.
 func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, string, error) {
-	mark := d.log.mark()
-	store := filepath.Dir(d.nodes[0].config.store)
+	mark := d.log.Mark()
+	store := filepath.Dir(d.nodes[0].Store)
 	ballast := filepath.Join(store, "ballast")
 	file, err := os.Create(ballast)
 	if err != nil {
@@ -292,12 +293,12 @@ func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, stri
 		return 0, saidSo, errors.Join(errors.New("the disk was not filled"), err)
 	}
 	told := min(d.said(ctx, mark, unstored), d.unready(ctx, unstored))
-	pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+	stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 	if err := os.Remove(ballast); err != nil {
 		return told, notReady, err
 	}
-	d.nodes[0].process.kill()
-	return told, notReady, d.nodes[0].start()
+	d.nodes[0].Process.Kill()
+	return told, notReady, d.nodes[0].Start()
 }
 
 // zeros never end.

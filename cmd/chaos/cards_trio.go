@@ -5,24 +5,26 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"time"
+
+	"logoffworker/worker/stage"
 )
 
 // trioCards are the ways in which a cluster loses its leader.
 func (w *world) trioCards() []card {
 	d := w.trio
 	return []card{
-		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *node, random *rand.Rand) error {
-			n.process.kill()
-			pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
-			return n.start()
+		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *stage.Node, random *rand.Rand) error {
+			n.Process.Kill()
+			stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
+			return n.Start()
 		})},
-		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *node, random *rand.Rand) error {
-			n.process.signal(syscall.SIGSTOP)
-			pause(ctx, time.Duration(3000+random.IntN(3000))*time.Millisecond)
-			n.process.signal(syscall.SIGCONT)
+		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *stage.Node, random *rand.Rand) error {
+			n.Process.Signal(syscall.SIGSTOP)
+			stage.Pause(ctx, time.Duration(3000+random.IntN(3000))*time.Millisecond)
+			n.Process.Signal(syscall.SIGCONT)
 			return nil
 		})},
-		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *node, _ *rand.Rand) error {
+		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *stage.Node, _ *rand.Rand) error {
 			_, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+d.subjects.ResultStream(), nil, 3*time.Second)
 			return err
 		})},
@@ -31,14 +33,14 @@ func (w *world) trioCards() []card {
 
 // loseLeader attacks the leader of one of the streams, then waits until there is another, and all
 // servers are with it.
-func (d *deployment) loseLeader(attack func(context.Context, *node, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
+func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		stream := d.subjects.ResultStream()
 		if random.IntN(2) == 0 {
 			stream = d.subjects.RequestStream()
 		}
-		var leader *node
-		await(ctx, 20*time.Second, func() bool {
+		var leader *stage.Node
+		stage.Await(ctx, 20*time.Second, func() bool {
 			leader, _ = d.leader(ctx, stream)
 			return leader != nil
 		})
@@ -48,7 +50,7 @@ func (d *deployment) loseLeader(attack func(context.Context, *node, *rand.Rand) 
 		if err := attack(ctx, leader, random); err != nil {
 			return 0, "leaders lost", err
 		}
-		await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
+		stage.Await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
 		return 1, "leaders lost", nil
 	}
 }

@@ -6,18 +6,20 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"logoffworker/worker/stage"
 )
 
 // webCards are the ways in which a Web Server, and the way to it, fail. The effect is counted in
 // logoffs without success.
 func (w *world) webCards() []card {
 	fault := func(form string) func(context.Context) error {
-		return func(ctx context.Context) error { return w.web.ask(ctx, http.MethodPost, "/faults", form, nil) }
+		return func(ctx context.Context) error { return w.web.Ask(ctx, http.MethodPost, "/faults", form, nil) }
 	}
 	all := func(kind string) func(context.Context) error { return fault(`{"rate":1,` + kind + `}`) }
 	down := func(status int) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return w.web.ask(ctx, http.MethodPut, "/settings", map[string]int{"down": status}, nil)
+			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": status}, nil)
 		}
 	}
 	toWeb := links{}
@@ -53,10 +55,10 @@ func (w *world) webCards() []card {
 		{name: "web/down", play: w.webFault(down(503))},
 		{name: "web/down-reset", play: w.webFault(down(-1))},
 		{name: "web/token-revoked", play: w.webFault(func(ctx context.Context) error {
-			return w.web.ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+			return w.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
 		})},
 		{name: "web/maintenance", play: w.webFault(func(ctx context.Context) error {
-			return w.web.ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
+			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
 		})},
 		{name: "web/cut", play: w.cutWeb(toWeb)},
 		{name: "web/slow", play: w.slowWeb(toWeb)},
@@ -78,13 +80,13 @@ func (w *world) webFault(inflict func(context.Context) error) func(context.Conte
 		if err := inflict(ctx); err != nil {
 			return 0, counts, err
 		}
-		pause(ctx, time.Duration(1000+random.IntN(1500))*time.Millisecond)
+		stage.Pause(ctx, time.Duration(1000+random.IntN(1500))*time.Millisecond)
 		failed := 0
-		await(ctx, 8*time.Second, func() bool { failed, err = w.web.failed(ctx, mark); return failed > 0 || err != nil })
+		stage.Await(ctx, 8*time.Second, func() bool { failed, err = w.web.failed(ctx, mark); return failed > 0 || err != nil })
 		if err != nil {
 			return 0, counts, err
 		}
-		if err := w.web.ask(ctx, http.MethodPut, "/settings", map[string]any{"down": 0, "maintenance": false}, nil); err != nil {
+		if err := w.web.Ask(ctx, http.MethodPut, "/settings", map[string]any{"down": 0, "maintenance": false}, nil); err != nil {
 			return 0, counts, err
 		}
 		return failed, counts, w.web.heal(ctx)
@@ -94,10 +96,10 @@ func (w *world) webFault(inflict func(context.Context) error) func(context.Conte
 // cutWeb takes the network between the workers and the Web Server away.
 func (w *world) cutWeb(toWeb links) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := w.solo.log.mark()
+		mark := w.solo.log.Mark()
 		toWeb.cut()
-		pause(ctx, time.Duration(1500+random.IntN(2000))*time.Millisecond)
-		return w.solo.log.count(mark, "Web Server: jobs wait"), "workers that said so", toWeb.mend()
+		stage.Pause(ctx, time.Duration(1500+random.IntN(2000))*time.Millisecond)
+		return w.solo.log.Count(mark, "Web Server: jobs wait"), "workers that said so", toWeb.mend()
 	}
 }
 
@@ -114,7 +116,7 @@ func (w *world) slowWeb(toWeb links) func(context.Context, *rand.Rand) (int, str
 			return 0, "", err
 		}
 		took := slowest()
-		pause(ctx, 2*time.Second)
+		stage.Pause(ctx, 2*time.Second)
 		toWeb.heal(ctx)
 		return int(took.Milliseconds() / 50), "a request's time in 50 ms", nil
 	}

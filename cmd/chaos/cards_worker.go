@@ -10,6 +10,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stage"
 )
 
 // workerCards are the ways in which a worker dies, or seems to.
@@ -41,8 +42,8 @@ func (w *world) onWorker(attack workerAttack) func(context.Context, *rand.Rand) 
 		if err != nil {
 			return effect, counts, err
 		}
-		pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
-		if !r.process.running() {
+		stage.Pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
+		if !r.process.Running() {
 			err = r.start()
 		}
 		return effect, counts, err
@@ -50,51 +51,51 @@ func (w *world) onWorker(attack workerAttack) func(context.Context, *rand.Rand) 
 }
 
 func killWorker(_ context.Context, r *replica, _ *rand.Rand) (int, string, error) {
-	r.process.kill()
-	return truth(r.process.killed()), "processes killed", nil
+	r.process.Kill()
+	return truth(r.process.Killed()), "processes killed", nil
 }
 
 // terminateWorker stops a worker as an operator does. It must end well, and in time.
 func terminateWorker(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
-	await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) // before, nobody hears a signal
+	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) // before, nobody hears a signal
 	r.look(ctx, false)
-	r.process.signal(syscall.SIGTERM)
-	if !r.process.endsWithin(15 * time.Second) {
+	r.process.Signal(syscall.SIGTERM)
+	if !r.process.EndsWithin(15 * time.Second) {
 		return 0, "", errors.New("a worker did not stop within 15s of SIGTERM")
 	}
-	if r.process.err != nil {
-		return 0, "", errors.Join(errors.New("a worker that was told to stop failed"), r.process.err)
+	if r.process.Err() != nil {
+		return 0, "", errors.Join(errors.New("a worker that was told to stop failed"), r.process.Err())
 	}
 	return 1, "processes ended well", nil
 }
 
 // freezeWorker stops a worker's time for longer than a lease.
 func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, string, error) {
-	r.process.signal(syscall.SIGSTOP)
+	r.process.Signal(syscall.SIGSTOP)
 	frozen := 0
-	for end := time.Now().Add(ackWait + time.Duration(500+random.IntN(2500))*time.Millisecond); time.Now().Before(end) && pause(ctx, 100*time.Millisecond); {
-		frozen += truth(r.process.frozen())
+	for end := time.Now().Add(ackWait + time.Duration(500+random.IntN(2500))*time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
+		frozen += truth(r.process.Frozen())
 	}
-	r.process.signal(syscall.SIGCONT)
+	r.process.Signal(syscall.SIGCONT)
 	return frozen, stoodStill, nil
 }
 
 // crashWorker lets a worker die at a point, having seen to it that it gets there.
 func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point) (int, string, error) {
 	const counts = "processes that died there"
-	mark := w.solo.log.mark()
+	mark := w.solo.log.Mark()
 	for range 40 {
 		// A process that has just begun may not have heard the first time.
 		if err := errors.Join(r.arm(point), w.provoke(ctx, r, point)); err != nil {
 			return 0, counts, err
 		}
-		if r.process.endsWithin(500 * time.Millisecond) {
+		if r.process.EndsWithin(500 * time.Millisecond) {
 			break
 		}
 	}
-	reached := w.solo.log.count(mark, "crash point reached: "+string(point))
-	if r.process.running() {
-		r.process.kill()
+	reached := w.solo.log.Count(mark, "crash point reached: "+string(point))
+	if r.process.Running() {
+		r.process.Kill()
 	}
 	return truth(reached > 0), counts, nil
 }
@@ -103,7 +104,7 @@ func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point)
 func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) error {
 	switch point {
 	case worker.MidLogin:
-		return w.web.ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+		return w.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
 	case worker.MidSplit, worker.BeforeDeadLetter:
 		for range 4 {
 			if err := w.solo.load.poison(ctx, jobs.Urgent); err != nil {
@@ -118,13 +119,13 @@ func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) err
 
 // provokeDrain tells a worker to stop while it has jobs in hand that it has not sent.
 func (w *world) provokeDrain(ctx context.Context, r *replica) error {
-	if err := w.web.ask(ctx, http.MethodPost, "/faults", `{"fault":"status","status":503,"count":40}`, nil); err != nil {
+	if err := w.web.Ask(ctx, http.MethodPost, "/faults", `{"fault":"status","status":503,"count":40}`, nil); err != nil {
 		return err
 	}
-	pause(ctx, 300*time.Millisecond)
-	await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
-	r.process.signal(syscall.SIGTERM)
-	if r.process.endsWithin(10*time.Second) && !r.process.killed() {
+	stage.Pause(ctx, 300*time.Millisecond)
+	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
+	r.process.Signal(syscall.SIGTERM)
+	if r.process.EndsWithin(10*time.Second) && !r.process.Killed() {
 		return r.start() // it had nothing to hand back
 	}
 	return nil

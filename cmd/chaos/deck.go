@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // A card is one way to attack. Play inflicts the fault and heals it. It returns what a counter says
@@ -41,7 +42,7 @@ func (w *world) attack(ctx context.Context) error {
 	}
 	background.Go(func() { w.watch(watching) })
 
-	if !pause(ctx, calm) { // everything runs before anything is at fault
+	if !stage.Pause(ctx, calm) { // everything runs before anything is at fault
 		return ctx.Err()
 	}
 	var dealers sync.WaitGroup
@@ -49,7 +50,7 @@ func (w *world) attack(ctx context.Context) error {
 	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()}
 	if w.soak {
 		decks = nil
-		pause(ctx, w.duration)
+		stage.Pause(ctx, w.duration)
 	}
 	for i, deck := range decks {
 		deck = slices.DeleteFunc(deck, func(c card) bool { return !strings.HasPrefix(c.name, w.only) })
@@ -91,7 +92,7 @@ func (w *world) deal(ctx context.Context, deck []card, random *rand.Rand) error 
 			if err := w.play(ctx, c, random); err != nil {
 				return fmt.Errorf("card %s: %w", c.name, err)
 			}
-			if !pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond) {
+			if !stage.Pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond) {
 				return ctx.Err()
 			}
 		}
@@ -114,16 +115,16 @@ func (w *world) play(ctx context.Context, c card, random *rand.Rand) error {
 
 // rest lets the quiet stretches come.
 func (w *world) rest(ctx context.Context) {
-	for pause(ctx, stretch) {
+	for stage.Pause(ctx, stretch) {
 		w.quiet.Lock()
-		pause(ctx, calm)
+		stage.Pause(ctx, calm)
 		w.quiet.Unlock()
 	}
 }
 
 // watch takes samples of everything that runs.
 func (w *world) watch(ctx context.Context) {
-	for pause(ctx, 2*time.Second) {
+	for stage.Pause(ctx, 2*time.Second) {
 		for _, d := range []*deployment{w.solo, w.trio} {
 			for _, r := range d.workers {
 				r.look(ctx, false)
@@ -146,7 +147,7 @@ func (w *world) drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	await(ctx, 90*time.Second, func() bool { return w.solo.backlog(ctx) == 0 && w.trio.backlog(ctx) == 0 })
-	pause(ctx, 2*time.Second) // for the last words of metrics and acknowledgements
+	stage.Await(ctx, 90*time.Second, func() bool { return w.solo.backlog(ctx) == 0 && w.trio.backlog(ctx) == 0 })
+	stage.Pause(ctx, 2*time.Second) // for the last words of metrics and acknowledgements
 	return ctx.Err()
 }

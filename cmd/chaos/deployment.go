@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,20 +17,19 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/worker"
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // ackWait is the lease in these runs: short, so that it runs out in them.
 const ackWait = 5 * time.Second
 
-const adminPassword = "admin"
-
 // A deployment is one NATS, alone or a cluster, with its workers and publishers.
 type deployment struct {
 	world    *world
 	subjects jobs.Subjects
-	nodes    []*node
+	nodes    []*stage.Node
 	workers  []*replica
-	log      *book // of all workers
+	log      *stage.Book // of all workers
 	admin    *nats.Conn
 	js       jetstream.JetStream
 	load     *load
@@ -41,52 +39,22 @@ type deployment struct {
 	acks []history.Ack
 }
 
-// A node is one NATS server.
-type node struct {
-	config  natsConfig
-	file    string
-	process *process
-	out     *book
-}
-
-func (n *node) start() (err error) {
-	if err := n.config.write(n.file); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	n.process, err = launch(n.config.name, n.out, os.Environ(), self, natsMode, n.file)
-	return err
-}
-
-// permit changes what workers may not publish, without a restart.
-func (n *node) permit(deny string) error {
-	n.config.deny = deny
-	if err := n.config.write(n.file); err != nil {
-		return err
-	}
-	n.process.signal(syscall.SIGHUP)
-	return nil
-}
-
 func (w *world) startDeployment(ctx context.Context, prefix, store string, servers, workers int) (*deployment, error) {
-	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &book{}}
-	ports, err := freePorts(2 * servers)
+	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Book{}}
+	ports, err := stage.FreePorts(2 * servers)
 	if err != nil {
 		return nil, err
 	}
 	for i := range servers {
-		n := &node{out: &book{}, file: filepath.Join(w.dir, fmt.Sprintf("%s-%d.conf", prefix, i)), config: natsConfig{
-			name: fmt.Sprintf("%s-nats-%d", prefix, i), store: filepath.Join(store, fmt.Sprint(i)), port: ports[i],
-			admin: adminPassword, workers: w.canaries["nats"],
-		}}
+		n := &stage.Node{
+			Name: fmt.Sprintf("%s-nats-%d", prefix, i), Store: filepath.Join(store, fmt.Sprint(i)), Port: ports[i],
+			File: filepath.Join(w.dir, fmt.Sprintf("%s-%d.conf", prefix, i)), WorkerPassword: w.canaries["nats"], Out: &stage.Book{},
+		}
 		if servers > 1 {
-			n.config.cluster, n.config.routes = ports[servers+i], ports[servers:]
+			n.ClusterPort, n.Routes = ports[servers+i], ports[servers:]
 		}
 		d.nodes = append(d.nodes, n)
-		if err := n.start(); err != nil {
+		if err := n.Start(); err != nil {
 			return nil, err
 		}
 	}
@@ -107,8 +75,8 @@ func (w *world) startDeployment(ctx context.Context, prefix, store string, serve
 		}
 	}
 	for _, r := range d.workers {
-		if !await(ctx, 20*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) {
-			return d, fmt.Errorf("%w: worker\n%s", errStart, d.log.tail())
+		if !stage.Await(ctx, 20*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) {
+			return d, fmt.Errorf("%w: worker\n%s", errStart, d.log.Tail())
 		}
 	}
 	d.load, err = d.newLoad()
@@ -119,14 +87,14 @@ func (w *world) startDeployment(ctx context.Context, prefix, store string, serve
 func (d *deployment) urls() string {
 	var urls []string
 	for _, n := range d.nodes {
-		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", n.config.port))
+		urls = append(urls, n.URL())
 	}
 	return strings.Join(urls, ",")
 }
 
 func (d *deployment) connect(ctx context.Context) error {
 	var err error
-	d.admin, err = nats.Connect(d.urls(), nats.Name("admin"), nats.UserInfo("admin", adminPassword), nats.RetryOnFailedConnect(true),
+	d.admin, err = nats.Connect(d.urls(), nats.Name("admin"), nats.UserInfo("admin", stage.AdminPassword), nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(2*time.Second), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return err
@@ -134,8 +102,8 @@ func (d *deployment) connect(ctx context.Context) error {
 	if d.js, err = jetstream.New(d.admin, jetstream.WithDefaultTimeout(3*time.Second)); err != nil {
 		return err
 	}
-	if !await(ctx, 20*time.Second, d.admin.IsConnected) {
-		return fmt.Errorf("%w: %s\n%s", errStart, d.nodes[0].config.name, d.nodes[0].out.tail())
+	if !stage.Await(ctx, 20*time.Second, d.admin.IsConnected) {
+		return fmt.Errorf("%w: %s\n%s", errStart, d.nodes[0].Name, d.nodes[0].Out.Tail())
 	}
 	_, err = d.admin.Subscribe("$JS.EVENT.METRIC.CONSUMER.ACK."+d.subjects.RequestStream()+".*", d.acked)
 	return err
@@ -158,13 +126,13 @@ func (d *deployment) acked(msg *nats.Msg) {
 
 // provision makes streams and consumers as an operator would, with short leases.
 func (d *deployment) provision(ctx context.Context) (err error) {
-	if !await(ctx, 60*time.Second, func() bool {
+	if !stage.Await(ctx, 60*time.Second, func() bool {
 		err = worker.ProvisionStreams(ctx, d.js, d.subjects, worker.ProvisionCreate, len(d.nodes))
 		return err == nil
 	}) {
 		return fmt.Errorf("streams of %s: %w", d.subjects.Prefix, err)
 	}
-	if !await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
+	if !stage.Await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
 		return fmt.Errorf("consumers of %s: %w", d.subjects.Prefix, err)
 	}
 	return nil
@@ -210,31 +178,31 @@ func (d *deployment) close() {
 		d.load.nc.Close()
 	}
 	for _, r := range d.workers {
-		if r.process != nil && r.process.running() {
-			r.process.signal(syscall.SIGCONT)
-			r.process.kill()
+		if r.process != nil && r.process.Running() {
+			r.process.Signal(syscall.SIGCONT)
+			r.process.Kill()
 		}
 	}
 	if d.admin != nil {
 		d.admin.Close()
 	}
 	for _, n := range d.nodes {
-		if n.process != nil && n.process.running() {
-			n.process.signal(syscall.SIGCONT)
-			n.process.kill()
+		if n.Process != nil && n.Process.Running() {
+			n.Process.Signal(syscall.SIGCONT)
+			n.Process.Kill()
 		}
 	}
 }
 
 // leader is the node that leads a stream.
-func (d *deployment) leader(ctx context.Context, stream string) (*node, error) {
+func (d *deployment) leader(ctx context.Context, stream string) (*stage.Node, error) {
 	handle, err := d.js.Stream(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
 	cluster := handle.CachedInfo().Cluster
 	for _, n := range d.nodes {
-		if cluster != nil && n.config.name == cluster.Leader {
+		if cluster != nil && n.Name == cluster.Leader {
 			return n, nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // load publishes the jobs of one deployment as a careful publisher does: each with an id, and again
@@ -45,7 +46,7 @@ type message struct {
 
 func (d *deployment) newLoad() (l *load, err error) {
 	l = &load{d: d, many: make(chan *message, 100_000), done: make(chan struct{}), misses: map[string]int{}, random: rand.New(rand.NewPCG(d.world.seed, uint64(len(d.nodes))))}
-	if l.link, err = newLink(d.subjects.Prefix+"-publisher", d.nodes[0].config.port); err != nil {
+	if l.link, err = newLink(d.subjects.Prefix+"-publisher", d.nodes[0].Port); err != nil {
 		return nil, err
 	}
 	d.toNATS = append(d.toNATS, l.link)
@@ -53,7 +54,7 @@ func (d *deployment) newLoad() (l *load, err error) {
 	if len(d.nodes) > 1 {
 		urls += "," + d.urls()
 	}
-	l.nc, err = nats.Connect(urls, nats.Name("publisher"), nats.UserInfo("admin", adminPassword), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
+	l.nc, err = nats.Connect(urls, nats.Name("publisher"), nats.UserInfo("admin", stage.AdminPassword), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
 		nats.ReconnectWait(100*time.Millisecond), nats.ReconnectBufSize(-1), nats.PingInterval(2*time.Second), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (l *load) run(ctx context.Context, rate int) error {
 	confirming.Go(l.confirm)
 	begun, sent := time.Now(), 0
 	var err error
-	for pause(ctx, 20*time.Millisecond) && err == nil {
+	for stage.Pause(ctx, 20*time.Millisecond) && err == nil {
 		for due := int(time.Since(begun).Seconds() * float64(rate)); sent < due && ctx.Err() == nil; sent++ {
 			if err = l.next(ctx); err != nil {
 				break
@@ -245,7 +246,7 @@ func (l *load) confirm() {
 }
 
 func (l *load) retry(ms []*message) (again []*message) {
-	_ = pause(context.Background(), 200*time.Millisecond)
+	_ = stage.Pause(context.Background(), 200*time.Millisecond)
 	for _, m := range ms {
 		l.try(m)
 		m.Retried = true

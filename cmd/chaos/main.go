@@ -25,11 +25,11 @@ import (
 	"time"
 
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == natsMode {
-		runNATS(os.Args[2:])
+	if stage.ServeNATS(os.Args) {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -130,21 +130,21 @@ func (w *world) live(ctx context.Context) (*history.History, error) {
 
 // keepLogs keeps what all programs have put out, for want of a record.
 func (w *world) keepLogs() error {
-	books := map[string]*book{}
+	books := map[string]*stage.Book{}
 	for _, d := range []*deployment{w.solo, w.trio} {
 		if d == nil {
 			continue
 		}
 		books["workers-"+d.subjects.Prefix] = d.log
 		for _, n := range d.nodes {
-			books[n.config.name] = n.out
+			books[n.Name] = n.Out
 		}
 	}
 	if err := os.MkdirAll(w.options.out, 0o700); err != nil {
 		return err
 	}
 	for name, b := range books {
-		if err := os.WriteFile(filepath.Join(w.options.out, name+".log"), b.bytes(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(w.options.out, name+".log"), b.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}

@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 func TestMistakesAreUsageErrors(t *testing.T) {
@@ -33,7 +32,7 @@ func TestDeckIsComplete(t *testing.T) {
 	}
 	defer e.listener.Close()
 	w := &world{web: &webServer{}, elsewhere: e, unmount: func() {}, canaries: map[string]string{}}
-	w.solo = &deployment{world: w, nodes: []*node{{}}}
+	w.solo = &deployment{world: w, nodes: []*stage.Node{{}}}
 	w.trio = &deployment{world: w}
 	known := map[string]bool{}
 	for _, deck := range [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()} {
@@ -70,16 +69,5 @@ func TestLivesAreFirstAndLastLooks(t *testing.T) {
 	lives := lasting(samples)
 	if len(lives) != 1 || lives[0].first.Goroutines != 10 || lives[0].last.Goroutines != 99 {
 		t.Errorf("%+v", lives)
-	}
-}
-
-func TestDeniedSubjectsAreInTheConfiguration(t *testing.T) {
-	file := t.TempDir() + "/nats.conf"
-	config := natsConfig{name: "n", store: "/x", port: 1, cluster: 2, routes: []int{2, 3}, deny: "$JS.ACK.>", admin: "a", workers: "w"}
-	if err := config.write(file); err != nil {
-		t.Fatal(err)
-	}
-	if options, err := server.ProcessConfigFile(file); err != nil || len(options.Users) != 2 || options.Users[1].Permissions.Publish.Deny[0] != "$JS.ACK.>" || len(options.Routes) != 2 {
-		t.Errorf("%+v, %v", options, err)
 	}
 }

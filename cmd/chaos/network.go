@@ -7,6 +7,8 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"logoffworker/worker/stage"
 )
 
 // A link is the faulty network between two programs.
@@ -16,7 +18,7 @@ type link struct {
 
 // newLink listens on a port of its own and passes all on to upstream.
 func newLink(name string, upstream int) (*link, error) {
-	ports, err := freePorts(1)
+	ports, err := stage.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

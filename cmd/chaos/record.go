@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,12 +29,12 @@ func (w *world) record(ctx context.Context) (*history.History, error) {
 		},
 		Faults: w.faults, Samples: w.samples, Outputs: w.outputs,
 	}
-	journal, err := w.web.journal(ctx, "logoff", 0)
+	journal, err := w.web.Journal(ctx, "logoff", 0)
 	if err != nil {
 		return nil, err
 	}
 	for _, request := range journal {
-		h.Requests = append(h.Requests, request.request())
+		h.Requests = append(h.Requests, asked(request))
 	}
 	for _, d := range []*deployment{w.solo, w.trio} {
 		if err := d.record(ctx, h); err != nil {
@@ -95,7 +94,7 @@ func (d *deployment) record(ctx context.Context, h *history.History) (err error)
 	d.mu.Lock()
 	h.Acks = append(h.Acks, d.acks...)
 	d.mu.Unlock()
-	h.Outputs["log-"+d.subjects.Prefix] = d.log.bytes()
+	h.Outputs["log-"+d.subjects.Prefix] = d.log.Bytes()
 	return nil
 }
 
@@ -169,11 +168,8 @@ func (d *deployment) recordQueues(ctx context.Context, h *history.History) error
 // stopWorkers stops them as an operator does.
 func (d *deployment) stopWorkers() error {
 	for _, r := range d.workers {
-		r.process.signal(syscall.SIGTERM)
-	}
-	for _, r := range d.workers {
-		if !r.process.endsWithin(20*time.Second) || r.process.err != nil {
-			return fmt.Errorf("worker %s did not stop well: %w\n%s", r.name(), r.process.err, d.log.tail())
+		if err := r.process.Stop(20 * time.Second); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -181,5 +177,5 @@ func (d *deployment) stopWorkers() error {
 
 // races are the data races that the race detector has seen.
 func (w *world) races() int {
-	return strings.Count(string(w.solo.log.bytes())+string(w.trio.log.bytes()), "WARNING: DATA RACE")
+	return strings.Count(string(w.solo.log.Bytes())+string(w.trio.log.Bytes()), "WARNING: DATA RACE")
 }

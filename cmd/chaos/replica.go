@@ -20,6 +20,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/worker"
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // A replica is one worker of a deployment, in one process after the other.
@@ -34,20 +35,20 @@ type replica struct {
 
 	mu      sync.Mutex
 	life    int // counts processes
-	process *process
+	process *stage.Process
 }
 
 func (d *deployment) newReplica(i int) (r *replica, err error) {
-	ports, err := freePorts(1)
+	ports, err := stage.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
 	r = &replica{d: d, index: i, port: ports[0], crash: filepath.Join(d.world.dir, fmt.Sprintf("%s-%d.crash", d.subjects.Prefix, i))}
-	if r.toNATS, err = newLink(r.name()+"-nats", d.nodes[i%len(d.nodes)].config.port); err != nil {
+	if r.toNATS, err = newLink(r.name()+"-nats", d.nodes[i%len(d.nodes)].Port); err != nil {
 		return nil, err
 	}
 	d.toNATS = append(d.toNATS, r.toNATS)
-	r.toWeb, err = newLink(r.name()+"-web", d.world.web.port)
+	r.toWeb, err = newLink(r.name()+"-web", d.world.web.Port)
 	return r, err
 }
 
@@ -62,7 +63,7 @@ func (r *replica) natsURL() string {
 	urls := []string{user + r.toNATS.addr()}
 	for i, n := range r.d.nodes {
 		if i != r.index%len(r.d.nodes) {
-			urls = append(urls, fmt.Sprintf("%s127.0.0.1:%d", user, n.config.port))
+			urls = append(urls, fmt.Sprintf("%s127.0.0.1:%d", user, n.Port))
 		}
 	}
 	return strings.Join(urls, ",")
@@ -91,7 +92,7 @@ func (r *replica) start() (err error) {
 	if err := os.WriteFile(r.crash, nil, 0o600); err != nil {
 		return err
 	}
-	r.process, err = launch(r.name(), r.d.log, environment, w.program("logoff-worker"))
+	r.process, err = stage.Launch(r.name(), r.d.log, environment, w.program("logoff-worker"))
 	return err
 }
 
@@ -100,7 +101,7 @@ func (r *replica) arm(p worker.Point) error {
 	if err := os.WriteFile(r.crash, []byte(p), 0o600); err != nil {
 		return err
 	}
-	r.process.signal(syscall.SIGUSR1)
+	r.process.Signal(syscall.SIGUSR1)
 	return nil
 }
 

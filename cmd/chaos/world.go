@@ -9,13 +9,13 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // A world is all that one run is made of.
@@ -60,12 +60,11 @@ func build(ctx context.Context, o options, out io.Writer) (w *world, err error) 
 	if w.options.out == "" {
 		w.options.out = filepath.Join(os.TempDir(), fmt.Sprintf("chaos-record-%d", o.seed))
 	}
-	for program, args := range map[string][]string{"logoff-worker": w.workerBuild(), "simulator": nil} {
-		args = append(append([]string{"build", "-o", w.program(program)}, args...), "./cmd/"+program)
-		command := exec.CommandContext(ctx, "go", args...)
-		if text, err := command.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build %s (in the project's root?): %w\n%s", program, err, text)
-		}
+	if err := stage.Build(ctx, "simulator", w.program("simulator")); err != nil {
+		return nil, err
+	}
+	if err := stage.Build(ctx, "logoff-worker", w.program("logoff-worker"), w.workerBuild()...); err != nil {
+		return nil, err
 	}
 	return w, nil
 }
@@ -128,7 +127,7 @@ func (w *world) close() {
 		}
 	}
 	if w.web != nil {
-		w.web.process.kill()
+		w.web.Process.Kill()
 	}
 	if w.elsewhere != nil {
 		w.elsewhere.listener.Close()

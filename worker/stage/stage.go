@@ -1,0 +1,72 @@
+// Package stage puts whole deployments on the loopback interface, as the programs that people run: NATS
+// servers, the simulated Web Server and workers, each in a process of its own. The fault run attacks
+// them there, the benchmark measures them. A process dies with the one that started it.
+//
+// It knows programs by their flags, addresses and signals alone, and nothing of what is inside.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"time"
+)
+
+// Build builds one of the project's programs into a file. It needs the source tree as the working
+// directory.
+func Build(ctx context.Context, program, file string, flags ...string) error {
+	args := append(append([]string{"build", "-o", file}, flags...), "./cmd/"+program)
+	if text, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s (in the project's root?): %w\n%s", program, err, text)
+	}
+	return nil
+}
+
+// FreePorts finds ports that nobody listens on. They lie below those that the system gives to outgoing
+// connections, so that they stay free until they are used, and after a restart.
+func FreePorts(n int) (ports []int, err error) {
+	for tries := 0; len(ports) < n && tries < 1000; tries++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	if len(ports) < n {
+		return nil, errors.New("no free ports between 10000 and 30000")
+	}
+	return ports, nil
+}
+
+// Await asks every few milliseconds until the answer is yes. It returns false when patience or ctx
+// ends first.
+func Await(ctx context.Context, patience time.Duration, yes func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	every := time.NewTicker(5 * time.Millisecond)
+	defer every.Stop()
+	for !yes() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-every.C:
+		}
+	}
+	return true
+}
+
+// Pause waits, and reports whether it could wait to the end.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

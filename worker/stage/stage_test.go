@@ -1,0 +1,102 @@
+package stage
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+func TestMain(m *testing.M) {
+	if ServeNATS(os.Args) {
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestNodeServesFreezesAndStops(t *testing.T) {
+	ports, err := FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	n := &Node{Name: "n", Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[0], WorkerPassword: "w", Out: &Book{}}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var nc *nats.Conn
+	if !Await(t.Context(), 10*time.Second, func() bool {
+		nc, err = nats.Connect(n.URL(), nats.UserInfo("admin", AdminPassword), nats.MaxReconnects(0))
+		return err == nil
+	}) {
+		t.Fatalf("%v\n%s", err, n.Out.Tail())
+	}
+	nc.Close()
+	n.Process.Signal(syscall.SIGSTOP)
+	if !Await(t.Context(), 5*time.Second, n.Process.Frozen) {
+		t.Error("it does not stand still")
+	}
+	n.Process.Signal(syscall.SIGCONT)
+	if err := n.Process.Stop(10 * time.Second); err != nil {
+		t.Error(err)
+	}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.Process.Kill()
+	if !n.Process.Killed() || n.Process.Running() {
+		t.Error("it was not killed")
+	}
+}
+
+func TestProcessThatFailsSaysWhatItSaid(t *testing.T) {
+	p, err := Launch("failing", &Book{}, nil, "/bin/sh", "-c", "trap 'echo its last words; exit 3' TERM; echo begun; while :; do sleep 0.05; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !Await(t.Context(), 10*time.Second, func() bool { return p.Out.Count(0, "begun") > 0 }) {
+		t.Fatal("it did not begin")
+	}
+	if err := p.Stop(10 * time.Second); err == nil || !strings.Contains(err.Error(), "its last words") {
+		t.Errorf("%v", err)
+	}
+	if _, err := Launch("nothing", &Book{}, nil, "/nothing/here"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestConfigurationDeniesAndClusters(t *testing.T) {
+	n := &Node{Name: "n", Store: "/x", File: filepath.Join(t.TempDir(), "nats.conf"), Port: 1, ClusterPort: 2, Routes: []int{2, 3}, Deny: "$JS.ACK.>", WorkerPassword: "w"}
+	if err := n.Write(); err != nil {
+		t.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(n.File)
+	if err != nil || len(options.Users) != 2 || options.Users[1].Permissions.Publish.Deny[0] != "$JS.ACK.>" || len(options.Routes) != 2 {
+		t.Errorf("%+v, %v", options, err)
+	}
+}
+
+func TestFreePortsAreFree(t *testing.T) {
+	ports, err := FreePorts(20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for _, port := range ports {
+		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil || seen[port] {
+			t.Errorf("port %d: %v", port, err)
+			continue
+		}
+		seen[port] = true
+		listener.Close()
+	}
+}
