@@ -44,9 +44,11 @@ func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 // their way are waited for elsewhere.
 func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if l.queue.length() == 0 && !l.await(ctx) {
+		all, small := l.queue.length()
+		if all == 0 && !l.await(ctx) {
 			continue
 		}
+		l.more = l.more || all > 0 && small == 0 // let smaller jobs overtake, if there are any
 		l.space(ctx)
 		free := l.takeSlot(ctx)
 		if free == nil {
@@ -78,7 +80,8 @@ func (l *lane) await(ctx context.Context) bool {
 	case n == 0 && time.Since(begun) < idleWait/2:
 		pause(ctx, l.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
-	return l.queue.length() > 0
+	all, _ := l.queue.length()
+	return all > 0
 }
 
 // space holds back a bulk document that would leave partly filled, until it is as far from the one
@@ -103,7 +106,7 @@ func (l *lane) spacing() time.Duration {
 // along.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
 	begun := time.Now()
-	slot := l.slots.take(ctx, l.name)
+	slot := l.slots.take(ctx, l.manners())
 	if slot == nil {
 		return nil
 	}
@@ -113,6 +116,15 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 		l.Metrics.Slots(l.name, -1)
 		slot()
 	}
+}
+
+// manners are the lane whose slots the next document may take: one that holds only sessions of a job
+// larger than a document leaves the urgent slots to smaller jobs.
+func (l *lane) manners() jobs.Lane {
+	if _, small := l.queue.length(); small == 0 {
+		return jobs.Bulk
+	}
+	return l.name
 }
 
 // fill adds to a document that is not full what else is in the stream. It waits for nothing that is
@@ -129,7 +141,8 @@ func (l *lane) fill(ctx context.Context) {
 // hand. Without that bound, jobs that wait for their results to be stored, or that all name the same
 // sessions, would gather here.
 func (l *lane) room() int {
-	return min(l.cap.sessions()-l.queue.length(), maxHeld*l.Config.Slots*l.Config.BatchMaxSessions-l.leases.lane(l.name))
+	_, small := l.queue.length()
+	return min(l.cap.sessions()-small, maxHeld*l.Config.Slots*l.Config.BatchMaxSessions-l.leases.lane(l.name))
 }
 
 // maxHeld bounds the jobs of a lane in hand, in documents for each slot: one on its way, the others
@@ -164,7 +177,7 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 		l.more = meta.NumPending > 0
 	}
 	for _, d := range l.receive(msgs, pulled) {
-		l.queue.add(d)
+		l.queue.add(d, l.cap.sessions())
 	}
 }
 

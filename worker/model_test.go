@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func (b *modelledBatch) add(names []string, notAfter time.Time) {
 	}
 	b.jobs[d] = &modelledJob{d: d, decided: make([]int, len(names))}
 	b.order = append(b.order, d)
-	b.queue.add(d)
+	b.queue.add(d, 8)
 }
 
 func (b *modelledBatch) decide(askers []asker, outcome jobs.Outcome) {
@@ -96,7 +97,7 @@ func (b *modelledBatch) giveBack(docs []document) {
 // unique checks that no session is in line twice, however it is spelled.
 func (b *modelledBatch) unique() {
 	seen := map[string]bool{}
-	for _, s := range b.queue.waiting {
+	for _, s := range append(slices.Clone(b.queue.waiting), b.queue.large...) {
 		if seen[s.key] {
 			b.t.Fatalf("session %s is in line twice", s.key)
 		}
@@ -164,7 +165,7 @@ func TestModelOfABatch(t *testing.T) {
 			b.add(names(t), time.Time{})
 			b.unique()
 		}
-		for b.queue.length() > 0 {
+		for len(b.queue.waiting)+len(b.queue.large) > 0 {
 			doc := b.queue.cut(rapid.IntRange(1, 30).Draw(t, "cut"), math.MaxInt)
 			b.unique()
 			b.work(o, doc, rapid.IntRange(1, 4).Draw(t, "tries"))

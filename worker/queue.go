@@ -38,10 +38,12 @@ func (doc document) ids() []string {
 }
 
 // A queue holds the sessions of one lane that are in hand: those that wait, in the order in which
-// they came, and those that were cut into documents and have no outcome yet.
+// they came, and those that were cut into documents and have no outcome yet. Those of a job that is
+// larger than a document wait apart, and yield to those of smaller jobs.
 type queue struct {
 	mu      sync.Mutex
 	waiting []*session
+	large   []*session
 	known   map[string]*session
 }
 
@@ -49,45 +51,53 @@ func newQueue() *queue {
 	return &queue{known: map[string]*session{}}
 }
 
-// add puts a job's sessions in line. One that is already in hand gets another asker instead.
-func (q *queue) add(d *delivery) {
+// add puts a job's sessions in line, apart if they are more than a document may hold. One that is
+// already in hand gets another asker instead.
+func (q *queue) add(d *delivery, most int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	line := &q.waiting
+	if len(d.job.Sessions) > most {
+		line = &q.large
+	}
 	for i, named := range d.job.Sessions {
 		key := strings.ToUpper(named.ID)
 		s := q.known[key]
 		if s == nil {
 			s = &session{id: named.ID, key: key}
 			q.known[key] = s
-			q.waiting = append(q.waiting, s)
+			*line = append(*line, s)
 		}
 		s.askers = append(s.askers, asker{d, i})
 	}
 }
 
-// length is the number of sessions that wait.
-func (q *queue) length() int {
+// length is the number of sessions that wait, and how many of them are of jobs that fit into a document.
+func (q *queue) length() (all, small int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting)
+	return len(q.waiting) + len(q.large), len(q.waiting)
 }
 
-// cut takes the next document: at most count sessions and size bytes, at least one session.
-func (q *queue) cut(count, size int) document {
+// cut takes the next document: at most count sessions and size bytes, at least one session. What room
+// smaller jobs leave is filled from the larger.
+func (q *queue) cut(count, size int) (doc document) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, bytes := 0, webserver.DocumentOverhead
-	for n < len(q.waiting) && n < count {
-		bytes += webserver.SessionSize(q.waiting[n].id)
-		if bytes > size && n > 0 {
-			break
+	bytes := webserver.DocumentOverhead
+	for _, line := range []*[]*session{&q.waiting, &q.large} {
+		n := 0
+		for n < len(*line) && len(doc)+n < count {
+			bytes += webserver.SessionSize((*line)[n].id)
+			if bytes > size && len(doc)+n > 0 {
+				break
+			}
+			n++
 		}
-		n++
-	}
-	doc := document(q.waiting[:n:n])
-	q.waiting = q.waiting[n:]
-	if len(q.waiting) == 0 {
-		q.waiting = nil
+		doc = append(doc, (*line)[:n]...)
+		if *line = (*line)[n:]; len(*line) == 0 {
+			*line = nil
+		}
 	}
 	return doc
 }

@@ -17,8 +17,6 @@ const (
 	// publishTimeout is how long the acknowledgement of a stored message may take. A leader
 	// election takes several seconds.
 	publishTimeout = 10 * time.Second
-	// maxPublishing is how many results may be on their way at once.
-	maxPublishing = 4000
 	// headerRoom is what a stored message's subject and headers may need of NATS' size limit.
 	headerRoom = 8 << 10
 	// codeSettled is JetStream's error for a subject that has a message already.
@@ -68,40 +66,29 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 }
 
 // publish publishes one message for each job and hears what became of each.
-func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), confirmed func(*delivery, jetstream.PubAckFuture) error) (err error) {
-	acks := make([]jetstream.PubAckFuture, len(ds))
-	for i, d := range ds {
-		msg, merr := message(d)
-		if merr == nil {
-			acks[i], merr = w.js.PublishMsgAsync(msg)
-		}
-		if merr != nil {
-			err = merr
-			w.Metrics.StoreFailed(stream)
-		}
+func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), stored func(*delivery, answer) error) (err error) {
+	msgs := make([]*nats.Msg, len(ds))
+	failed := func(reason error) {
+		err = reason
+		w.Metrics.StoreFailed(stream)
 	}
 	for i, d := range ds {
-		if acks[i] == nil {
+		msg, merr := message(d)
+		if merr != nil {
+			failed(merr)
 			continue
 		}
-		if cerr := confirmed(d, acks[i]); cerr != nil {
-			err = cerr
-			w.Metrics.StoreFailed(stream)
+		msgs[i] = msg
+	}
+	for i, a := range w.outbox.publish(w.finish, msgs) {
+		if msgs[i] == nil {
+			continue
+		}
+		if serr := stored(ds[i], a); serr != nil {
+			failed(serr)
 		}
 	}
 	return err
-}
-
-// confirmation waits for what JetStream says to a message that was published.
-func (w *Worker) confirmation(ack jetstream.PubAckFuture) (*jetstream.PubAck, error) {
-	select {
-	case stored := <-ack.Ok():
-		return stored, nil
-	case err := <-ack.Err():
-		return nil, err
-	case <-w.finish.Done():
-		return nil, w.finish.Err()
-	}
 }
 
 func (w *Worker) resultMessage(d *delivery) (*nats.Msg, error) {
@@ -125,14 +112,13 @@ func (w *Worker) resultSubject(d *delivery) string {
 
 // resultStored hears what became of a result. That somebody else stored one first is as good: his is
 // the one that counts, and the dead letter has to agree with it.
-func (w *Worker) resultStored(d *delivery, future jetstream.PubAckFuture) error {
-	ack, err := w.confirmation(future)
+func (w *Worker) resultStored(d *delivery, a answer) error {
 	var refused *jetstream.APIError
 	switch {
-	case errors.As(err, &refused) && refused.ErrorCode == codeSettled:
-	case err != nil:
-		return err
-	case !ack.Duplicate:
+	case errors.As(a.err, &refused) && refused.ErrorCode == codeSettled:
+	case a.err != nil:
+		return a.err
+	case !a.duplicate:
 		d.stored = true
 		w.Metrics.Settled(d.lane, d.result.Status, d.result.Counts, d.result.CompletedAt.Sub(d.result.RequestedAt))
 		return nil
@@ -189,15 +175,14 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 }
 
 // deadLetterStored hears what became of a dead letter.
-func (w *Worker) deadLetterStored(d *delivery, future jetstream.PubAckFuture) error {
-	ack, err := w.confirmation(future)
-	if err != nil {
-		return err
+func (w *Worker) deadLetterStored(d *delivery, a answer) error {
+	if a.err != nil {
+		return a.err
 	}
 	d.kept = true
-	if !ack.Duplicate {
+	if !a.duplicate {
 		w.Metrics.DeadLettered(d.result.Status)
-		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.result.Status, "stream", ack.Stream, "sequence", ack.Sequence, "error", d.result.Error)
+		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.result.Status, "sequence", d.meta.Sequence.Stream, "error", d.result.Error)
 	}
 	return nil
 }
@@ -284,7 +269,7 @@ func storeHint(err error) string {
 		return "there is no connection to NATS"
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
-	case errors.Is(err, jetstream.ErrAsyncPublishTimeout), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
 		return err.Error() + " (NATS is silent: its disk may be full, which needs space and a restart of the server, or a permission is missing)"
 	}
 	return err.Error()

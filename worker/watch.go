@@ -58,20 +58,35 @@ func (w *Worker) doorMoved(state string, why *webserver.Error, age time.Duration
 	}
 }
 
-// watchQueue keeps the gauges of what waits. A job that is in the stream, and neither waits nor is
-// in hand, is stranded: nobody will ever get it. Because the counts are not taken at one instant,
-// only what two looks agree on is shown.
+// watchQueue keeps the gauges of what waits, and rescues jobs that are stranded, unless an operator
+// owns the consumers. Because counts are not taken at one instant, only what two looks agree on counts.
 func (w *Worker) watchQueue(ctx context.Context, p plan) {
-	stranded := 0
+	var stranded int
+	var suspect castaway
 	for {
 		if now, ok := w.lookAtQueue(ctx, p); ok {
 			w.Metrics.Stranded(min(stranded, now))
 			stranded = now
+			suspect = w.look(ctx, p, suspect, now)
 		}
 		if !pause(ctx, queueInterval) {
 			return
 		}
 	}
+}
+
+// look looks for a stranded job where the counts say that there may be some, and rescues what was found
+// at the look before too.
+func (w *Worker) look(ctx context.Context, p plan, suspect castaway, stranded int) castaway {
+	if stranded == 0 || w.Config.Provision != ProvisionCreate {
+		return castaway{}
+	}
+	found := w.castaway(ctx, p)
+	if found == suspect && found.sequence > 0 {
+		w.rescue(ctx, p, found)
+		return castaway{}
+	}
+	return found
 }
 
 func (w *Worker) lookAtQueue(ctx context.Context, p plan) (stranded int, ok bool) {

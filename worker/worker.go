@@ -141,6 +141,7 @@ type Worker struct {
 
 	js       jetstream.JetStream
 	results  jetstream.Stream
+	outbox   *outbox
 	slots    *slots
 	door     *door
 	leases   *leases
@@ -214,14 +215,12 @@ func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
-	js, err := jetstream.New(w.NATS,
-		jetstream.WithPublishAsyncTimeout(publishTimeout),
-		jetstream.WithPublishAsyncMaxPending(maxPublishing),
-		jetstream.WithDefaultTimeout(publishTimeout))
+	js, err := jetstream.New(w.NATS, jetstream.WithDefaultTimeout(publishTimeout))
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	w.js = js
+	w.outbox = newOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()

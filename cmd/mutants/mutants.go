@@ -19,8 +19,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "result-by-core-publish", file: "worker/store.go",
-		before: "		if merr == nil {\n			acks[i], merr = w.js.PublishMsgAsync(msg)\n		}\n",
-		after:  "		if merr == nil && stream == \"results\" {\n			merr = w.NATS.PublishMsg(msg)\n			d.stored = merr == nil\n		} else if merr == nil {\n			acks[i], merr = w.js.PublishMsgAsync(msg)\n		}\n",
+		before: "		msgs[i] = msg\n",
+		after:  "		if stream == \"results\" {\n			d.stored = w.NATS.PublishMsg(msg) == nil\n			continue\n		}\n		msgs[i] = msg\n",
 	},
 	{
 		name: "no-once-only-header", file: "worker/store.go",
@@ -84,8 +84,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "settled-counted-twice", file: "worker/store.go",
-		before: "	case !ack.Duplicate:\n		d.stored = true\n",
-		after:  "	case !ack.Duplicate:\n		d.stored = true\n		w.Metrics.Settled(d.lane, d.result.Status, nil, 0)\n",
+		before: "	case !a.duplicate:\n		d.stored = true\n",
+		after:  "	case !a.duplicate:\n		d.stored = true\n		w.Metrics.Settled(d.lane, d.result.Status, nil, 0)\n",
 	},
 	{
 		name: "password-in-the-log", file: "worker/connect.go", chaos: true,

@@ -1,0 +1,176 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// An outbox has JetStream store messages, many at once, and hears what became of each. It does what the
+// client library's asynchronous publishing does, with one timer, one table entry and one wait for all of
+// them instead of each, and reads only those answers that say more than yes: that is half of what a
+// job costs a worker.
+type outbox struct {
+	nc *nats.Conn
+
+	mu      sync.Mutex
+	inbox   string // answers come on it, followed by a batch's number and a place in it
+	number  uint64
+	batches map[uint64]*sending
+}
+
+// An answer is what JetStream said to one message.
+type answer struct {
+	err       error
+	duplicate bool // it had been stored before, under the same message id
+}
+
+// A sending is one batch on its way.
+type sending struct {
+	answers []answer
+	heard   []bool
+	left    int
+	all     chan struct{} // closed when every answer is in
+}
+
+var errNoAnswer = errors.New("NATS did not say that a message is stored")
+
+func newOutbox(nc *nats.Conn) *outbox {
+	return &outbox{nc: nc, batches: map[uint64]*sending{}}
+}
+
+// publish publishes messages and waits for the answers, until a time or the end of ctx. A message that
+// is nil is passed over. One without an answer may have been stored all the same.
+func (o *outbox) publish(ctx context.Context, msgs []*nats.Msg) []answer {
+	number, s, err := o.open(len(msgs))
+	if err != nil {
+		return slices.Repeat([]answer{{err: err}}, len(msgs))
+	}
+	defer o.forget(number)
+	prefix := o.inbox + "." + strconv.FormatUint(number, 36) + "."
+	for i, msg := range msgs {
+		if msg == nil {
+			o.hear(s, i, answer{})
+			continue
+		}
+		msg.Reply = prefix + strconv.Itoa(i)
+		if err := o.nc.PublishMsg(msg); err != nil {
+			o.hear(s, i, answer{err: err})
+		}
+	}
+	return o.await(ctx, s)
+}
+
+// open begins a batch of n messages, and listens for answers if it is the first.
+func (o *outbox) open(n int) (uint64, *sending, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.inbox == "" {
+		inbox := o.nc.NewInbox()
+		sub, err := o.nc.Subscribe(inbox+".*.*", o.answered)
+		if err != nil {
+			return 0, nil, err
+		}
+		// What is on its way is bounded by the batches, so the library's own limits would only lose answers.
+		if err := sub.SetPendingLimits(-1, -1); err != nil {
+			return 0, nil, err
+		}
+		o.inbox = inbox
+	}
+	o.number++
+	s := &sending{answers: slices.Repeat([]answer{{err: errNoAnswer}}, n), heard: make([]bool, n), left: n, all: make(chan struct{})}
+	if n == 0 {
+		close(s.all)
+	}
+	o.batches[o.number] = s
+	return o.number, s, nil
+}
+
+func (o *outbox) forget(number uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.batches, number)
+}
+
+// await returns the answers that are in when all are, or when the time is up.
+func (o *outbox) await(ctx context.Context, s *sending) []answer {
+	timer := time.NewTimer(publishTimeout)
+	defer timer.Stop()
+	select {
+	case <-s.all:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	answers := s.answers
+	s.answers = nil // what comes now comes too late
+	return answers
+}
+
+// answered hears of one answer.
+func (o *outbox) answered(msg *nats.Msg) {
+	batch, place, _ := strings.Cut(msg.Subject[len(o.inbox)+1:], ".")
+	number, err1 := strconv.ParseUint(batch, 36, 64)
+	i, err2 := strconv.Atoi(place)
+	if err1 != nil || err2 != nil {
+		return
+	}
+	a := read(msg)
+	o.mu.Lock()
+	s := o.batches[number]
+	o.mu.Unlock()
+	if s != nil {
+		o.hear(s, i, a)
+	}
+}
+
+// hear notes the first answer to a message.
+func (o *outbox) hear(s *sending, i int, a answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if i < 0 || i >= len(s.answers) || s.heard[i] {
+		return
+	}
+	s.answers[i], s.heard[i] = a, true
+	if s.left--; s.left == 0 {
+		close(s.all)
+	}
+}
+
+// read reads an answer. A plain yes, which nearly all are, is known by its beginning and by what it does
+// not mention.
+func read(msg *nats.Msg) answer {
+	if len(msg.Data) == 0 {
+		if msg.Header.Get("Status") == "503" {
+			return answer{err: jetstream.ErrNoStreamResponse}
+		}
+		return answer{err: errNoAnswer}
+	}
+	if bytes.HasPrefix(msg.Data, []byte(`{"stream":`)) && !bytes.Contains(msg.Data, []byte(`"error"`)) && !bytes.Contains(msg.Data, []byte(`"duplicate"`)) {
+		return answer{}
+	}
+	var said struct {
+		Stream    string              `json:"stream"`
+		Duplicate bool                `json:"duplicate"`
+		Error     *jetstream.APIError `json:"error"`
+	}
+	switch err := json.Unmarshal(msg.Data, &said); {
+	case err != nil:
+		return answer{err: errors.Join(errNoAnswer, err)}
+	case said.Error != nil:
+		return answer{err: said.Error}
+	case said.Stream == "":
+		return answer{err: errNoAnswer}
+	}
+	return answer{duplicate: said.Duplicate}
+}
