@@ -119,13 +119,17 @@ func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) err
 
 // provokeDrain tells a worker to stop while it has jobs in hand that it has not sent.
 func (w *world) provokeDrain(ctx context.Context, r *replica) error {
-	if err := w.web.Ask(ctx, http.MethodPost, "/faults", `{"fault":"status","status":503,"count":40}`, nil); err != nil {
+	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
+	if err := w.web.Ask(ctx, http.MethodPut, "/settings", `{"down":503}`, nil); err != nil {
 		return err
 	}
-	stage.Pause(ctx, 300*time.Millisecond)
-	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
+	stage.Pause(ctx, 500*time.Millisecond) // jobs gather in its hands
 	r.process.Signal(syscall.SIGTERM)
-	if r.process.EndsWithin(10*time.Second) && !r.process.Killed() {
+	ended := r.process.EndsWithin(10 * time.Second)
+	if err := w.web.Ask(ctx, http.MethodPut, "/settings", `{"down":0}`, nil); err != nil {
+		return err
+	}
+	if ended && !r.process.Killed() {
 		return r.start() // it had nothing to hand back
 	}
 	return nil

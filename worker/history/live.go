@@ -121,9 +121,14 @@ func within(times []time.Time, stretch span) int {
 	return to - from
 }
 
-// lean compares each process at its end with its beginning.
+// lean compares each worker that lived to the end with its beginning.
 func (c *check) lean() {
-	for process, all := range c.samples(func(s Sample) string { return s.Process }) {
+	samples := c.samples(func(s Sample) string { return s.Process })
+	for _, n := range c.h.Counters {
+		process, all := n.Worker, samples[n.Worker]
+		if !n.Final || len(all) == 0 {
+			continue // it ended in the middle of something
+		}
 		first, last := all[0], all[len(all)-1]
 		for _, s := range all[:(len(all)+2)/3] {
 			first.RSS, first.Goroutines = max(first.RSS, s.RSS), max(first.Goroutines, s.Goroutines)
