@@ -2,6 +2,8 @@
 
 GOLANGCI_LINT_VERSION := v2.15.0
 BENCHTIME ?= 1s
+ROUNDS ?= 3
+SCALE ?= 1
 FUZZTIME ?= 200000x
 DURATION ?= 75s
 SEEDS ?= 200
@@ -31,8 +33,9 @@ lint: $(GOLANGCI_LINT) ## formatting, static checks, import rule, tidy modules
 	go mod tidy -diff
 
 .PHONY: bench
-bench: ## every benchmark (BENCHTIME=1s)
+bench: ## every benchmark, then the whole beside the leanest client (BENCHTIME=1s ROUNDS=3 SCALE=1)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	go run ./cmd/bench -rounds $(ROUNDS) -scale $(SCALE)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)

@@ -3,9 +3,10 @@
 //
 // A job's way through the package is its file list: [puller] takes it from the stream (pull.go), a
 // lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
-// a document and decides what each answer means, settle.go stores the result and acknowledges the
-// job. Beside them stand the slots (requests in flight), the door (the circuit breaker towards the
-// Web Server) and the leases (jobs in hand, kept from being delivered to somebody else).
+// a document, split.go decides what an answer means for each of its sessions, settle.go has the result
+// stored (store.go, by way of outbox.go) and acknowledges the job. Beside them stand the slots
+// (requests in flight), the door (the circuit breaker towards the Web Server), the leases (jobs in
+// hand, kept from being delivered to somebody else) and the rescue of jobs that nobody would get.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has
 // one, are stored; that a job has exactly one result however often it is delivered; and that a
