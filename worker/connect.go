@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"regexp"
 	"time"
@@ -49,6 +50,10 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 	watch := &connectionWatch{health: health, metrics: m, log: log}
 	options = append(options, watch.options()...)
 	nc, err := nats.Connect(c.URL, append(options, c.Options...)...)
+	var notURL *url.Error
+	if errors.As(err, &notURL) {
+		return nil, errors.New("NATS: a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped") // the error would quote it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
 	}

@@ -29,6 +29,7 @@ type delivery struct {
 	stored   bool // the result is in the stream
 	kept     bool // so is the dead letter
 	lease    time.Time
+	weight   int  // in [leases], whose lock it needs
 	lapsed   bool // the lease has run out once, so that somebody else may have the job
 }
 
@@ -51,6 +52,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	l.Metrics.Redelivered(l.name, len(again))
 	for _, d := range held {
 		l.open(d)
+		l.leases.weigh(d)
 	}
 	l.lookUp(again)
 	for _, d := range held {

@@ -35,7 +35,7 @@ func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 		Worker:  w,
 		name:    name,
 		pulls:   newPuller(w.NATS, p.requests.Name, p.consumers[name].Durable),
-		queue:   newQueue(),
+		queue:   newQueue(!w.Config.LooseIDs),
 		ackWait: p.ackWait,
 	}
 }
@@ -48,13 +48,25 @@ func (l *lane) run(ctx context.Context) {
 		if all == 0 && !l.await(ctx) {
 			continue
 		}
-		l.more = l.more || all > 0 && small == 0 // let smaller jobs overtake, if there are any
-		l.space(ctx)
-		free := l.takeSlot(ctx)
-		if free == nil {
-			break
+		var free func()
+		if all > 0 && small == 0 {
+			l.more = true // let smaller jobs overtake, if there are any
 		}
-		l.fill(ctx)
+		if l.name == jobs.Urgent && l.more && all > 0 {
+			l.fill(ctx)
+			if _, small = l.queue.length(); small == 0 {
+				if free = l.takeBulkSlot(ctx); free == nil {
+					continue
+				}
+			}
+		}
+		if free == nil {
+			l.space(ctx)
+			if free = l.takeSlot(ctx); free == nil {
+				break
+			}
+			l.fill(ctx)
+		}
 		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
 		l.sent = time.Now()
 		l.sends.Go(func() { l.send(doc, free) })
@@ -75,8 +87,8 @@ func (l *lane) await(ctx context.Context) bool {
 	n, err := l.pull(idleWait)
 	switch {
 	case ctx.Err() != nil:
-	case err != nil:
-		l.repair(ctx, err)
+	case err != nil && n == 0:
+		l.repair(ctx, err) // otherwise what came leaves first
 	case n == 0 && time.Since(begun) < idleWait/2:
 		pause(ctx, l.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
@@ -106,11 +118,27 @@ func (l *lane) spacing() time.Duration {
 // along.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
 	begun := time.Now()
-	slot := l.slots.take(ctx, l.manners())
+	slot := l.slots.take(ctx, l.name)
 	if slot == nil {
 		return nil
 	}
 	l.more = l.more || time.Since(begun) > time.Millisecond
+	return l.counted(slot)
+}
+
+// takeBulkSlot tries for a short time to get a slot that bulk jobs can have, for a document that holds
+// only sessions of a job larger than a document: the urgent slots are for smaller jobs.
+func (l *lane) takeBulkSlot(ctx context.Context) (free func()) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	slot := l.slots.take(ctx, jobs.Bulk)
+	if slot == nil {
+		return nil
+	}
+	return l.counted(slot)
+}
+
+func (l *lane) counted(slot func()) (free func()) {
 	l.Metrics.Slots(l.name, +1)
 	return func() {
 		l.Metrics.Slots(l.name, -1)
@@ -118,35 +146,29 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 	}
 }
 
-// manners are the lane whose slots the next document may take: one that holds only sessions of a job
-// larger than a document leaves the urgent slots to smaller jobs.
-func (l *lane) manners() jobs.Lane {
-	if _, small := l.queue.length(); small == 0 {
-		return jobs.Bulk
-	}
-	return l.name
-}
-
 // fill adds to a document that is not full what else is in the stream. It waits for nothing that is
 // not there yet, and an error is left to the next pull: what is in hand leaves all the same.
 func (l *lane) fill(ctx context.Context) {
-	for l.more && l.room() > 0 && ctx.Err() == nil {
-		if n, err := l.pull(0); n == 0 || err != nil {
+	for pulled := 0; l.more && l.room() > 0 && pulled < l.cap.sessions() && ctx.Err() == nil; {
+		n, err := l.pull(0)
+		if n == 0 || err != nil {
 			return
 		}
+		pulled += n // those that turn out to need no sending take up no room
 	}
 }
 
-// room is how many jobs may be pulled: what is missing in a document, and no more than are to be in
-// hand. Without that bound, jobs that wait for their results to be stored, or that all name the same
-// sessions, would gather here.
+// room is how many jobs may be pulled: what is missing in a document, and no more than is to be in
+// hand. Without that bound, large jobs, jobs that wait for their results to be stored, and jobs that all
+// name the same sessions would gather here.
 func (l *lane) room() int {
 	_, small := l.queue.length()
-	return min(l.cap.sessions()-small, maxHeld*l.Config.Slots*l.Config.BatchMaxSessions-l.leases.lane(l.name))
+	most := max(maxHeld*l.Config.Slots*l.Config.BatchMaxSessions, 2*jobs.MaxSessions)
+	return min(l.cap.sessions()-small, most-l.leases.lane(l.name))
 }
 
-// maxHeld bounds the jobs of a lane in hand, in documents for each slot: one on its way, the others
-// being settled.
+// maxHeld bounds the sessions of a lane in hand, in documents for each slot: one on its way, the others
+// being settled. Two of the largest jobs fit in any case.
 const maxHeld = 3
 
 // called keeps the running mean of a request's time.
@@ -187,6 +209,9 @@ func (l *lane) repair(ctx context.Context, err error) {
 		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
 	}
 	l.take(l.pulls.close(), time.Now())
+	if all, _ := l.queue.length(); all > 0 {
+		return
+	}
 	if pause(ctx, l.Config.Backoff.Min) {
 		_, _ = l.findStreams(ctx, false) // tells health and log itself; an error means that ctx ended
 	}

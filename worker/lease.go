@@ -16,7 +16,7 @@ import (
 type leases struct {
 	mu   sync.Mutex
 	held map[string]*delivery // by key
-	of   map[jobs.Lane]int    // how many of each lane
+	of   map[jobs.Lane]int    // what they weigh, by lane: one for a job, or its sessions
 }
 
 func newLeases() *leases {
@@ -33,7 +33,8 @@ func (l *leases) hold(d *delivery) bool {
 		return false
 	}
 	l.held[d.key] = d
-	l.of[d.lane]++
+	d.weight = 1
+	l.of[d.lane] += d.weight
 	return true
 }
 
@@ -41,10 +42,19 @@ func (l *leases) release(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, d.key)
-	l.of[d.lane]--
+	l.of[d.lane] -= d.weight
 }
 
-// lane is how many jobs of a lane are in hand.
+// weigh counts a job as its sessions, once they are known.
+func (l *leases) weigh(d *delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of[d.lane] -= d.weight
+	d.weight = max(1, len(d.job.Sessions))
+	l.of[d.lane] += d.weight
+}
+
+// lane is how many sessions of a lane are in hand, with one for each job that has none.
 func (l *leases) lane(name jobs.Lane) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

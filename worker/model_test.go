@@ -151,7 +151,7 @@ func names(t *rapid.T) []string {
 // is given back.
 func TestModelOfABatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := &modelledBatch{t: t, queue: newQueue(), jobs: map[*delivery]*modelledJob{}}
+		b := &modelledBatch{t: t, queue: newQueue(true), jobs: map[*delivery]*modelledJob{}}
 		o := &oracle{refused: map[string]bool{}, undecided: map[string]bool{}, limit: rapid.IntRange(1, 50).Draw(t, "limit")}
 		for n := range 41 {
 			switch rapid.IntRange(0, 9).Draw(t, "kind") {

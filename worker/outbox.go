@@ -23,6 +23,7 @@ type outbox struct {
 	nc *nats.Conn
 
 	mu      sync.Mutex
+	sub     *nats.Subscription
 	inbox   string // answers come on it, followed by a batch's number and a place in it
 	number  uint64
 	batches map[uint64]*sending
@@ -51,12 +52,11 @@ func newOutbox(nc *nats.Conn) *outbox {
 // publish publishes messages and waits for the answers, until a time or the end of ctx. A message that
 // is nil is passed over. One without an answer may have been stored all the same.
 func (o *outbox) publish(ctx context.Context, msgs []*nats.Msg) []answer {
-	number, s, err := o.open(len(msgs))
+	prefix, number, s, err := o.open(len(msgs))
 	if err != nil {
 		return slices.Repeat([]answer{{err: err}}, len(msgs))
 	}
 	defer o.forget(number)
-	prefix := o.inbox + "." + strconv.FormatUint(number, 36) + "."
 	for i, msg := range msgs {
 		if msg == nil {
 			o.hear(s, i, answer{})
@@ -70,29 +70,30 @@ func (o *outbox) publish(ctx context.Context, msgs []*nats.Msg) []answer {
 	return o.await(ctx, s)
 }
 
-// open begins a batch of n messages, and listens for answers if it is the first.
-func (o *outbox) open(n int) (uint64, *sending, error) {
+// open begins a batch of n messages, and listens for answers if nobody does. Answers come on the prefix
+// and a place in the batch.
+func (o *outbox) open(n int) (prefix string, number uint64, s *sending, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.inbox == "" {
 		inbox := o.nc.NewInbox()
 		sub, err := o.nc.Subscribe(inbox+".*.*", o.answered)
 		if err != nil {
-			return 0, nil, err
+			return "", 0, nil, err
 		}
 		// What is on its way is bounded by the batches, so the library's own limits would only lose answers.
 		if err := sub.SetPendingLimits(-1, -1); err != nil {
-			return 0, nil, err
+			return "", 0, nil, err
 		}
-		o.inbox = inbox
+		o.sub, o.inbox = sub, inbox
 	}
 	o.number++
-	s := &sending{answers: slices.Repeat([]answer{{err: errNoAnswer}}, n), heard: make([]bool, n), left: n, all: make(chan struct{})}
+	s = &sending{answers: slices.Repeat([]answer{{err: errNoAnswer}}, n), heard: make([]bool, n), left: n, all: make(chan struct{})}
 	if n == 0 {
 		close(s.all)
 	}
 	o.batches[o.number] = s
-	return o.number, s, nil
+	return o.inbox + "." + strconv.FormatUint(o.number, 36) + ".", o.number, s, nil
 }
 
 func (o *outbox) forget(number uint64) {
@@ -114,12 +115,25 @@ func (o *outbox) await(ctx context.Context, s *sending) []answer {
 	defer o.mu.Unlock()
 	answers := s.answers
 	s.answers = nil // what comes now comes too late
+	if len(answers) > 0 && s.left == len(answers) {
+		o.renew()
+	}
 	return answers
+}
+
+// renew has the next batch listen anew: the server may have ended the subscription, as it does when a
+// right is taken away, and says so to nobody who waits.
+func (o *outbox) renew() {
+	if o.sub != nil {
+		_ = o.sub.Unsubscribe() // whether it is there or not
+	}
+	o.sub, o.inbox = nil, ""
 }
 
 // answered hears of one answer.
 func (o *outbox) answered(msg *nats.Msg) {
-	batch, place, _ := strings.Cut(msg.Subject[len(o.inbox)+1:], ".")
+	rest, place := cutLast(msg.Subject)
+	_, batch := cutLast(rest)
 	number, err1 := strconv.ParseUint(batch, 36, 64)
 	i, err2 := strconv.Atoi(place)
 	if err1 != nil || err2 != nil {
@@ -132,6 +146,12 @@ func (o *outbox) answered(msg *nats.Msg) {
 	if s != nil {
 		o.hear(s, i, a)
 	}
+}
+
+// cutLast cuts the last token off a subject.
+func cutLast(subject string) (rest, last string) {
+	i := strings.LastIndexByte(subject, '.')
+	return subject[:max(i, 0)], subject[i+1:]
 }
 
 // hear notes the first answer to a message.

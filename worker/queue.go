@@ -12,7 +12,7 @@ import (
 // it: however many ask, it is sent once.
 type session struct {
 	id        string
-	key       string // the ID without regard to case, as the Web Server compares
+	key       string // the ID, without regard to case where it is a GUID, as the Web Server compares
 	askers    []asker
 	attempts  int  // requests that held it
 	doubts    int  // answers without a verdict from a Web Server that is well
@@ -45,10 +45,11 @@ type queue struct {
 	waiting []*session
 	large   []*session
 	known   map[string]*session
+	fold    bool // IDs that differ in case alone are one session, as GUIDs are
 }
 
-func newQueue() *queue {
-	return &queue{known: map[string]*session{}}
+func newQueue(fold bool) *queue {
+	return &queue{known: map[string]*session{}, fold: fold}
 }
 
 // add puts a job's sessions in line, apart if they are more than a document may hold. One that is
@@ -61,7 +62,10 @@ func (q *queue) add(d *delivery, most int) {
 		line = &q.large
 	}
 	for i, named := range d.job.Sessions {
-		key := strings.ToUpper(named.ID)
+		key := named.ID
+		if q.fold {
+			key = strings.ToUpper(key)
+		}
 		s := q.known[key]
 		if s == nil {
 			s = &session{id: named.ID, key: key}

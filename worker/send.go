@@ -78,7 +78,8 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 			l.door.answer(p)
 			return request, nil, nil
 		}
-		if l.concernsDocument(*doc, answer, begun) || ambiguous(answer) && silent.concerns(*doc, l.accepted.Load()) {
+		if l.concernsDocument(*doc, answer, begun) || l.takesTooLong(*doc, answer) ||
+			ambiguous(answer) && silent.concerns(*doc, l.accepted.Load()) {
 			l.door.answer(p)
 			l.cap.learn(len(*doc), answer)
 			return request, answer, nil
@@ -90,6 +91,12 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 	}
 }
 
+// takesTooLong reports whether a document of several sessions got no answer in time from a Web Server
+// that answers other questions: a smaller one may do.
+func (l *lane) takesTooLong(doc document, answer *webserver.Error) bool {
+	return len(doc) > 1 && answer.Timeout && answer.Verdict == webserver.Unavailable && l.alive(time.Now())
+}
+
 // ambiguous reports whether a call may have reached the Web Server and came to nothing.
 func ambiguous(answer *webserver.Error) bool {
 	return answer.Verdict == webserver.Unavailable && answer.Sent && answer.RetryAfter == 0
@@ -98,30 +105,34 @@ func ambiguous(answer *webserver.Error) bool {
 // A silence is a row of calls of one document that came to nothing, time-outs above all, while the Web
 // Server accepted others.
 type silence struct {
-	begun    bool
+	begun    time.Time
 	calls    int
 	accepted int64 // documents accepted at the latest call
 }
 
-// The calls after which a document is split, and a session that stands alone given up.
+// The calls after which a document is split, and a session that stands alone given up, the latter not
+// before some time has passed: a server that fails most of its calls for a while makes nobody a suspect.
 const (
 	callsToSplit  = 3
 	callsToGiveUp = 10
+	giveUpAfter   = 10 * time.Minute
 )
 
 // concerns hears of another call that came to nothing, and reports whether the document itself is the
 // suspect. A call counts only if others were accepted since the one before it: otherwise it may be the
 // Web Server, and one outage after the other makes nobody a suspect.
 func (s *silence) concerns(doc document, accepted int64) bool {
-	if !s.begun || accepted > s.accepted {
+	if s.begun.IsZero() {
+		s.begun, s.accepted = time.Now(), accepted-1
+	}
+	if accepted > s.accepted {
 		s.calls++
 	}
-	s.begun, s.accepted = true, accepted
-	enough := callsToSplit
-	if len(doc) == 1 {
-		enough = callsToGiveUp
+	s.accepted = accepted
+	if len(doc) > 1 {
+		return s.calls >= callsToSplit
 	}
-	return s.calls >= enough
+	return s.calls >= callsToGiveUp && time.Since(s.begun) >= giveUpAfter
 }
 
 func (l *lane) rank() rank {

@@ -80,9 +80,10 @@ func (w *Worker) settle(ds []*delivery) {
 	if len(finished) == 0 {
 		return
 	}
-	w.settling <- struct{}{}
+	permits := w.settling[finished[0].lane]
+	permits <- struct{}{}
 	w.settles.Go(func() {
-		defer func() { <-w.settling }()
+		defer func() { <-permits }()
 		if left := w.settleOnce(finished); len(left) > 0 {
 			w.park(left)
 		}

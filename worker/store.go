@@ -66,7 +66,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 }
 
 // publish publishes one message for each job and hears what became of each.
-func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), stored func(*delivery, answer) error) (err error) {
+func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), stored func(context.Context, *delivery, answer) error) (err error) {
 	msgs := make([]*nats.Msg, len(ds))
 	failed := func(reason error) {
 		err = reason
@@ -80,11 +80,14 @@ func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) 
 		}
 		msgs[i] = msg
 	}
-	for i, a := range w.outbox.publish(w.finish, msgs) {
+	answers := w.outbox.publish(w.finish, msgs)
+	ctx, cancel := context.WithTimeout(w.finish, publishTimeout) // for all of them together
+	defer cancel()
+	for i, a := range answers {
 		if msgs[i] == nil {
 			continue
 		}
-		if serr := stored(ds[i], a); serr != nil {
+		if serr := stored(ctx, ds[i], a); serr != nil {
 			failed(serr)
 		}
 	}
@@ -112,7 +115,7 @@ func (w *Worker) resultSubject(d *delivery) string {
 
 // resultStored hears what became of a result. That somebody else stored one first is as good: his is
 // the one that counts, and the dead letter has to agree with it.
-func (w *Worker) resultStored(d *delivery, a answer) error {
+func (w *Worker) resultStored(ctx context.Context, d *delivery, a answer) error {
 	var refused *jetstream.APIError
 	switch {
 	case errors.As(a.err, &refused) && refused.ErrorCode == codeSettled:
@@ -123,8 +126,6 @@ func (w *Worker) resultStored(d *delivery, a answer) error {
 		w.Metrics.Settled(d.lane, d.result.Status, d.result.Counts, d.result.CompletedAt.Sub(d.result.RequestedAt))
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(w.finish, publishTimeout)
-	defer cancel()
 	stored := w.storedResult(ctx, d)
 	if stored == nil {
 		return errors.New("a result is stored already, and cannot be read")
@@ -175,7 +176,7 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 }
 
 // deadLetterStored hears what became of a dead letter.
-func (w *Worker) deadLetterStored(d *delivery, a answer) error {
+func (w *Worker) deadLetterStored(_ context.Context, d *delivery, a answer) error {
 	if a.err != nil {
 		return a.err
 	}

@@ -146,7 +146,7 @@ type Worker struct {
 	slots    *slots
 	door     *door
 	leases   *leases
-	settling chan struct{} // bounds the batches whose results are being stored
+	settling map[jobs.Lane]chan struct{} // bounds the batches whose results are being stored
 	parked   unsettled
 	rules    jobs.Rules
 	maxBytes int // of one stored message
@@ -225,7 +225,10 @@ func (w *Worker) prepare() error {
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
-	w.settling = make(chan struct{}, 2*w.Config.Slots)
+	w.settling = map[jobs.Lane]chan struct{}{}
+	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
+		w.settling[lane] = make(chan struct{}, 2*w.Config.Slots)
+	}
 	w.cap = newDocumentCap(w.Config.BatchMaxSessions, w.Metrics)
 	return nil
 }

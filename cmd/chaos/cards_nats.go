@@ -139,6 +139,7 @@ func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string
 // blackHole drops what is sent in one direction, and nobody is told.
 func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
+		stage.Await(ctx, 10*time.Second, d.load.nc.IsConnected)
 		if err := d.toNATS.each(func(l *link) error { return l.blackHole(stream) }); err != nil {
 			return 0, "", err
 		}
@@ -151,6 +152,7 @@ func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) 
 }
 
 func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	stage.Await(ctx, 10*time.Second, d.load.nc.IsConnected)
 	if err := d.toNATS.each(func(l *link) error { return l.slow(400, 300) }); err != nil {
 		return 0, "", err
 	}
@@ -211,14 +213,14 @@ func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand
 
 // fillJobs lets the request stream refuse publishers.
 func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, error) {
-	before := d.load.failed()
+	before := d.load.refused()
 	if err := d.limit(ctx, d.subjects.RequestStream(), almost); err != nil {
 		return 0, "", err
 	}
 	// While workers keep up the stream is never full; a Web Server that is down lets it fill up.
 	err := d.world.web.Ask(ctx, "POST", "/faults", `{"fault":"status","status":503,"count":30}`, nil)
-	stage.Await(ctx, 8*time.Second, func() bool { return d.load.failed() > before })
-	return d.load.failed() - before, "jobs refused", errors.Join(err, d.limit(ctx, d.subjects.RequestStream(), noLimit))
+	stage.Await(ctx, 8*time.Second, func() bool { return d.load.refused() > before })
+	return d.load.refused() - before, "jobs refused", errors.Join(err, d.limit(ctx, d.subjects.RequestStream(), noLimit))
 }
 
 // deleteConsumers deletes both lanes' consumers. Workers make them anew; their leases are made short
@@ -270,11 +272,13 @@ func (d *deployment) forbid(subject string) func(context.Context, *rand.Rand) (i
 	}
 }
 
-func (d *deployment) hostileBurst(context.Context, *rand.Rand) (int, string, error) {
-	for i := range hostile() {
-		d.load.malformed(jobs.Lanes[i%len(jobs.Lanes)])
+func (d *deployment) hostileBurst(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	before := d.log.Count(0, `"status":"invalid"`)
+	for i, data := range hostile() {
+		d.load.bad(jobs.Lanes[i%len(jobs.Lanes)], data)
 	}
-	return len(hostile()), "hostile messages", nil
+	stage.Await(ctx, 15*time.Second, func() bool { return d.log.Count(0, `"status":"invalid"`) >= before+len(hostile()) })
+	return d.log.Count(0, `"status":"invalid"`) - before, "messages refused", nil
 }
 
 // fillDisk leaves the NATS server no space, then frees it and starts the server anew, as the README

@@ -13,19 +13,19 @@ import (
 func (w *world) trioCards() []card {
 	d := w.trio
 	return []card{
-		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *stage.Node, random *rand.Rand) error {
+		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *stage.Node, _ string, random *rand.Rand) error {
 			n.Process.Kill()
 			stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
 			return n.Start()
 		})},
-		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *stage.Node, random *rand.Rand) error {
+		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *stage.Node, _ string, random *rand.Rand) error {
 			n.Process.Signal(syscall.SIGSTOP)
-			stage.Pause(ctx, time.Duration(3000+random.IntN(3000))*time.Millisecond)
+			stage.Pause(ctx, time.Duration(6000+random.IntN(3000))*time.Millisecond)
 			n.Process.Signal(syscall.SIGCONT)
 			return nil
 		})},
-		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *stage.Node, _ *rand.Rand) error {
-			_, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+d.subjects.ResultStream(), nil, 3*time.Second)
+		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *stage.Node, stream string, _ *rand.Rand) error {
+			_, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 3*time.Second)
 			return err
 		})},
 	}
@@ -33,7 +33,7 @@ func (w *world) trioCards() []card {
 
 // loseLeader attacks the leader of one of the streams, then waits until there is another, and all
 // servers are with it.
-func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
+func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, string, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		stream := d.subjects.ResultStream()
 		if random.IntN(2) == 0 {
@@ -47,11 +47,15 @@ func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, *rand.
 		if leader == nil {
 			return 0, "leaders lost", nil
 		}
-		if err := attack(ctx, leader, random); err != nil {
+		if err := attack(ctx, leader, stream, random); err != nil {
 			return 0, "leaders lost", err
 		}
+		lost := stage.Await(ctx, 20*time.Second, func() bool {
+			now, _ := d.leader(ctx, stream)
+			return now != nil && now != leader
+		})
 		stage.Await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
-		return 1, "leaders lost", nil
+		return truth(lost), "leaders lost", nil
 	}
 }
 

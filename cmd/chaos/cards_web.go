@@ -31,33 +31,33 @@ func (w *world) webCards() []card {
 	elsewhere := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.elsewhere.listener.Addr(), w.canaries["redirect"])
 	few := `{"company":true,"count":2,`
 	cards := []card{
-		{name: "web/503", play: w.webFault(all(`"fault":"status","status":503`))},
-		{name: "web/502", play: w.webFault(all(`"fault":"status","status":502`))},
-		{name: "web/504-applied", play: w.webFault(all(`"fault":"status","status":504,"applied":true`))},
-		{name: "web/401", play: w.webFault(all(`"fault":"status","status":401`))},
-		{name: "web/403", play: w.webFault(all(`"fault":"status","status":403`))},
-		{name: "web/429-soon", play: w.webFault(all(`"fault":"throttle","seconds":1`))},
-		{name: "web/429-absurd", play: w.webFault(all(`"fault":"throttle","seconds":99999999`))},
-		{name: "web/hang", play: w.webFault(all(`"fault":"hang"`))},
-		{name: "web/hang-applied", play: w.webFault(all(`"fault":"hang","applied":true`))},
-		{name: "web/reset", play: w.webFault(all(`"fault":"reset"`))},
-		{name: "web/reset-applied", play: w.webFault(all(`"fault":"reset","applied":true`))},
-		{name: "web/page", play: w.webFault(all(`"fault":"page"`))},
-		{name: "web/empty", play: w.webFault(all(`"fault":"empty"`))},
-		{name: "web/cut-off", play: w.webFault(all(`"fault":"cutoff"`))},
-		{name: "web/redirect", play: w.webFault(all(elsewhere))},
-		{name: "web/slow-body", play: w.webFault(all(`"fault":"slow"`))},
-		{name: "web/endless-body", play: w.webFault(all(`"fault":"endless"`))},
-		{name: "web/gzip-bomb", play: w.webFault(all(`"fault":"gzipbomb"`))},
-		{name: "web/doctype", play: w.webFault(all(`"fault":"doctype"`))},
-		{name: "web/error-body", play: w.webFault(fault(few + `"fault":"errorbody"}`))},
-		{name: "web/error-500", play: w.webFault(fault(few + `"fault":"generic500"}`))},
-		{name: "web/down", play: w.webFault(down(503))},
-		{name: "web/down-reset", play: w.webFault(down(-1))},
-		{name: "web/token-revoked", play: w.webFault(func(ctx context.Context) error {
+		{name: "web/503", play: w.webFault(played, all(`"fault":"status","status":503`))},
+		{name: "web/502", play: w.webFault(played, all(`"fault":"status","status":502`))},
+		{name: "web/504-applied", play: w.webFault(played, all(`"fault":"status","status":504,"applied":true`))},
+		{name: "web/401", play: w.webFault(unauthorized, all(`"fault":"status","status":401`))},
+		{name: "web/403", play: w.webFault(played, all(`"fault":"status","status":403`))},
+		{name: "web/429-soon", play: w.webFault(played, all(`"fault":"throttle","seconds":1`))},
+		{name: "web/429-absurd", play: w.webFault(played, all(`"fault":"throttle","seconds":99999999`))},
+		{name: "web/hang", play: w.webFault(played, all(`"fault":"hang"`))},
+		{name: "web/hang-applied", play: w.webFault(played, all(`"fault":"hang","applied":true`))},
+		{name: "web/reset", play: w.webFault(played, all(`"fault":"reset"`))},
+		{name: "web/reset-applied", play: w.webFault(played, all(`"fault":"reset","applied":true`))},
+		{name: "web/page", play: w.webFault(played, all(`"fault":"page"`))},
+		{name: "web/empty", play: w.webFault(played, all(`"fault":"empty"`))},
+		{name: "web/cut-off", play: w.webFault(played, all(`"fault":"cutoff"`))},
+		{name: "web/redirect", play: w.webFault(played, all(elsewhere))},
+		{name: "web/slow-body", play: w.webFault(played, all(`"fault":"slow"`))},
+		{name: "web/endless-body", play: w.webFault(played, all(`"fault":"endless"`))},
+		{name: "web/gzip-bomb", play: w.webFault(played, all(`"fault":"gzipbomb"`))},
+		{name: "web/doctype", play: w.webFault(played, all(`"fault":"doctype"`))},
+		{name: "web/error-body", play: w.webFault(played, fault(few+`"fault":"errorbody"}`))},
+		{name: "web/error-500", play: w.webFault(played, fault(few+`"fault":"generic500"}`))},
+		{name: "web/down", play: w.webFault(played, down(503))},
+		{name: "web/down-reset", play: w.webFault(played, down(-1))},
+		{name: "web/token-revoked", play: w.webFault(tokenDead, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
 		})},
-		{name: "web/maintenance", play: w.webFault(func(ctx context.Context) error {
+		{name: "web/maintenance", play: w.webFault(played, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
 		})},
 		{name: "web/cut", play: w.cutWeb(toWeb)},
@@ -70,9 +70,9 @@ func (w *world) webCards() []card {
 }
 
 // webFault lets the Web Server fail for a while.
-func (w *world) webFault(inflict func(context.Context) error) func(context.Context, *rand.Rand) (int, string, error) {
+func (w *world) webFault(is func(stage.Request) bool, inflict func(context.Context) error) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		const counts = "logoffs without success"
+		const counts = "logoffs that met it"
 		mark, err := w.web.mark(ctx)
 		if err != nil {
 			return 0, counts, err
@@ -82,7 +82,7 @@ func (w *world) webFault(inflict func(context.Context) error) func(context.Conte
 		}
 		stage.Pause(ctx, time.Duration(1000+random.IntN(1500))*time.Millisecond)
 		failed := 0
-		stage.Await(ctx, 8*time.Second, func() bool { failed, err = w.web.failed(ctx, mark); return failed > 0 || err != nil })
+		stage.Await(ctx, 8*time.Second, func() bool { failed, err = w.web.failed(ctx, mark, is); return failed > 0 || err != nil })
 		if err != nil {
 			return 0, counts, err
 		}

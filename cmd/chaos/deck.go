@@ -24,7 +24,7 @@ type card struct {
 // stretch is how long faults are dealt between two quiet stretches, which last for calm.
 const (
 	stretch = 20 * time.Second
-	calm    = 4 * time.Second
+	calm    = 6 * time.Second
 )
 
 // attack publishes and deals until the time is up and every card has come, then lets everything heal
@@ -45,9 +45,14 @@ func (w *world) attack(ctx context.Context) error {
 	if !stage.Pause(ctx, calm) { // everything runs before anything is at fault
 		return ctx.Err()
 	}
+	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()}
+	if !w.soak && !slices.ContainsFunc(decks, func(deck []card) bool {
+		return slices.ContainsFunc(deck, func(c card) bool { return strings.HasPrefix(c.name, w.only) })
+	}) {
+		return fmt.Errorf("there is no card whose name begins with %q", w.only)
+	}
 	var dealers sync.WaitGroup
 	dealing, endDeal := context.WithCancel(ctx)
-	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()}
 	if w.soak {
 		decks = nil
 		stage.Pause(ctx, w.duration)

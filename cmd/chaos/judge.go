@@ -19,6 +19,7 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	for _, visit := range w.elsewhere.visited() {
 		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it with its token: " + visit})
 	}
+	violations = append(violations, vacuous(h)...)
 	if n := w.races(); n > 0 {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
 	}
@@ -46,6 +47,19 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 		fmt.Fprintln(out, "VIOLATED", v)
 	}
 	return fmt.Errorf("%w: %d violations (seed %d)", errViolated, len(violations), w.seed)
+}
+
+// vacuous finds out what was not put to the test: then that nothing is violated means nothing.
+func vacuous(h *history.History) (all []history.Violation) {
+	f := h.Figures(limits())
+	for what, n := range map[string]int{
+		"jobs stored": f.Stored, "results": len(h.Results), "acknowledgements seen": len(h.Acks), "requests": f.Requests, "urgent jobs while nothing was at fault": int(f.UrgentCalm),
+	} {
+		if n == 0 {
+			all = append(all, history.Violation{Rule: "test", Job: "run", Why: "there were no " + what})
+		}
+	}
+	return all
 }
 
 func limits() history.Limits {

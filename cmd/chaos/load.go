@@ -195,6 +195,11 @@ func (l *load) malformed(lane jobs.Lane) {
 	all := hostile()
 	data := all[l.random.IntN(len(all))]
 	l.mu.Unlock()
+	l.bad(lane, data)
+}
+
+// bad publishes a message that is no job.
+func (l *load) bad(lane jobs.Lane, data string) {
 	l.publish(&message{data: []byte(data), Published: history.Published{JobID: l.newID(), Lane: lane, Malformed: true, Payload: []byte(data)}})
 }
 
@@ -281,6 +286,18 @@ func (l *load) missed(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.misses[err.Error()]++
+}
+
+// refused is how many tries JetStream said no to, because the stream was full.
+func (l *load) refused() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for reason, count := range l.misses {
+		if strings.Contains(reason, "maximum messages") {
+			n += count
+		}
+	}
+	return n
 }
 
 // failed is how many tries were not confirmed.

@@ -169,6 +169,6 @@ func (r *replica) look(ctx context.Context, final bool) {
 	w.samples = append(w.samples, sample)
 	w.counters[name] = counters
 	w.outputs["metrics-"+name] = metrics
-	w.outputs["page-"+name] = page
+	w.outputs["page-"+strconv.Itoa(r.index)] = append(w.outputs["page-"+strconv.Itoa(r.index)], page...)
 	w.outputs["readyz-"+strconv.Itoa(r.index)] = append(w.outputs["readyz-"+strconv.Itoa(r.index)], ready...)
 }

@@ -84,13 +84,18 @@ func (s *webServer) mark(ctx context.Context) (int, error) {
 	return s.seen, err
 }
 
-// failed counts the logoffs after a mark that came to no success.
-func (s *webServer) failed(ctx context.Context, mark int) (n int, err error) {
+// failed counts the logoffs after a mark that met a fault.
+func (s *webServer) failed(ctx context.Context, mark int, fault func(stage.Request) bool) (n int, err error) {
 	journal, err := s.Journal(ctx, "logoff", mark)
 	for _, request := range journal {
-		if !request.Success {
+		if fault(request) {
 			n++
 		}
 	}
 	return n, err
 }
+
+// What tells a card's fault from that of the background, and from what jobs themselves bring about.
+func played(r stage.Request) bool       { return r.Fault != "" && r.Fault != "status 401" }
+func unauthorized(r stage.Request) bool { return r.Fault == "status 401" }
+func tokenDead(r stage.Request) bool    { return r.Status == http.StatusUnauthorized && r.Fault == "" }

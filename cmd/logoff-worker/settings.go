@@ -157,6 +157,10 @@ var variables = map[string]string{
 func (s settings) natsProblems(p *problems) {
 	n := s.NATS
 	p.check("LOGOFF_NATS_URL", n.URL != "", "required: a server list such as nats://nats.example:4222, or 'embedded'")
+	for _, server := range strings.Split(n.URL, ",") {
+		_, err := url.Parse(strings.TrimSpace(server))
+		p.check("LOGOFF_NATS_URL", err == nil, "a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped")
+	}
 	kinds := 0
 	for _, given := range []bool{n.CredsFile != "", n.NkeyFile != "", n.User != "", n.Token != "" || n.TokenFile != "", hasUserinfo(n.URL)} {
 		if given {

@@ -11,6 +11,7 @@ import (
 // stored more since it was last asked.
 func (c *check) counted() {
 	settled, outcomes, letters := map[string]map[string]int{}, map[string]map[jobs.Outcome]int{}, map[jobs.Status]int{}
+	counted := map[jobs.Status]int{}
 	for _, r := range c.results {
 		if settled[r.Worker] == nil {
 			settled[r.Worker], outcomes[r.Worker] = map[string]int{}, map[jobs.Outcome]int{}
@@ -24,10 +25,13 @@ func (c *check) counted() {
 	for _, n := range c.h.Counters {
 		compare(c, n, "jobs", n.Settled, settled[n.Worker])
 		compare(c, n, "sessions", n.Outcome, outcomes[n.Worker])
-		for _, reason := range slices.Sorted(maps.Keys(n.Dead)) {
-			if n.Dead[reason] > letters[reason] {
-				c.violated("I9", n.Worker, "it counted %d dead letters %s, there are %d", n.Dead[reason], reason, letters[reason])
-			}
+		for reason, dead := range n.Dead {
+			counted[reason] += dead
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(counted)) {
+		if counted[reason] > letters[reason] {
+			c.violated("I9", "workers", "they counted %d dead letters %s, there are %d", counted[reason], reason, letters[reason])
 		}
 	}
 }

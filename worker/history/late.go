@@ -25,8 +25,8 @@ type wait struct {
 	wait time.Duration
 }
 
-// urgentWaits are the times from stored to sent of those urgent jobs that met no fault, the shortest
-// first.
+// urgentWaits are the times from stored to sent of urgent jobs that came while nothing was at fault, the
+// shortest first; where a fault came before the job was sent, the time until the fault.
 func (c *check) urgentWaits() (waits []wait) {
 	faults := c.troubles(c.limits.Calm, c.limits.Calm, func(Fault) bool { return true })
 	for _, r := range c.results {
@@ -34,8 +34,11 @@ func (c *check) urgentWaits() (waits []wait) {
 			continue
 		}
 		sent, ok := c.session(r.Sessions[0].ID).firstSent(r.RequestedAt)
-		if ok && !faults.meet(r.RequestedAt, sent) {
-			waits = append(waits, wait{r.job, sent.Sub(r.RequestedAt)})
+		if !ok {
+			continue
+		}
+		if until := faults.next(r.RequestedAt, sent); until.After(r.RequestedAt) {
+			waits = append(waits, wait{r.job, until.Sub(r.RequestedAt)})
 		}
 	}
 	slices.SortFunc(waits, func(a, b wait) int { return cmp.Compare(a.wait, b.wait) })
@@ -81,6 +84,17 @@ func (c *check) troubles(before, after time.Duration, wanted func(Fault) bool) (
 		all = append(all, s)
 	}
 	return all
+}
+
+// next is where the first of them begins that has a moment in common with a stretch of time, or the
+// stretch's end.
+func (all spans) next(from, to time.Time) time.Time {
+	for _, s := range all {
+		if s.to.After(from) && s.from.Before(to) {
+			return s.from
+		}
+	}
+	return to
 }
 
 // meet reports whether any of them has a moment in common with a stretch of time.

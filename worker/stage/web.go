@@ -95,6 +95,7 @@ type Request struct {
 	Status   int                 `json:"status"`
 	Answered bool                `json:"answered"`
 	Success  bool                `json:"success"`
+	Fault    string              `json:"fault"` // what was played instead of the answer
 }
 
 // Journal is every request of a kind after a number.

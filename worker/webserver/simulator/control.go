@@ -214,6 +214,7 @@ type shownRequest struct {
 	Status   int         `json:"status"`
 	Answered bool        `json:"answered"`
 	Success  bool        `json:"success"`
+	Fault    string      `json:"fault,omitzero"`
 }
 
 const redacted = "(redacted)"
@@ -244,7 +245,7 @@ func (s *Server) showJournal(w http.ResponseWriter, r *http.Request) {
 
 func show(r Request) shownRequest {
 	shown := shownRequest{
-		r.Number, r.Time, r.Op, r.Method, r.Path, r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success,
+		r.Number, r.Time, r.Op, r.Method, r.Path, r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Fault,
 	}
 	for _, name := range []string{"Authtoken", "Authorization", "Cookie", "Cookie2"} {
 		if shown.Header.Get(name) != "" {

@@ -14,6 +14,7 @@ import (
 func (s *Server) front(x *exchange) (a answer, stopped bool) {
 	switch {
 	case x.settings.Down == DownReset:
+		s.failed(x, "front")
 		x.reset()
 		panic(http.ErrAbortHandler)
 	case x.settings.Down != 0:

@@ -106,6 +106,7 @@ func (s *Server) set(settings Settings) error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.arrive(w, r)
 	if a, stopped := s.front(x); stopped {
+		s.failed(x, "front")
 		x.wait(x.settings.LatencyFixed)
 		x.write(a)
 		return
@@ -117,6 +118,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.wait(x.settings.LatencyFixed + time.Duration(len(x.entry.Sessions))*x.settings.LatencyPerSession)
 
 	fault, failing := s.nextFault(x.entry.Op, len(x.entry.Sessions))
+	if failing {
+		s.failed(x, fault.String())
+	}
 	switch {
 	case failing && !fault.applied:
 		fault.play(x)
@@ -126,6 +130,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.answer(x)
 	}
+}
+
+// failed notes what is played instead of an answer.
+func (s *Server) failed(x *exchange, fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.entry.Fault = fault
 }
 
 // answer processes a request and says what came of it, or fails in the way that is set for requests

@@ -1,0 +1,84 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// A Web Server that is well, and too slow for the documents that it gets, gets smaller ones.
+func TestDocumentsThatTakeTooLongAreDivided(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyPerSession: 200 * time.Millisecond, Ended: simulator.EndedIgnore})
+		ids := s.sim.SignOnMany(7, 1000)
+		s.publish("logoff.requests.bulk", oneEach(ids)...)
+		s.start(options{})
+		results := s.awaitFor(len(ids), time.Hour)
+		if got := statuses(results); got[jobs.Done] != len(ids) {
+			t.Errorf("statuses %v of %d jobs within an hour, %d requests", got, len(ids), len(s.logoffs()))
+		}
+	})
+}
+
+// What is in hand is bounded in sessions, not in jobs.
+func TestLargeJobsAreNotAllTakenInHand(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second, Ended: simulator.EndedIgnore})
+		for range 60 {
+			s.publish("logoff.requests.bulk", jobOf(s.sim.SignOnMany(7, 2000)...))
+		}
+		s.start(options{})
+		passes(t, 5*time.Second)
+		if held := s.consumer(jobs.Bulk).NumAckPending; held > 25 { // 20,000 sessions, and what one pull of a mebibyte brings
+			t.Errorf("%d jobs of 2,000 sessions are in hand", held)
+		}
+		if got := statuses(s.await(60)); got[jobs.Done] != 60 {
+			t.Errorf("statuses %v", got)
+		}
+	})
+}
+
+// A small urgent job does not wait for a large one.
+func TestSmallUrgentJobOvertakesALargeOne(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second, Ended: simulator.EndedIgnore})
+		s.start(options{})
+		passes(t, 5*time.Second)
+		s.publish("logoff.requests.urgent", jobOf(s.sim.SignOnMany(7, 10_000)...))
+		passes(t, 2500*time.Millisecond)
+		s.publish("logoff.requests.urgent", jobOf(s.sim.SignOnMany(7, 1)...))
+		first := s.await(1)[0]
+		if took := time.Duration(first.TimeToLogoffMS) * time.Millisecond; len(first.Sessions) != 1 || took > 2100*time.Millisecond {
+			t.Errorf("the first result has %d sessions and took %v; a request takes 1s", len(first.Sessions), took)
+		}
+		if last := s.await(1)[0]; last.Counts[jobs.Accepted] != 10_000 {
+			t.Errorf("the large job: %v", last.Counts)
+		}
+	})
+}
+
+// Jobs that need no sending hold up nobody.
+func TestInvalidJobsDoNotHoldUpGoodOnes(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const invalid = 5000
+		s := newSite(t, simulator.Settings{}) // a request takes no time, or all the others would be over in it
+		s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 1)...))
+		bad := make([]string, invalid)
+		for i := range bad {
+			bad[i] = fmt.Sprintf("{%d", i)
+		}
+		s.publish("logoff.requests", bad...)
+		s.start(options{})
+		for i, r := range s.await(invalid + 1) {
+			if r.Status == jobs.Done {
+				t.Logf("the good job's result is number %d", i+1)
+				if i > invalid/2 {
+					t.Errorf("%d results came before that of the good job", i)
+				}
+			}
+		}
+	})
+}
