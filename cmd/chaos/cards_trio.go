@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"syscall"
@@ -13,27 +14,43 @@ import (
 func (w *world) trioCards() []card {
 	d := w.trio
 	return []card{
-		{name: "cluster/leader-killed", play: d.loseLeader(func(ctx context.Context, n *stage.Node, _ string, random *rand.Rand) error {
-			n.Process.Kill()
-			stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
-			return n.Start()
-		})},
-		{name: "cluster/leader-frozen", play: d.loseLeader(func(ctx context.Context, n *stage.Node, _ string, random *rand.Rand) error {
-			n.Process.Signal(syscall.SIGSTOP)
-			stage.Pause(ctx, time.Duration(6000+random.IntN(3000))*time.Millisecond)
-			n.Process.Signal(syscall.SIGCONT)
-			return nil
-		})},
-		{name: "cluster/leader-steps-down", play: d.loseLeader(func(_ context.Context, _ *stage.Node, stream string, _ *rand.Rand) error {
-			_, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 3*time.Second)
-			return err
-		})},
+		{name: "cluster/leader-killed", play: d.loseLeader(killLeader)},
+		{name: "cluster/leader-frozen", play: d.loseLeader(freezeLeader)},
+		{name: "cluster/leader-steps-down", play: d.loseLeader(d.deposeLeader)},
 	}
 }
 
-// loseLeader attacks the leader of one of the streams, then waits until there is another, and all
-// servers are with it.
-func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, string, *rand.Rand) error) func(context.Context, *rand.Rand) (int, string, error) {
+// An attack on the server that leads a stream shows its effect.
+type leaderAttack func(ctx context.Context, leader *stage.Node, stream string, random *rand.Rand) (int, string, error)
+
+func killLeader(ctx context.Context, leader *stage.Node, _ string, random *rand.Rand) (int, string, error) {
+	leader.Process.Kill()
+	stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
+	return truth(leader.Process.Killed()), "leaders killed", leader.Start()
+}
+
+func freezeLeader(ctx context.Context, leader *stage.Node, _ string, random *rand.Rand) (int, string, error) {
+	leader.Process.Signal(syscall.SIGSTOP)
+	frozen := 0
+	for end := time.Now().Add(time.Duration(3000+random.IntN(5000)) * time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
+		frozen += truth(leader.Process.Frozen())
+	}
+	leader.Process.Signal(syscall.SIGCONT)
+	return frozen, stoodStill, nil
+}
+
+func (d *deployment) deposeLeader(ctx context.Context, _ *stage.Node, stream string, _ *rand.Rand) (int, string, error) {
+	deposed := 0
+	stage.Await(ctx, 20*time.Second, func() bool {
+		said, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 3*time.Second)
+		deposed = truth(err == nil && bytes.Contains(said.Data, []byte(`"success":true`)))
+		return deposed > 0
+	})
+	return deposed, "leaders that stepped down", nil
+}
+
+// loseLeader attacks the leader of one of the streams, then waits until all servers are with the next.
+func (d *deployment) loseLeader(attack leaderAttack) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		stream := d.subjects.ResultStream()
 		if random.IntN(2) == 0 {
@@ -45,17 +62,13 @@ func (d *deployment) loseLeader(attack func(context.Context, *stage.Node, string
 			return leader != nil
 		})
 		if leader == nil {
-			return 0, "leaders lost", nil
+			return 0, "leaders found", nil
 		}
-		if err := attack(ctx, leader, stream, random); err != nil {
-			return 0, "leaders lost", err
+		effect, counts, err := attack(ctx, leader, stream, random)
+		if err == nil {
+			stage.Await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
 		}
-		lost := stage.Await(ctx, 20*time.Second, func() bool {
-			now, _ := d.leader(ctx, stream)
-			return now != nil && now != leader
-		})
-		stage.Await(ctx, 30*time.Second, func() bool { return d.complete(ctx) })
-		return truth(lost), "leaders lost", nil
+		return effect, counts, err
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	for _, visit := range w.elsewhere.visited() {
 		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it with its token: " + visit})
 	}
+	violations = append(violations, tokens(h)...)
 	violations = append(violations, vacuous(h)...)
 	if n := w.races(); n > 0 {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
@@ -47,6 +49,26 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 		fmt.Fprintln(out, "VIOLATED", v)
 	}
 	return fmt.Errorf("%w: %d violations (seed %d)", errViolated, len(violations), w.seed)
+}
+
+// token is how every token of the simulated Web Server begins.
+var token = regexp.MustCompile(`QSDK 3[0-9a-f]{8}`)
+
+// tokens searches all output for them: they are made during the run, and no canary knows them.
+func tokens(h *history.History) (all []history.Violation) {
+	for name, output := range h.Outputs {
+		if token.Match(output) {
+			all = append(all, history.Violation{Rule: "I10", Job: name, Why: "it holds a login token"})
+		}
+	}
+	for _, stored := range [][]history.Stored{h.Results, h.Dead, h.Left} {
+		for _, s := range stored {
+			if token.Match(s.Data) {
+				all = append(all, history.Violation{Rule: "I10", Job: s.Subject, Why: "it holds a login token"})
+			}
+		}
+	}
+	return all
 }
 
 // vacuous finds out what was not put to the test: then that nothing is violated means nothing.

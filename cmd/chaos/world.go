@@ -54,7 +54,6 @@ func build(ctx context.Context, o options, out io.Writer) (w *world, err error) 
 	for _, name := range []string{"web", "nats", "redirect"} {
 		w.canaries[name] = fmt.Sprintf("canary-%s-%016x", name, w.random.Uint64())
 	}
-	w.canaries["token"] = "QSDK 3" // as every token of the simulated Web Server begins
 	if w.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
 		return nil, err
 	}
