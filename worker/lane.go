@@ -44,29 +44,15 @@ func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 // their way are waited for elsewhere.
 func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		all, small := l.queue.length()
-		if all == 0 && !l.await(ctx) {
+		if all, _ := l.queue.length(); all == 0 && !l.await(ctx) {
 			continue
 		}
-		var free func()
-		if all > 0 && small == 0 {
-			l.more = true // let smaller jobs overtake, if there are any
-		}
-		if l.name == jobs.Urgent && l.more && all > 0 {
-			l.fill(ctx)
-			if _, small = l.queue.length(); small == 0 {
-				if free = l.takeBulkSlot(ctx); free == nil {
-					continue
-				}
-			}
-		}
+		l.space(ctx)
+		free := l.takeSlot(ctx)
 		if free == nil {
-			l.space(ctx)
-			if free = l.takeSlot(ctx); free == nil {
-				break
-			}
-			l.fill(ctx)
+			continue
 		}
+		l.fill(ctx)
 		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
 		l.sent = time.Now()
 		l.sends.Go(func() { l.send(doc, free) })
@@ -114,9 +100,14 @@ func (l *lane) spacing() time.Duration {
 	return min(time.Duration(l.took.Load())/time.Duration(l.Config.Slots), l.Config.BulkLinger)
 }
 
-// takeSlot waits for a slot; nil means that ctx ended. What came into the stream meanwhile can go
-// along.
+// takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.
+// There is none when ctx ended, or when smaller jobs should be looked for once more.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
+	if l.onlyLarge() && l.name == jobs.Urgent {
+		if l.fill(ctx); l.onlyLarge() {
+			return l.takeBulkSlot(ctx)
+		}
+	}
 	begun := time.Now()
 	slot := l.slots.take(ctx, l.name)
 	if slot == nil {
@@ -126,8 +117,16 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 	return l.counted(slot)
 }
 
-// takeBulkSlot tries for a short time to get a slot that bulk jobs can have, for a document that holds
-// only sessions of a job larger than a document: the urgent slots are for smaller jobs.
+// onlyLarge reports whether nothing waits but sessions of jobs that are larger than a document. Smaller
+// ones may overtake them, if the stream has any.
+func (l *lane) onlyLarge() bool {
+	_, small := l.queue.length()
+	l.more = l.more || small == 0
+	return small == 0
+}
+
+// takeBulkSlot tries for a short time to get a slot that bulk jobs can have: the urgent ones are for
+// smaller jobs.
 func (l *lane) takeBulkSlot(ctx context.Context) (free func()) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
