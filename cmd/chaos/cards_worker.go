@@ -80,11 +80,14 @@ func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, stri
 	return frozen, stoodStill, nil
 }
 
+// crashPatience is how long a worker may take to come to a point: other faults may keep it from there.
+const crashPatience = 90 * time.Second
+
 // crashWorker lets a worker die at a point, having seen to it that it gets there.
 func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point) (int, string, error) {
 	const counts = "processes that died there"
 	mark := w.solo.log.Mark()
-	for range 40 {
+	for end := time.Now().Add(crashPatience); time.Now().Before(end) && ctx.Err() == nil; {
 		// A process that has just begun may not have heard the first time.
 		if err := errors.Join(r.arm(point), w.provoke(ctx, r, point)); err != nil {
 			return 0, counts, err
