@@ -16,385 +16,314 @@ import (
 
 // A benchCase measures one thing, of one subject at a time.
 type benchCase struct {
-	name     string
-	subjects []string
-	run      func(ctx context.Context, b *bench, subject string) error
+	name, words string
+	subjects    []string
+	run         func(ctx context.Context, b *bench, subject string) error
 }
 
 var both = []string{theWorker, theFloor}
 
 var cases = []benchCase{
-	{"flood", both, flood},
-	{"realistic", both, realistic},
-	{"steady", both, steady},
-	{"urgent", both, urgent},
-	{"outage", []string{theWorker}, outage},
-	{"poison", []string{theWorker}, poison},
-	{"idle", []string{theWorker}, idle},
-	{"backlog", []string{theWorker}, backlog},
-	{"replicas", []string{theWorker}, replicas},
+	{"flood", "100,000 jobs of one session wait; the Web Server takes no time", both, flood},
+	{"realistic", "20,000 jobs of one session wait at an ordinary Web Server", both, realistic},
+	{"steady", "500 jobs of one session come each second, for 20 s", both, steady},
+	{"urgent", "10 urgent jobs come each second, without bulk and under ten lists of 200 × 500 sessions", both, urgent},
+	{"outage", "200 jobs come each second, and for 3 s the Web Server answers 503", both, outage},
+	{"poison", "one session of 500 is refused, 5,000 jobs (the floor cannot)", []string{theWorker}, poison},
+	{"idle", "nothing to do for 20 s", both, idle},
+	{"memory", "the peak with 100,000 and with 1,000,000 jobs waiting", both, memoryOfBacklogs},
+	{"replicas", "one and two processes with 4 slots each at a Web Server that takes 200 ms", both, replicas},
 }
 
-func caseNames() (names []string) {
-	for _, c := range cases {
-		names = append(names, c.name)
-	}
-	return names
-}
+// instant is a Web Server that takes no time, ordinary one as people have it: 40 ms for a request and
+// 20 µs for a session, eight requests at once.
+var (
+	instant  []string
+	ordinary = []string{"-latency", fixedLatency.String(), "-latency-per-session", sessionLatency.String(), "-concurrency", "8"}
+)
 
-// ordinary is a Web Server as people have it: 40 ms for a request and 20 µs for a session, eight
-// requests at once.
-var ordinary = []string{"-latency", "40ms", "-latency-per-session", "20us", "-concurrency", "8"}
+const (
+	fixedLatency   = 40 * time.Millisecond
+	sessionLatency = 20 * time.Microsecond
+)
 
-// drain lets a subject work n waiting jobs, and returns its process and how long it took from the first
-// result to the last, the pull of the first included.
-func (b *bench) drain(ctx context.Context, r *rig, subject string, n int) (p *stage.Process, took time.Duration, err error) {
-	if p, err = r.start(subject); err != nil {
-		return p, 0, err
-	}
+// request is how long the ordinary Web Server takes for a full document.
+const request = fixedLatency + document*sessionLatency
+
+// drain starts a subject at n waiting jobs, and says how long it took from the start of the process to
+// the last result, and from the first result to the last.
+func (r *rig) drain(ctx context.Context, subject string, n int) (p *stage.Process, whole, results time.Duration, err error) {
 	begun := time.Now()
-	if err := r.ready(ctx, p); err != nil {
-		return p, 0, err
+	if p, err = r.start(subject); err != nil {
+		return p, 0, 0, err
 	}
 	if err := r.await(ctx, n); err != nil {
-		return p, 0, err
+		return p, 0, 0, err
 	}
-	results, err := r.results(ctx)
+	all, err := r.results(ctx)
 	if err != nil {
-		return p, 0, err
+		return p, 0, 0, err
 	}
-	first := results[0].storeAt
-	if first.Before(begun) {
-		first = begun
-	}
-	return p, results[len(results)-1].storeAt.Sub(first), nil
+	last := all[len(all)-1].storeAt
+	return p, last.Sub(begun), last.Sub(all[0].storeAt), nil
 }
 
-// flood: very many jobs wait, and the Web Server takes no time.
 func flood(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(100_000)
-	r, err := b.rig(ctx)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if err := r.publish(jobs.Bulk, 0, n, 1); err != nil {
-		return err
-	}
-	p, took, err := b.drain(ctx, r, subject, n)
-	if err != nil {
-		return err
-	}
-	used, err := cpu(p)
-	if err != nil {
-		return err
-	}
-	peak, err := memory(p, "VmHWM")
-	b.note("flood: jobs/s", subject, float64(n)/took.Seconds())
-	b.note("flood: CPU s per 100,000 jobs", subject, used*100_000/float64(n))
-	b.note("flood: peak RSS, MiB", subject, peak)
-	return err
+	return b.on(ctx, instant, func(r *rig) error {
+		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+			return err
+		}
+		before, err := used(r.node.Process)
+		if err != nil {
+			return err
+		}
+		p, _, took, err := r.drain(ctx, subject, n)
+		if err != nil {
+			return err
+		}
+		subjects, err1 := used(p)
+		nats, err2 := used(r.node.Process)
+		b.figures.note("flood", "jobs/s", subject, float64(n)/took.Seconds())
+		b.figures.note("flood", "CPU s per 100,000 jobs", subject, subjects.cpu*100_000/float64(n))
+		b.figures.note("flood", "peak RSS, MiB", subject, subjects.peak)
+		b.figures.note("flood", "CPU s of NATS per 100,000 jobs", subject, (nats.cpu-before.cpu)*100_000/float64(n))
+		return firstOf(err1, err2)
+	})
 }
 
-// realistic: many jobs wait at an ordinary Web Server.
 func realistic(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(20_000)
-	r, err := b.rig(ctx, ordinary...)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	if err := r.publish(jobs.Bulk, 0, n, 1); err != nil {
-		return err
-	}
-	_, took, err := b.drain(ctx, r, subject, n)
-	if err != nil {
-		return err
-	}
-	requests, err := r.web.Journal(ctx, "logoff", 0)
-	if err != nil {
-		return err
-	}
-	b.note("realistic: jobs/s", subject, float64(n)/took.Seconds())
-	b.note("realistic: requests", subject, float64(len(requests)))
-	b.note("realistic: mean document", subject, float64(n)/float64(len(requests)))
-	return nil
+	return b.on(ctx, ordinary, func(r *rig) error {
+		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+			return err
+		}
+		_, whole, took, err := r.drain(ctx, subject, n)
+		if err != nil {
+			return err
+		}
+		requests, err := r.web.Journal(ctx, "logoff", 0)
+		if err != nil {
+			return err
+		}
+		b.figures.note("realistic", "jobs/s", subject, float64(n)/took.Seconds())
+		b.figures.note("realistic", "process start to last result, s", subject, whole.Seconds())
+		b.figures.note("realistic", "requests", subject, float64(len(requests)))
+		b.figures.note("realistic", "mean document", subject, float64(n)/float64(len(requests)))
+		return nil
+	})
 }
 
-// steady: jobs come all the time, fewer than the Web Server can take.
 func steady(ctx context.Context, b *bench, subject string) error {
-	r, err := b.rig(ctx, ordinary...)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	p, err := r.start(subject)
-	if err != nil {
-		return err
-	}
-	if err := r.ready(ctx, p); err != nil {
-		return err
-	}
-	before, err := cpu(p)
-	if err != nil {
-		return err
-	}
-	n, err := r.pace(ctx, jobs.Bulk, 0, 500, time.Duration(20*b.scale*float64(time.Second)))
-	if err != nil {
-		return err
-	}
-	if err := r.await(ctx, n); err != nil {
-		return err
-	}
-	used, err := cpu(p)
-	if err != nil {
-		return err
-	}
-	latencies, err := r.latencies(ctx, nil)
-	if err != nil {
-		return err
-	}
-	for _, q := range []int{50, 95, 99} {
-		b.note(fmt.Sprintf("steady: p%d, ms", q), subject, quantile(latencies, q))
-	}
-	b.note("steady: CPU, s", subject, used-before)
-	return nil
-}
-
-// latencies are the times from a job being stored to its result being so, in ms and in order, of those
-// that are wanted.
-func (r *rig) latencies(ctx context.Context, wanted func(done) bool) (all []float64, err error) {
-	results, err := r.results(ctx)
-	for _, d := range results {
-		if wanted == nil || wanted(d) {
-			all = append(all, d.storeAt.Sub(d.jobAt).Seconds()*1000)
+	return b.on(ctx, ordinary, func(r *rig) error {
+		p, err := r.startReady(ctx, subject)
+		if err != nil {
+			return err
 		}
-	}
-	slices.Sort(all)
-	return all, err
+		before, err := used(p)
+		if err != nil {
+			return err
+		}
+		n, err := r.pace(ctx, jobs.Bulk, 0, 500, b.lasting(20*time.Second))
+		if err != nil {
+			return err
+		}
+		if err := r.await(ctx, n); err != nil {
+			return err
+		}
+		after, err := used(p)
+		if err != nil {
+			return err
+		}
+		latencies, err := r.latencies(ctx)
+		for _, q := range []int{50, 95, 99} {
+			b.figures.note("steady", fmt.Sprintf("p%d, ms", q), subject, quantile(latencies, q))
+		}
+		b.figures.note("steady", "CPU, s", subject, after.cpu-before.cpu)
+		return err
+	})
 }
 
-func quantile(sorted []float64, percent int) float64 {
-	if len(sorted) == 0 {
-		return math.NaN()
-	}
-	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
-}
-
-// urgent: urgent jobs come while a bulk list is being worked, and then without one. The floor shows how
-// long the list alone takes.
 func urgent(ctx context.Context, b *bench, subject string) error {
-	list := b.scaled(200)
-	r, err := b.rig(ctx, ordinary...)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	p, err := r.start(subject)
-	if err != nil {
-		return err
-	}
-	if err := r.ready(ctx, p); err != nil {
-		return err
-	}
-	if subject == theWorker {
-		quiet, err := r.pace(ctx, jobs.Urgent, 0, 10, time.Duration(10*b.scale*float64(time.Second)))
+	const sessions = 500 // of a bulk job
+	return b.on(ctx, ordinary, func(r *rig) error {
+		if _, err := r.startReady(ctx, subject, fmt.Sprintf("%s=%d", floorBulkJobs, document/sessions)); err != nil {
+			return err
+		}
+		n, err := r.pace(ctx, jobs.Urgent, 0, 10, b.lasting(10*time.Second))
 		if err != nil {
 			return err
 		}
-		if err := r.await(ctx, quiet); err != nil {
+		if err := r.await(ctx, n); err != nil {
 			return err
 		}
-		alone, err := r.latencies(ctx, nil)
+		alone, err := r.latencies(ctx)
 		if err != nil {
 			return err
 		}
-		b.note("urgent: p50 without bulk, ms", subject, quantile(alone, 50))
-		b.note("urgent: p99 without bulk, ms", subject, quantile(alone, 99))
-	}
-	return b.urgentUnderBulk(ctx, r, subject, list)
-}
-
-func (b *bench) urgentUnderBulk(ctx context.Context, r *rig, subject string, list int) error {
-	before := r.stored(ctx)
-	begun := time.Now()
-	if err := r.publish(jobs.Bulk, 1_000_000, list, 500); err != nil {
-		return err
-	}
-	stream, err := r.js.Stream(ctx, r.subjects.RequestStream())
-	if err != nil {
-		return err
-	}
-	lastOfBulk := stream.CachedInfo().State.LastSeq // what comes later is urgent
-	came := 0
-	if subject == theWorker {
-		// As long as the list takes, which is some seconds: eight documents of 1,000 in 60 ms.
-		if came, err = r.pace(ctx, jobs.Urgent, 500_000, 10, time.Duration(float64(list)*500/1000*60/8)*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	if err := r.await(ctx, before+list+came); err != nil {
-		return err
-	}
-	results, err := r.results(ctx)
-	if err != nil {
-		return err
-	}
-	var urgent []float64
-	var last time.Time
-	for _, d := range results[before:] {
-		if d.sequence > lastOfBulk {
-			urgent = append(urgent, d.storeAt.Sub(d.jobAt).Seconds()*1000)
-		} else if d.storeAt.After(last) {
-			last = d.storeAt
-		}
-	}
-	slices.Sort(urgent)
-	if subject == theWorker {
-		b.note("urgent: p50 under bulk, ms", subject, quantile(urgent, 50))
-		b.note("urgent: p99 under bulk, ms", subject, quantile(urgent, 99))
-	}
-	b.note("urgent: bulk list, s", subject, last.Sub(begun).Seconds())
-	return nil
-}
-
-// outage: the Web Server answers 503 for three seconds while jobs come.
-func outage(ctx context.Context, b *bench, subject string) error {
-	r, err := b.rig(ctx, ordinary...)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	p, err := r.start(subject)
-	if err != nil {
-		return err
-	}
-	if err := r.ready(ctx, p); err != nil {
-		return err
-	}
-	const down = 3 * time.Second
-	var measured time.Duration
-	failed := make(chan error, 1)
-	go func() {
-		stage.Pause(ctx, time.Second)
-		begun := time.Now()
-		err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": 503}, nil)
-		stage.Pause(ctx, down)
-		if err == nil {
-			err = r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": 0}, nil)
-		}
-		measured = time.Since(begun)
-		failed <- err
-	}()
-	n, err := r.pace(ctx, jobs.Bulk, 0, 200, 6*time.Second)
-	if err != nil {
-		return err
-	}
-	if err := <-failed; err != nil {
-		return err
-	}
-	if err := r.await(ctx, n); err != nil {
-		return err
-	}
-	latencies, err := r.latencies(ctx, nil)
-	if err != nil {
-		return err
-	}
-	b.note("outage: p99 beyond it, ms", subject, quantile(latencies, 99)-measured.Seconds()*1000)
-	b.note("outage: longest beyond it, ms", subject, quantile(latencies, 100)-measured.Seconds()*1000)
-	return nil
-}
-
-// poison: one session of 500 is refused.
-func poison(ctx context.Context, b *bench, subject string) error {
-	n := b.scaled(5000)
-	r, err := b.rig(ctx, "-latency", "5ms")
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	bad := map[string]int{}
-	for i := 250; i < n; i += 500 {
-		bad[id(i)] = http.StatusBadRequest
-	}
-	if err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]any{"badIDs": bad}, nil); err != nil {
-		return err
-	}
-	if err := r.publish(jobs.Bulk, 0, n, 1); err != nil {
-		return err
-	}
-	p, err := r.start(subject, "LOGOFF_BATCH_MAX_SESSIONS=500")
-	if err != nil {
-		return err
-	}
-	if err := r.ready(ctx, p); err != nil {
-		return err
-	}
-	if err := r.await(ctx, n); err != nil {
-		return err
-	}
-	requests, err := r.web.Journal(ctx, "logoff", 0)
-	if err != nil {
-		return err
-	}
-	theory := math.Ceil(float64(n)/500) + 2*math.Log2(500)*float64(len(bad))
-	b.note("poison: requests", subject, float64(len(requests)))
-	b.note("poison: requests", "theory", theory)
-	return nil
-}
-
-// idle: nothing to do.
-func idle(ctx context.Context, b *bench, subject string) error {
-	r, err := b.rig(ctx, ordinary...)
-	if err != nil {
-		return err
-	}
-	defer r.close()
-	begun := time.Now()
-	p, err := r.start(subject)
-	if err != nil {
-		return err
-	}
-	if err := r.ready(ctx, p); err != nil {
-		return err
-	}
-	b.note("idle: start to ready, ms", subject, time.Since(begun).Seconds()*1000)
-	before, err := cpu(p)
-	if err != nil {
-		return err
-	}
-	window := time.Duration(20 * b.scale * float64(time.Second))
-	if !stage.Pause(ctx, window) {
-		return ctx.Err()
-	}
-	used, err := cpu(p)
-	if err != nil {
-		return err
-	}
-	rss, err := memory(p, "VmRSS")
-	if err != nil {
-		return err
-	}
-	b.note("idle: CPU of one core, %", subject, 100*(used-before)/window.Seconds())
-	b.note("idle: RSS, MiB", subject, rss)
-	file, err := os.Stat(filepath.Join(b.dir, "logoff-worker"))
-	if err != nil {
-		return err
-	}
-	b.note("idle: binary, MB", subject, float64(file.Size())/1e6)
-	return r.stop(p)
-}
-
-// backlog: the peak of memory does not depend on how much waits.
-func backlog(ctx context.Context, b *bench, subject string) error {
-	for _, n := range []int{100_000, 1_000_000} {
-		if err := func() error {
-			r, err := b.rig(ctx)
+		var under []float64
+		for range max(1, int(10*b.scale)) {
+			some, took, err := r.urgentUnderBulk(ctx, b.scaled(200), sessions)
 			if err != nil {
 				return err
 			}
-			defer r.close()
-			if err := r.publish(jobs.Bulk, 0, b.scaled(n), 1); err != nil {
+			under = append(under, some...)
+			b.figures.note("urgent", "a bulk list, s", subject, took.Seconds())
+		}
+		slices.Sort(under)
+		for where, sorted := range map[string][]float64{"without": alone, "under": under} {
+			b.figures.note("urgent", "p50 "+where+" bulk, ms", subject, quantile(sorted, 50))
+			b.figures.note("urgent", "p99 "+where+" bulk, ms", subject, quantile(sorted, 99))
+			b.figures.note("urgent", "longest "+where+" bulk, ms", subject, quantile(sorted, 100))
+		}
+		return nil
+	})
+}
+
+// urgentUnderBulk publishes a bulk list and then urgent jobs for as long as it takes at best. It returns
+// the latencies of the urgent ones, and how long it was until the last of the list.
+func (r *rig) urgentUnderBulk(ctx context.Context, list, sessions int) (latencies []float64, took time.Duration, err error) {
+	before := r.messages(ctx, r.subjects.ResultStream())
+	begun := time.Now()
+	if err := r.publish(ctx, jobs.Bulk, 1_000_000, list, sessions); err != nil {
+		return nil, 0, err
+	}
+	stream, err := r.js.Stream(ctx, r.subjects.RequestStream())
+	if err != nil {
+		return nil, 0, err
+	}
+	lastOfBulk := stream.CachedInfo().State.LastSeq // what comes later is urgent
+	waves := math.Ceil(float64(list*sessions) / document / (slots - reserved))
+	came, err := r.pace(ctx, jobs.Urgent, 0, 10, time.Duration(waves*float64(request)))
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := r.await(ctx, before+list+came); err != nil {
+		return nil, 0, err
+	}
+	results, err := r.results(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, d := range results[before:] {
+		if d.sequence > lastOfBulk {
+			latencies = append(latencies, d.took())
+		} else {
+			took = d.storeAt.Sub(begun)
+		}
+	}
+	return latencies, took, nil
+}
+
+func outage(ctx context.Context, b *bench, subject string) error {
+	return b.on(ctx, ordinary, func(r *rig) error {
+		if _, err := r.startReady(ctx, subject); err != nil {
+			return err
+		}
+		load := b.lasting(6 * time.Second)
+		down := make(chan time.Duration, 1)
+		failed := make(chan error, 1)
+		go func() {
+			d, err := r.takeDown(ctx, load/6, load/2)
+			down <- d
+			failed <- err
+		}()
+		n, err := r.pace(ctx, jobs.Bulk, 0, 200, load)
+		lasted := <-down
+		if err := firstOf(err, <-failed); err != nil {
+			return err
+		}
+		if err := r.await(ctx, n); err != nil {
+			return err
+		}
+		latencies, err := r.latencies(ctx)
+		b.figures.note("outage", "p99 beyond it, ms", subject, quantile(latencies, 99)-lasted.Seconds()*1000)
+		b.figures.note("outage", "longest beyond it, ms", subject, quantile(latencies, 100)-lasted.Seconds()*1000)
+		return err
+	})
+}
+
+// takeDown makes the Web Server answer 503 after a while, for a while, and returns how long it really
+// did.
+func (r *rig) takeDown(ctx context.Context, after, lasting time.Duration) (time.Duration, error) {
+	stage.Pause(ctx, after)
+	begun := time.Now()
+	err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": http.StatusServiceUnavailable}, nil)
+	stage.Pause(ctx, lasting)
+	if err == nil {
+		err = r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": 0}, nil)
+	}
+	return time.Since(begun), err
+}
+
+func poison(ctx context.Context, b *bench, subject string) error {
+	const one = 500 // of so many is refused, and so many are a document
+	n := b.scaled(5000)
+	return b.on(ctx, []string{"-latency", "5ms"}, func(r *rig) error {
+		bad := map[string]int{}
+		for i := one / 2; i < n; i += one {
+			bad[id(i)] = http.StatusBadRequest
+		}
+		if err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]any{"badIDs": bad}, nil); err != nil {
+			return err
+		}
+		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+			return err
+		}
+		if _, err := r.start(subject, fmt.Sprintf("LOGOFF_BATCH_MAX_SESSIONS=%d", one)); err != nil {
+			return err
+		}
+		if err := r.await(ctx, n); err != nil {
+			return err
+		}
+		requests, err := r.web.Journal(ctx, "logoff", 0)
+		b.figures.note("poison", "requests", subject, float64(len(requests)))
+		b.figures.note("poison", "requests", theory, math.Ceil(float64(n)/one)+2*math.Log2(one)*float64(len(bad)))
+		return err
+	})
+}
+
+// theory stands beside the subjects where only arithmetic can be the yardstick.
+const theory = "theory"
+
+func idle(ctx context.Context, b *bench, subject string) error {
+	return b.on(ctx, ordinary, func(r *rig) error {
+		begun := time.Now()
+		p, err := r.startReady(ctx, subject)
+		if err != nil {
+			return err
+		}
+		ready := time.Since(begun)
+		before, err := used(p)
+		if err != nil {
+			return err
+		}
+		window := b.lasting(20 * time.Second)
+		if !stage.Pause(ctx, window) {
+			return ctx.Err()
+		}
+		after, err := used(p)
+		if err != nil {
+			return err
+		}
+		b.figures.note("idle", "RSS, MiB", subject, after.rss)
+		b.figures.note("idle", "CPU of one core, %", subject, 100*(after.cpu-before.cpu)/window.Seconds())
+		b.figures.note("idle", "start to ready, ms", subject, ready.Seconds()*1000)
+		if subject != theWorker {
+			return nil
+		}
+		file, err := os.Stat(filepath.Join(b.dir, theProgram))
+		if err == nil {
+			b.figures.note("idle", "binary, MB", subject, float64(file.Size())/1e6)
+		}
+		return err
+	})
+}
+
+func memoryOfBacklogs(ctx context.Context, b *bench, subject string) error {
+	for measure, n := range map[string]int{few: 100_000, many: 1_000_000} {
+		if err := b.on(ctx, instant, func(r *rig) error {
+			if err := r.publish(ctx, jobs.Bulk, 0, b.scaled(n), 1); err != nil {
 				return err
 			}
 			p, err := r.start(subject)
@@ -404,27 +333,30 @@ func backlog(ctx context.Context, b *bench, subject string) error {
 			if err := r.await(ctx, b.scaled(n)); err != nil {
 				return err
 			}
-			peak, err := memory(p, "VmHWM")
-			b.note(fmt.Sprintf("backlog of %d: peak RSS, MiB", n), subject, peak)
+			u, err := used(p)
+			b.figures.note("memory", measure, subject, u.peak)
 			return err
-		}(); err != nil {
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// replicas: two workers at a Web Server that takes long, each with slots of its own.
+// What memory and replicas measure twice.
+const (
+	few  = "peak RSS with 100,000, MiB"
+	many = "peak RSS with 1,000,000, MiB"
+
+	oneReplica  = "jobs/s of one"
+	twoReplicas = "jobs/s of two"
+)
+
 func replicas(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(20_000)
-	for _, count := range []int{1, 2} {
-		if err := func() error {
-			r, err := b.rig(ctx, "-latency", "200ms")
-			if err != nil {
-				return err
-			}
-			defer r.close()
-			if err := r.publish(jobs.Bulk, 0, n, 1); err != nil {
+	for measure, count := range map[string]int{oneReplica: 1, twoReplicas: 2} {
+		if err := b.on(ctx, []string{"-latency", "200ms"}, func(r *rig) error {
+			if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
 				return err
 			}
 			for range count {
@@ -440,9 +372,18 @@ func replicas(ctx context.Context, b *bench, subject string) error {
 				return err
 			}
 			took := results[len(results)-1].storeAt.Sub(results[0].storeAt)
-			b.note(fmt.Sprintf("replicas: jobs/s of %d", count), subject, float64(n)/took.Seconds())
+			b.figures.note("replicas", measure, subject, float64(n)/took.Seconds())
 			return nil
-		}(); err != nil {
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}

@@ -9,10 +9,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,20 +24,28 @@ import (
 // floorMode, as the first argument, makes this program the leanest client there is.
 const floorMode = "floor"
 
-// runFloor works jobs for ever. Arguments: NATS, Web Server, password, slots, sessions of a document.
+// floorReady is what it puts out when it is ready for jobs.
+const floorReady = "floor: ready"
+
+// floorBulkJobs is the one variable that only the floor knows: how many bulk jobs make a full document,
+// which it does not count. Everything else it shares with the worker.
+const floorBulkJobs = "FLOOR_BULK_JOBS"
+
+// runFloor works jobs until it is told to stop, where the arguments say that this process is the floor.
 func runFloor(args []string) bool {
-	if len(args) != 7 || args[1] != floorMode {
+	if len(args) != 2 || args[1] != floorMode {
 		return false
 	}
-	slots, err1 := strconv.Atoi(args[5])
-	most, err2 := strconv.Atoi(args[6])
-	err := errors.Join(err1, err2)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	f, err := newFloor()
 	if err == nil {
-		f := &floor{web: args[3], slots: make(chan struct{}, slots), most: most}
-		err = f.run(args[2], args[4])
+		err = f.run(ctx)
 	}
-	fmt.Fprintln(os.Stderr, "floor:", err)
-	os.Exit(1)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
 	return true
 }
 
@@ -44,12 +54,43 @@ type floor struct {
 	nc    *nats.Conn
 	web   string
 	token string
-	slots chan struct{}
-	most  int
 	inbox string
+	slots chan struct{}
+	lanes []floorLane
 
 	batches sync.Map // by number: *batch
 	number  atomic.Int64
+}
+
+// A floorLane has so many slots at most, and makes a document of so many jobs.
+type floorLane struct {
+	name  string
+	slots chan struct{}
+	most  int
+}
+
+// newFloor reads the settings.
+func newFloor() (*floor, error) {
+	var faults []error
+	number := func(name string) int {
+		n, err := strconv.Atoi(os.Getenv(name))
+		faults = append(faults, err)
+		return n
+	}
+	slots, reserved, document := number("LOGOFF_SLOTS"), number("LOGOFF_URGENT_SLOTS"), number("LOGOFF_BATCH_MAX_SESSIONS")
+	bulkJobs := document
+	if os.Getenv(floorBulkJobs) != "" {
+		bulkJobs = number(floorBulkJobs)
+	}
+	f := &floor{
+		web:   os.Getenv("LOGOFF_WEBSERVER_URL"),
+		slots: make(chan struct{}, slots),
+		lanes: []floorLane{
+			{"urgent", make(chan struct{}, slots), document},
+			{"bulk", make(chan struct{}, slots-reserved), bulkJobs},
+		},
+	}
+	return f, errors.Join(faults...)
 }
 
 // A batch is the jobs of one document whose results are being stored.
@@ -58,31 +99,36 @@ type batch struct {
 	left atomic.Int64
 }
 
-func (f *floor) run(url, password string) (err error) {
-	if f.nc, err = nats.Connect(url); err != nil {
+func (f *floor) run(ctx context.Context) (err error) {
+	if f.nc, err = nats.Connect(os.Getenv("LOGOFF_NATS_URL")); err != nil {
 		return err
 	}
 	f.inbox = f.nc.NewInbox()
 	if _, err = f.nc.Subscribe(f.inbox+".*", f.stored); err != nil {
 		return err
 	}
-	if err = f.login(password); err != nil {
+	if err = f.login(os.Getenv("LOGOFF_WEBSERVER_USERNAME"), os.Getenv("LOGOFF_WEBSERVER_PASSWORD")); err != nil {
 		return err
 	}
 	js, err := jetstream.New(f.nc)
 	if err != nil {
 		return err
 	}
-	failed := make(chan error)
-	for _, lane := range []string{"urgent", "bulk"} {
-		go func() { failed <- f.lane(js, lane) }()
+	failed := make(chan error, len(f.lanes))
+	for _, lane := range f.lanes {
+		go func() { failed <- f.work(js, lane) }()
 	}
-	fmt.Println("floor: ready")
-	return <-failed
+	fmt.Println(floorReady)
+	select {
+	case err = <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
-func (f *floor) login(password string) error {
-	body, err := json.Marshal(map[string]any{"username": "admin", "password": []byte(password)})
+func (f *floor) login(username, password string) error {
+	body, err := json.Marshal(map[string]any{"username": username, "password": []byte(password)})
 	if err != nil {
 		return err
 	}
@@ -120,30 +166,39 @@ func (f *floor) call(method, path, format string, body []byte) ([]byte, error) {
 	return answer, err
 }
 
-// lane takes a slot, pulls what is there, and sends it.
-func (f *floor) lane(js jetstream.JetStream, name string) error {
-	consumer, err := js.Consumer(context.Background(), "LOGOFF_REQUESTS", name)
+// work takes a slot, pulls what is there, and sends it.
+func (f *floor) work(js jetstream.JetStream, lane floorLane) error {
+	consumer, err := js.Consumer(context.Background(), "LOGOFF_REQUESTS", lane.name)
 	if err != nil {
 		return err
 	}
 	for {
+		lane.slots <- struct{}{}
 		f.slots <- struct{}{}
-		<-f.slots
-		msgs, err := f.pull(consumer)
+		msgs, err := pull(consumer, lane.most)
 		if err != nil {
 			return err
 		}
 		if len(msgs) == 0 {
+			f.free(lane)
 			continue
 		}
-		f.slots <- struct{}{}
-		go f.send(msgs)
+		go func() {
+			sessions := f.send(msgs)
+			f.free(lane)
+			f.store(msgs, sessions)
+		}()
 	}
 }
 
+func (f *floor) free(lane floorLane) {
+	<-f.slots
+	<-lane.slots
+}
+
 // pull takes all that is there; if nothing is, what comes first.
-func (f *floor) pull(consumer jetstream.Consumer) (msgs []jetstream.Msg, err error) {
-	some, err := consumer.FetchNoWait(f.most)
+func pull(consumer jetstream.Consumer, most int) (msgs []jetstream.Msg, err error) {
+	some, err := consumer.FetchNoWait(most)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +215,8 @@ func (f *floor) pull(consumer jetstream.Consumer) (msgs []jetstream.Msg, err err
 	return append(msgs, msg), err
 }
 
-// send decodes, sends the document, and publishes the results together.
-func (f *floor) send(msgs []jetstream.Msg) {
+// send decodes and sends the document, as often as it takes, and returns the sessions of each job.
+func (f *floor) send(msgs []jetstream.Msg) [][]string {
 	var document bytes.Buffer
 	document.WriteString(`<?xml version="1.0" encoding="utf-8"?><Api_LogoffUsersRequest>`)
 	sessions := make([][]string, len(msgs))
@@ -181,14 +236,13 @@ func (f *floor) send(msgs []jetstream.Msg) {
 	for {
 		answer, err := f.call(http.MethodDelete, "/Sessions", "application/xml", document.Bytes())
 		if err == nil && bytes.Contains(answer, []byte("Api_LogoffUsersResponse")) {
-			break
+			return sessions
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	<-f.slots
-	f.store(msgs, sessions)
 }
 
+// store publishes the results together.
 func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {
 	number := f.number.Add(1)
 	b := &batch{msgs: msgs}

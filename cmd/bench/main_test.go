@@ -1,8 +1,13 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,30 +25,96 @@ func TestMain(m *testing.M) {
 func TestBenchMeasuresWorkerAndFloor(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
 	var out strings.Builder
-	if err := run(t.Context(), []string{"-rounds", "1", "-scale", "0.02", "-cases", "flood,poison"}, &out); err != nil {
+	file := filepath.Join(t.TempDir(), "figures.json")
+	if err := run(t.Context(), []string{"-quick", "-case", "flood", "-json", file}, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"flood: jobs/s", "flood: CPU", "poison: requests"} {
-		if !strings.Contains(out.String(), line) {
-			t.Errorf("%q is not in\n%s", line, out.String())
+	for _, part := range []string{"| flood | jobs/s | ", "| flood | CPU s per 100,000 jobs | ", "≥ 0.75 of the floor"} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("%q is not in\n%s", part, out.String())
+		}
+	}
+	var saved struct{ Figures figures }
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &saved); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range both {
+		if rate := saved.Figures["flood"]["jobs/s"][subject]; len(rate) != 1 || rate[0] <= 0 {
+			t.Errorf("%s: %v jobs/s", subject, rate)
 		}
 	}
 }
 
 func TestMistakesAreNamed(t *testing.T) {
-	for _, args := range [][]string{{"-nonsense"}, {"-rounds", "0"}, {"-scale", "0"}, {"-cases", "flod"}, {"x"}} {
-		if err := run(t.Context(), args, new(strings.Builder)); err == nil {
+	for _, args := range [][]string{{"-nonsense"}, {"-rounds", "0"}, {"-scale", "0"}, {"-case", "flod"}, {"x"}} {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v was taken", args)
+		}
+	}
+	t.Chdir(t.TempDir())
+	if err := run(t.Context(), nil, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "source tree") {
+		t.Errorf("outside of the source tree: %v", err)
+	}
+}
+
+func TestHelpNamesEveryCase(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-help"}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if !strings.Contains(out.String(), c.words) {
+			t.Errorf("%s is missing in\n%s", c.name, out.String())
+		}
+	}
+}
+
+func TestMissedGoalFailsOnlyAtFullSize(t *testing.T) {
+	f := figures{}
+	for _, rate := range []float64{70, 90, 10} { // median 70
+		f.note("flood", "jobs/s", theWorker, rate)
+		f.note("flood", "jobs/s", theFloor, 100)
+	}
+	for _, test := range []struct {
+		options options
+		fails   bool
+	}{
+		{options{rounds: 3, scale: 1, goals: true}, true},
+		{options{rounds: 3, scale: 1}, false},
+		{options{rounds: 3, scale: 0.5, goals: true}, false},
+	} {
+		var out strings.Builder
+		b := &bench{options: test.options, figures: f}
+		if err := b.report(&out); errors.Is(err, errMissed) != test.fails {
+			t.Errorf("%+v: %v", test.options, err)
+		}
+		if want := "| flood | jobs/s | 70 | 100 | 0.7 | ≥ 0.75 of the floor | **no** |"; !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+// What a line names must be what a case notes, or the line would never show and its goal never count.
+func TestEveryLineHasItsCase(t *testing.T) {
+	for _, l := range lines {
+		if !slices.ContainsFunc(cases, func(c benchCase) bool { return c.name == l.name }) {
+			t.Errorf("no case measures %s", l.name)
 		}
 	}
 }
 
 func TestQuantilesAndFigures(t *testing.T) {
 	sorted := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
-	if quantile(sorted, 50) != 6 || quantile(sorted, 99) != 10 || quantile(sorted, 100) != 10 {
+	if quantile(sorted, 50) != 5 || quantile(sorted, 99) != 10 || quantile(sorted, 100) != 10 || !math.IsNaN(quantile(nil, 50)) {
 		t.Error("quantiles")
 	}
-	if figure(12345.6) != "12346" || figure(0.7499) != "0.75" {
-		t.Error(figure(12345.6), figure(0.7499))
+	for f, want := range map[float64]string{12345.6: "12346", 0.7499: "0.75", -43.21: "-43.2", math.NaN(): ""} {
+		if figure(f) != want {
+			t.Errorf("%v is shown as %q", f, figure(f))
+		}
 	}
 }

@@ -94,19 +94,26 @@ func (w *world) deal(ctx context.Context, deck []card, random *rand.Rand) error 
 			if round > 0 && time.Now().After(end) || ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := w.play(ctx, c, random); err != nil {
-				return fmt.Errorf("card %s: %w", c.name, err)
-			}
-			if !stage.Pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond) {
-				return ctx.Err()
+			for tries := 0; tries < plays && ctx.Err() == nil; tries++ {
+				effect, err := w.play(ctx, c, random)
+				if err != nil {
+					return fmt.Errorf("card %s: %w", c.name, err)
+				}
+				stage.Pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
+				if effect > 0 {
+					break // otherwise some other fault was in its way
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// play plays one card, unless it is a quiet stretch.
-func (w *world) play(ctx context.Context, c card, random *rand.Rand) error {
+// plays is how often a card is played until it shows an effect.
+const plays = 3
+
+// play plays one card, unless it is a quiet stretch, and returns its effect.
+func (w *world) play(ctx context.Context, c card, random *rand.Rand) (int, error) {
 	w.quiet.RLock()
 	defer w.quiet.RUnlock()
 	fault := history.Fault{Card: c.name, From: time.Now(), WebServer: c.web}
@@ -115,7 +122,7 @@ func (w *world) play(ctx context.Context, c card, random *rand.Rand) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = append(w.faults, fault)
-	return err
+	return effect, err
 }
 
 // rest lets the quiet stretches come.

@@ -25,8 +25,8 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	if n := w.races(); n > 0 {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
 	}
-	for _, f := range h.Faults {
-		if f.Effect == 0 {
+	for i, f := range h.Faults {
+		if f.Effect == 0 && !shownLater(h.Faults[i:], f.Card) {
 			violations = append(violations, history.Violation{Rule: "card", Job: f.Card, Why: "it had no effect: 0 " + f.Note})
 		}
 	}
@@ -49,6 +49,11 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 		fmt.Fprintln(out, "VIOLATED", v)
 	}
 	return fmt.Errorf("%w: %d violations (seed %d)", errViolated, len(violations), w.seed)
+}
+
+// shownLater reports whether a card was played again, because it had no effect, and then had one.
+func shownLater(faults []history.Fault, card string) bool {
+	return slices.ContainsFunc(faults, func(f history.Fault) bool { return f.Card == card && f.Effect > 0 })
 }
 
 // token is how every token of the simulated Web Server begins.
@@ -128,14 +133,17 @@ func mib(s history.Sample) float64 { return float64(s.RSS) / (1 << 20) }
 // report prints what was done, and the figures.
 func (w *world) report(h *history.History, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	played, effects := map[string]int{}, map[string]int{}
+	played, missed, effects := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, f := range h.Faults {
 		played[f.Card]++
 		effects[f.Card] += f.Effect
+		if f.Effect == 0 {
+			missed[f.Card]++
+		}
 	}
-	fmt.Fprintf(table, "\ncard\tplayed\teffect\n")
+	fmt.Fprintf(table, "\ncard\tplayed\tin vain\teffect\n")
 	for _, name := range slices.Sorted(maps.Keys(played)) {
-		fmt.Fprintf(table, "%s\t%d\t%d\n", name, played[name], effects[name])
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", name, played[name], missed[name], effects[name])
 	}
 	least := 0
 	if len(played) > 0 {
