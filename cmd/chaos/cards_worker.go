@@ -81,7 +81,7 @@ func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, stri
 }
 
 // crashPatience is how long a worker may take to come to a point: other faults may keep it from there.
-const crashPatience = 90 * time.Second
+const crashPatience = 30 * time.Second
 
 // crashWorker lets a worker die at a point, having seen to it that it gets there.
 func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point) (int, string, error) {
