@@ -13,7 +13,7 @@ import (
 
 // idleWait is how long one pull waits for the first job; then it is asked again. A stop waits for
 // the end of a pull.
-const idleWait = 2 * time.Second
+const idleWait = time.Second
 
 // A lane takes the jobs of one lane from the stream and sends them off in documents. It pulls only
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
@@ -207,7 +207,7 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if l.NATS.IsConnected() && l.Health.Problem(PartStreams, "no jobs can be taken: "+err.Error()) {
 		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
 	}
-	l.take(l.pulls.close(), time.Now())
+	l.take(l.pulls.close(silentWait), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
@@ -218,6 +218,6 @@ func (l *lane) repair(ctx context.Context, err error) {
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {
-	l.take(l.pulls.close(), time.Now())
+	l.take(l.pulls.close(drainWait), time.Now())
 	l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

@@ -30,8 +30,10 @@ type puller struct {
 const (
 	// patience is how much longer than asked the server may take to answer a pull.
 	patience = time.Second
-	// drainWait bounds the wait for jobs on their way when a subscription ends.
-	drainWait = 2 * time.Second
+	// drainWait bounds the wait for jobs on their way when a subscription ends, silentWait where the server
+	// is silent anyway.
+	drainWait  = 2 * time.Second
+	silentWait = 250 * time.Millisecond
 	// pullBytes bounds what one pull brings; it admits every job that the stream takes.
 	pullBytes = 1 << 20
 )
@@ -68,7 +70,7 @@ func (p *puller) pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 		p.bytes *= 2
 		return p.pull(n, wait)
 	case errors.Is(err, errSilent):
-		msgs = append(msgs, p.close()...)
+		msgs = append(msgs, p.close(silentWait)...)
 	}
 	return msgs, err
 }
@@ -135,9 +137,9 @@ func (p *puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.
 }
 
 // close ends the subscription and returns the jobs that were on their way: all that the server sent
-// before it heard of the end. The server forgets what was asked for, so that no job is sent to a
+// before it heard of the end, as far as they come in time. The server forgets what was asked for, so that no job is sent to a
 // pull that nobody waits for.
-func (p *puller) close() (late []*nats.Msg) {
+func (p *puller) close(wait time.Duration) (late []*nats.Msg) {
 	if p.sub == nil {
 		return nil
 	}
@@ -146,7 +148,7 @@ func (p *puller) close() (late []*nats.Msg) {
 	if err := sub.Drain(); err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainWait)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)

@@ -258,7 +258,7 @@ func (r *rig) takeDown(ctx context.Context, after, lasting time.Duration) (time.
 
 func poison(ctx context.Context, b *bench, subject string) error {
 	const one = 500 // of so many is refused, and so many are a document
-	n := b.scaled(5000)
+	n := max(one, b.scaled(5000))
 	return b.on(ctx, []string{"-latency", "5ms"}, func(r *rig) error {
 		bad := map[string]int{}
 		for i := one / 2; i < n; i += one {

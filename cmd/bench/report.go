@@ -92,18 +92,18 @@ func (b *bench) report(w io.Writer) error {
 		if len(b.figures[l.name][l.measure]) == 0 {
 			continue
 		}
-		if !l.print(w, b.figures) {
+		if !l.print(w, b.figures, b.scale >= 1) {
 			missed = append(missed, l.name+" "+l.measure)
 		}
 	}
-	if len(missed) > 0 && b.goals && b.scale >= 1 {
+	if len(missed) > 0 && b.goals {
 		return fmt.Errorf("%w: %s", errMissed, strings.Join(missed, "; "))
 	}
 	return nil
 }
 
-// print prints one line, and reports whether its goal is met.
-func (l line) print(w io.Writer, f figures) (met bool) {
+// print prints one line, and reports whether its goal is met. One that is not judged is met.
+func (l line) print(w io.Writer, f figures, judge bool) (met bool) {
 	worker, floor := f.median(l.name, l.measure, theWorker), f.median(l.name, l.measure, theFloor)
 	ratio := math.NaN()
 	if worker >= 0 && floor > 0 {
@@ -113,9 +113,11 @@ func (l line) print(w io.Writer, f figures) (met bool) {
 	met = true
 	if l.beside != nil {
 		judged := worker / l.beside(f)
-		met = l.atLeast && judged >= l.bound || !l.atLeast && judged <= l.bound
 		goal = l.goal(f, judged)
-		mark = map[bool]string{true: "yes", false: "**no**"}[met]
+		if judge {
+			met = l.atLeast && judged >= l.bound || !l.atLeast && judged <= l.bound
+			mark = map[bool]string{true: "yes", false: "**no**"}[met]
+		}
 	}
 	fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", l.name, l.measure, figure(worker), figure(floor), figure(ratio), goal, mark)
 	return met

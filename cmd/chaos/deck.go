@@ -24,7 +24,7 @@ type card struct {
 // stretch is how long faults are dealt between two quiet stretches, which last for calm.
 const (
 	stretch = 20 * time.Second
-	calm    = 6 * time.Second
+	calm    = 9 * time.Second
 )
 
 // attack publishes and deals until the time is up and every card has come, then lets everything heal

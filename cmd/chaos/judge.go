@@ -92,7 +92,6 @@ func vacuous(h *history.History) (all []history.Violation) {
 func limits() history.Limits {
 	l := history.DefaultLimits()
 	l.Document = 64
-	l.Calm = time.Second
 	return l
 }
 

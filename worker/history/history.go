@@ -150,7 +150,7 @@ type Limits struct {
 	// Urgent is the longest that an urgent job may take from stored to its first document while
 	// nothing is at fault; 0 does not look.
 	Urgent time.Duration
-	// Calm is how long before and after a fault it still counts as one for Urgent.
+	// Calm is how long after a fault it still counts as one for Urgent.
 	Calm time.Duration
 	// Repeats is the most repeated logoffs for each session, 0.1 for 10 %.
 	Repeats float64

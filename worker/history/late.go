@@ -28,7 +28,7 @@ type wait struct {
 // urgentWaits are the times from stored to sent of urgent jobs that came while nothing was at fault, the
 // shortest first; where a fault came before the job was sent, the time until the fault.
 func (c *check) urgentWaits() (waits []wait) {
-	faults := c.troubles(c.limits.Calm, c.limits.Calm, func(Fault) bool { return true })
+	faults := c.troubles(0, c.limits.Calm, func(Fault) bool { return true })
 	for _, r := range c.results {
 		if r.job == nil || r.job.Lane != jobs.Urgent || len(r.Sessions) == 0 {
 			continue
