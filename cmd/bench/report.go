@@ -20,6 +20,7 @@ type line struct {
 	bound         float64
 	atLeast       bool
 	words         string // what the bound is a bound of
+	difference    bool   // it is one itself, so its ratio to the floor's says nothing
 }
 
 // floorOf is the floor's own figure.
@@ -63,8 +64,8 @@ var lines = []line{
 	{name: "urgent", measure: "p99 under bulk, ms", beside: behindOne("p99 without bulk, ms"), bound: 1, words: "of 1.05 × that without bulk + one request"},
 	{name: "urgent", measure: "longest under bulk, ms", beside: behindOne("longest without bulk, ms"), bound: 1, words: "of 1.05 × that without bulk + one request"},
 	{name: "urgent", measure: "a bulk list, s", beside: floorOf("urgent", "a bulk list, s"), bound: 1.05, words: "of the floor"},
-	{name: "outage", measure: "p99 beyond it, ms", beside: itself, bound: 500, words: "ms"},
-	{name: "outage", measure: "longest beyond it, ms", beside: itself, bound: 500, words: "ms"},
+	{name: "outage", measure: "p99 beyond it, ms", beside: itself, bound: 500, words: "ms", difference: true},
+	{name: "outage", measure: "longest beyond it, ms", beside: itself, bound: 500, words: "ms", difference: true},
 	{name: "poison", measure: "requests", beside: func(f figures) float64 { return f.median("poison", "requests", theory) }, bound: 1.1, words: "of documents + 2·log₂ n each"},
 	{name: "idle", measure: "RSS, MiB", beside: itself, bound: 30e6 / mib, words: "MiB (30 MB)"},
 	{name: "idle", measure: "CPU of one core, %", beside: itself, bound: 0.5, words: "%"},
@@ -105,9 +106,9 @@ func (b *bench) report(w io.Writer) error {
 // print prints one line, and reports whether its goal is met. One that is not judged is met.
 func (l line) print(w io.Writer, f figures, judge bool) (met bool) {
 	worker, floor := f.median(l.name, l.measure, theWorker), f.median(l.name, l.measure, theFloor)
-	ratio := math.NaN()
-	if worker >= 0 && floor > 0 {
-		ratio = worker / floor
+	ratio := worker / floor
+	if l.difference || floor == 0 {
+		ratio = math.NaN()
 	}
 	goal, mark := "", ""
 	met = true
