@@ -148,7 +148,7 @@ func (s *simulation) connected() {
 func (s *simulation) hire() *actor {
 	s.lives++
 	a := &actor{name: fmt.Sprintf("w%d", s.lives)}
-	a.line = &lifeline{toNATS: func() (net.Conn, error) { return s.broker.Dial() }, toWeb: s.dial}
+	a.line = &lifeline{toNATS: s.dialNATS, toWeb: s.dial}
 	a.r = s.start(options{
 		connect: []nats.Option{nats.InProcessServer(a.line)},
 		reached: a.reached,
@@ -171,6 +171,14 @@ func (s *simulation) hire() *actor {
 	})
 	s.actors = append(s.actors, a)
 	return a
+}
+
+// dialNATS connects to the broker that there is now.
+func (s *simulation) dialNATS() (net.Conn, error) {
+	s.mu.Lock()
+	b := s.broker
+	s.mu.Unlock()
+	return b.Dial()
 }
 
 // reached lets the worker die where it is to.
@@ -461,7 +469,9 @@ func (s *simulation) restartBroker(away time.Duration) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.mu.Lock()
 	s.broker = b
+	s.mu.Unlock()
 	s.t.Cleanup(b.Shutdown)
 	if s.nc, err = b.Connect(); err != nil {
 		s.t.Fatal(err)

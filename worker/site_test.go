@@ -40,7 +40,7 @@ const (
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	if os.Getenv(bubbleVariable) != t.Name() {
 		t.Parallel()
-		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout=4m", "-test.v="+fmt.Sprint(testing.Verbose()))
+		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout=9m", "-test.v="+fmt.Sprint(testing.Verbose()))
 		command.Env = append(os.Environ(), bubbleVariable+"="+t.Name())
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
