@@ -131,11 +131,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := b.measure(ctx, stderr); err != nil {
 		return err
 	}
-	if o.json != "" {
-		if err := b.save(o.json); err != nil {
-			return err
-		}
-	}
 	return b.report(stdout)
 }
 
@@ -167,6 +162,9 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 				if err := c.run(ctx, b, subject); err != nil {
 					return fmt.Errorf("round %d, case %s, %s: %w", round+1, c.name, subject, err)
 				}
+			}
+			if err := b.save(); err != nil {
+				return err
 			}
 			fmt.Fprintf(stderr, "bench: round %d of %d, %s\n", round+1, b.rounds, c.name)
 		}

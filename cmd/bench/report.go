@@ -145,15 +145,19 @@ func figure(f float64) string {
 	return fmt.Sprintf("%.3g", f)
 }
 
-// save writes every figure of every round.
-func (b *bench) save(file string) error {
+// save writes every figure so far where the arguments ask for it, so that a run which is cut short leaves
+// what it has.
+func (b *bench) save() error {
+	if b.json == "" {
+		return nil
+	}
 	data, err := json.MarshalIndent(map[string]any{
 		"machine": machine(), "rounds": b.rounds, "scale": b.scale, "figures": b.figures,
 	}, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
+	return os.WriteFile(b.json, append(data, '\n'), 0o644)
 }
 
 // machine says where it was measured.
