@@ -300,6 +300,51 @@ func TestConsumerMadeAnewGoesOn(t *testing.T) {
 	})
 }
 
+// A lane whose consumer was gone goes on with the consumer, whatever else is still missing.
+func TestLaneWaitsForNothingButItsConsumer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 1)
+		r := s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+		passes(t, time.Second)
+		results, err := s.js.Stream(t.Context(), s.subjects.ResultStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		urgent := s.consumer(jobs.Urgent).Config
+		for _, err := range []error{
+			s.js.DeleteStream(t.Context(), s.subjects.ResultStream()),
+			s.js.DeleteConsumer(t.Context(), s.subjects.RequestStream(), urgent.Durable),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		passes(t, time.Minute)
+		if problem := r.problem(worker.PartStreams); problem == "" {
+			t.Error("nothing is said about the missing consumer")
+		}
+		if _, err := s.js.CreateConsumer(t.Context(), s.subjects.RequestStream(), urgent); err != nil {
+			t.Fatal(err)
+		}
+		s.publish("logoff.requests", jobOf(ids...))
+		passes(t, 3*time.Second)
+		if n := s.alive(ids); n != 0 || s.left() != 1 {
+			t.Errorf("%d sessions are on, %d jobs left: the results are missing, the consumer is not", n, s.left())
+		}
+		if _, err := s.js.CreateStream(t.Context(), results.CachedInfo().Config); err != nil {
+			t.Fatal(err)
+		}
+		passes(t, time.Minute)
+		if n := s.count(s.subjects.ResultStream()); n != 1 || s.left() != 0 {
+			t.Errorf("%d results, %d jobs left", n, s.left())
+		}
+		if problem := r.problem(worker.PartStreams) + r.problem(worker.PartResults); problem != "" {
+			t.Error(problem)
+		}
+	})
+}
+
 func TestFullResultsStreamStopsTheAcks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})

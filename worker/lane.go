@@ -27,6 +27,7 @@ type lane struct {
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
 	latest  uint64    // place in the stream of the newest job that came
+	broken  int       // pulls in a row that failed
 	took    atomic.Int64
 }
 
@@ -71,6 +72,9 @@ func (l *lane) await(ctx context.Context) bool {
 	}
 	begun := time.Now()
 	n, err := l.pull(idleWait)
+	if err == nil && l.broken > 0 {
+		l.repaired()
+	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && n == 0:
@@ -202,8 +206,11 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	}
 }
 
-// repair looks for what a pull failed over: the connection, or a stream or consumer that is gone.
+// repair looks for what a pull failed over: the connection, or a stream or consumer that is gone. It tries
+// once, whatever comes of it: the next pull is the proof, and a stream that others need must not hold up
+// this lane.
 func (l *lane) repair(ctx context.Context, err error) {
+	l.broken++
 	if l.NATS.IsConnected() && l.Health.Problem(PartStreams, "no jobs can be taken: "+err.Error()) {
 		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
 	}
@@ -211,9 +218,15 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
-	if pause(ctx, l.Config.Backoff.Min) {
-		_, _ = l.findStreams(ctx, false) // tells health and log itself; an error means that ctx ended
+	if pause(ctx, min(l.Config.Backoff.ceiling(l.broken), idleWait)) {
+		_, _ = l.provision(ctx) // tells health and log itself
 	}
+}
+
+func (l *lane) repaired() {
+	l.broken = 0
+	l.Health.Well(PartStreams)
+	l.Log.Info("jobs can be taken again", "lane", l.name)
 }
 
 // stop hands back every job that was pulled and not sent, those on their way included.

@@ -274,32 +274,38 @@ func sorted(s []string) []string {
 
 var errNotConnected = errors.New("there is no connection to NATS")
 
+// apiTimeout is how long JetStream may take to answer a question. A question that was lost, as happens
+// while a leader is elected, is better asked again soon.
+const apiTimeout = 2 * time.Second
+
 // findStreams provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet
-// to create the streams, is waited for. A stream that is not what it must be is an error at the
-// start, and waited for later: a worker that runs does not give up its jobs in hand.
-func (w *Worker) findStreams(ctx context.Context, start bool) (plan, error) {
+// to create the streams, is waited for. A stream that is not what it must be is an error.
+func (w *Worker) findStreams(ctx context.Context) (plan, error) {
 	for tries := 1; ; tries++ {
-		err := errNotConnected
-		var p plan
-		if w.NATS.IsConnected() {
-			p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
-		}
+		p, err := w.provision(ctx)
 		var mismatch *MismatchError
 		switch {
 		case err == nil:
 			w.Health.Well(PartStreams)
 			w.Log.Info("streams and consumers are ready", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name)
 			return p, nil
-		case start && errors.As(err, &mismatch):
+		case errors.As(err, &mismatch):
 			return plan{}, err
-		case ctx.Err() != nil:
-			return plan{}, ctx.Err()
-		}
-		if w.Health.Problem(PartStreams, err.Error()) {
-			w.Log.Warn("streams and consumers are not ready, trying on", "error", err)
 		}
 		if !pause(ctx, w.Config.Backoff.ceiling(tries)) {
 			return plan{}, ctx.Err()
 		}
 	}
+}
+
+// provision tries once, and tells operators what stands in the way.
+func (w *Worker) provision(ctx context.Context) (p plan, err error) {
+	err = errNotConnected
+	if w.NATS.IsConnected() {
+		p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
+	}
+	if err != nil && ctx.Err() == nil && w.Health.Problem(PartStreams, err.Error()) {
+		w.Log.Warn("streams and consumers are not ready, trying on", "error", err)
+	}
+	return p, err
 }

@@ -181,7 +181,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	})()
 
 	background.Go(func() { w.watchWebServer(watching) })
-	plan, err := w.findStreams(ctx, true)
+	plan, err := w.findStreams(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -216,7 +216,7 @@ func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
-	js, err := jetstream.New(w.NATS, jetstream.WithDefaultTimeout(publishTimeout))
+	js, err := jetstream.New(w.NATS, jetstream.WithDefaultTimeout(apiTimeout))
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
