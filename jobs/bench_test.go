@@ -30,9 +30,11 @@ func BenchmarkResultEncode(b *testing.B) {
 		}
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			b.ReportAllocs()
+			var data []byte
 			for b.Loop() {
 				r.Conclude()
-				if data, err := r.Encode(1 << 20); err != nil || len(data) < 41*n {
+				var err error
+				if data, err = r.Append(data[:0], 1<<20); err != nil || len(data) < 41*n {
 					b.Fatal(err)
 				}
 			}

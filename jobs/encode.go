@@ -130,7 +130,9 @@ func (w *writer) time(name string, t time.Time) {
 func (w *writer) counts(counts map[Outcome]int) {
 	w.name("counts")
 	w.b = append(w.b, '{')
-	for _, outcome := range slices.Sorted(maps.Keys(counts)) {
+	outcomes := slices.AppendSeq(make([]Outcome, 0, 16), maps.Keys(counts))
+	slices.Sort(outcomes)
+	for _, outcome := range outcomes {
 		w.next()
 		w.quote(string(outcome))
 		w.b = append(w.b, ':')

@@ -104,7 +104,7 @@ func checkStorable(t *testing.T, job Job, rules Rules) {
 		r.Sessions = append(r.Sessions, SessionResult{ID: s.ID, UserID: s.UserID, Outcome: AlreadyLoggedOff, ServerText: "text", Attempts: 1})
 	}
 	r.Conclude()
-	if _, err := r.Encode(rules.MaxBytes); err != nil {
+	if _, err := r.Append(nil, rules.MaxBytes); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -143,7 +143,7 @@ func FuzzDecodeResult(f *testing.F) {
 			}
 			return
 		}
-		encoded, err := r.Encode(0)
+		encoded, err := r.Append(nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func FuzzDecodeResult(f *testing.F) {
 		if diff := cmp.Diff(r, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Fatalf("%s: %v\n%s", encoded, err, diff)
 		}
-		small, err := r.Encode(max(1, maxBytes))
+		small, err := r.Append(nil, max(1, maxBytes))
 		if err == nil && (len(small) > maxBytes || !utf8.Valid(small)) {
 			t.Fatalf("%d bytes of %d: %q", len(small), maxBytes, small)
 		}

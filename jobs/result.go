@@ -133,21 +133,27 @@ const (
 	bareLabel   = len(`:,`)
 )
 
-// Encode returns the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
-// Where it does not fit, first the server's texts are shortened, then all details left out. The
-// result of a job that was decoded under the same MaxBytes always fits.
-func (r Result) Encode(maxBytes int) ([]byte, error) {
-	for _, shrink := range []func(*Result){func(*Result) {}, (*Result).shortenTexts, (*Result).trim} {
-		shrink(&r)
-		data, err := r.appendJSON(make([]byte, 0, encodedResult+encodedSession*len(r.Sessions)))
-		if err != nil {
-			return nil, fmt.Errorf("encode the result of job %s: %w", quote(r.JobID), err)
+// Append appends the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
+// Where it does not fit, first the server's texts are shortened, then all details left out; r stays as
+// it is. The result of a job that was decoded under the same MaxBytes always fits.
+func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
+	data, err := r.appendJSON(slices.Grow(dst, encodedResult+encodedSession*len(r.Sessions)))
+	for _, shrink := range []func(*Result){(*Result).shortenTexts, (*Result).trim} {
+		if err != nil || maxBytes == 0 || len(data)-len(dst) <= maxBytes {
+			break
 		}
-		if maxBytes == 0 || len(data) <= maxBytes {
-			return data, nil
-		}
+		smaller := *r
+		r = &smaller
+		shrink(r)
+		data, err = r.appendJSON(data[:len(dst)])
 	}
-	return nil, fmt.Errorf("the result of job %s does not fit into %d bytes", quote(r.JobID), maxBytes)
+	switch {
+	case err != nil:
+		return dst, fmt.Errorf("encode the result of job %s: %w", quote(r.JobID), err)
+	case maxBytes > 0 && len(data)-len(dst) > maxBytes:
+		return dst, fmt.Errorf("the result of job %s does not fit into %d bytes", quote(r.JobID), maxBytes)
+	}
+	return data, nil
 }
 
 func (r *Result) shortenTexts() {

@@ -18,7 +18,7 @@ func TestSampleResultsAreWrittenAsTheyAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := result.Encode(0)
+		got, err := result.Append(nil, 0)
 		if err != nil || string(got) != compact(t, want) {
 			t.Errorf("%s became %s (%v)", name, got, err)
 		}
@@ -103,7 +103,7 @@ func largeResult(t *testing.T) (r Result, maxBytes int) {
 
 func TestLargeResultLosesDetailsAndNothingElse(t *testing.T) {
 	r, maxBytes := largeResult(t)
-	data, err := r.Encode(maxBytes)
+	data, err := r.Append(nil, maxBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLongServerTextsAreShortenedFirst(t *testing.T) {
 	r := Result{Version: 1, JobID: "job", Status: Failed, Sessions: []SessionResult{
 		{ID: emc, Outcome: Rejected, RequestID: "r", Attempts: 3, ServerText: strings.Repeat("text ", 1000)},
 	}}
-	data, err := r.Encode(2000)
+	data, err := r.Append(nil, 2000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestLongServerTextsAreShortenedFirst(t *testing.T) {
 	if err != nil || got.Trimmed || got.Sessions[0].ServerText != want || got.Sessions[0].RequestID != "r" {
 		t.Errorf("%v %v", got, err)
 	}
-	if data, err := r.Encode(100); err == nil {
+	if data, err := r.Append(nil, 100); err == nil {
 		t.Errorf("%d bytes fit into 100", len(data))
 	}
 }

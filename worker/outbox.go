@@ -49,21 +49,25 @@ func newOutbox(nc *nats.Conn) *outbox {
 	return &outbox{nc: nc, batches: map[uint64]*sending{}}
 }
 
-// publish publishes messages and waits for the answers, until a time or the end of ctx. A message that
-// is nil is passed over. One without an answer may have been stored all the same.
-func (o *outbox) publish(ctx context.Context, msgs []*nats.Msg) []answer {
-	prefix, number, s, err := o.open(len(msgs))
+// publish publishes n messages and waits for the answers, until a time or the end of ctx. message makes
+// the i-th of them, and may use its memory again for the next; its error is the answer to that one. A
+// message without an answer may have been stored all the same.
+func (o *outbox) publish(ctx context.Context, n int, message func(i int) (*nats.Msg, error)) []answer {
+	if n == 0 {
+		return nil
+	}
+	prefix, number, s, err := o.open(n)
 	if err != nil {
-		return slices.Repeat([]answer{{err: err}}, len(msgs))
+		return slices.Repeat([]answer{{err: err}}, n)
 	}
 	defer o.forget(number)
-	for i, msg := range msgs {
-		if msg == nil {
-			o.hear(s, i, answer{})
-			continue
+	for i := range n {
+		msg, err := message(i)
+		if err == nil {
+			msg.Reply = prefix + strconv.Itoa(i)
+			err = o.nc.PublishMsg(msg)
 		}
-		msg.Reply = prefix + strconv.Itoa(i)
-		if err := o.nc.PublishMsg(msg); err != nil {
+		if err != nil {
 			o.hear(s, i, answer{err: err})
 		}
 	}
@@ -89,9 +93,6 @@ func (o *outbox) open(n int) (prefix string, number uint64, s *sending, err erro
 	}
 	o.number++
 	s = &sending{answers: slices.Repeat([]answer{{err: errNoAnswer}}, n), heard: make([]bool, n), left: n, all: make(chan struct{})}
-	if n == 0 {
-		close(s.all)
-	}
 	o.batches[o.number] = s
 	return o.inbox + "." + strconv.FormatUint(o.number, 36) + ".", o.number, s, nil
 }

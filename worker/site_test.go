@@ -431,7 +431,7 @@ func (s *site) storeResult(data []byte, sequence uint64, stored time.Time, outco
 		result.Sessions = append(result.Sessions, jobs.SessionResult{ID: session.ID, Outcome: outcome})
 	}
 	result.Conclude()
-	encoded, err := result.Encode(0)
+	encoded, err := result.Append(nil, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}

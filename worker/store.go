@@ -27,12 +27,6 @@ const (
 	headerStatus = "Logoff-Status"
 )
 
-// Values of headers that all results share.
-var (
-	typeJSON = []string{"application/json"}
-	lastNone = []string{"0"}
-)
-
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
 // of those that are not done in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
@@ -43,7 +37,8 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 			open = append(open, d)
 		}
 	}
-	err = w.publish(open, "results", w.resultMessage, w.resultStored)
+	results := newEnvelope()
+	err = w.publish(open, "results", func(d *delivery) (*nats.Msg, error) { return w.resultMessage(results, d) }, w.resultStored)
 	for _, d := range ds {
 		if d.stored && d.result.Status != jobs.Done {
 			failed = append(failed, d)
@@ -67,46 +62,46 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 
 // publish publishes one message for each job and hears what became of each.
 func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), stored func(context.Context, *delivery, answer) error) (err error) {
-	msgs := make([]*nats.Msg, len(ds))
-	failed := func(reason error) {
-		err = reason
-		w.Metrics.StoreFailed(stream)
-	}
-	for i, d := range ds {
-		msg, merr := message(d)
-		if merr != nil {
-			failed(merr)
-			continue
-		}
-		msgs[i] = msg
-	}
-	answers := w.outbox.publish(w.finish, msgs)
+	answers := w.outbox.publish(w.finish, len(ds), func(i int) (*nats.Msg, error) { return message(ds[i]) })
 	ctx, cancel := context.WithTimeout(w.finish, publishTimeout) // for all of them together
 	defer cancel()
 	for i, a := range answers {
-		if msgs[i] == nil {
-			continue
-		}
 		if serr := stored(ctx, ds[i], a); serr != nil {
-			failed(serr)
+			err = serr
+			w.Metrics.StoreFailed(stream)
 		}
 	}
 	return err
 }
 
-func (w *Worker) resultMessage(d *delivery) (*nats.Msg, error) {
+// An envelope holds one result's message after the other, because what is published has been copied.
+type envelope struct {
+	msg         nats.Msg
+	status, key [1]string
+}
+
+func newEnvelope() *envelope {
+	e := &envelope{}
+	e.msg.Header = nats.Header{
+		"Content-Type": {"application/json"},
+		headerStatus:   e.status[:],
+		headerLast:     {"0"},
+		nats.MsgIdHdr:  e.key[:],
+	}
+	return e
+}
+
+// resultMessage concludes a job's result and puts it into the envelope.
+func (w *Worker) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 	d.result.Conclude()
 	d.result.TimeToLogoffMS = max(0, d.result.CompletedAt.Sub(d.result.RequestedAt).Milliseconds())
-	data, err := d.result.Encode(w.maxBytes)
+	data, err := d.result.Append(e.msg.Data[:0], w.maxBytes)
 	if err != nil {
 		return nil, err
 	}
-	return &nats.Msg{Subject: w.resultSubject(d), Data: data, Header: nats.Header{
-		"Content-Type": typeJSON,
-		headerStatus:   {string(d.result.Status)},
-		headerLast:     lastNone,
-		nats.MsgIdHdr:  {d.key},
-	}}, nil
+	e.msg.Subject, e.msg.Data = w.resultSubject(d), data
+	e.status[0], e.key[0] = string(d.result.Status), d.key
+	return &e.msg, nil
 }
 
 func (w *Worker) resultSubject(d *delivery) string {

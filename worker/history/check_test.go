@@ -84,7 +84,7 @@ func (m *maker) result(p *Published, t float64, r jobs.Result) {
 	r.Version, r.JobID, r.Lane, r.Worker, r.Deliveries = 1, p.JobID, p.Lane, "w", max(1, r.Deliveries)
 	r.RequestedAt, r.ReceivedAt, r.CompletedAt = p.Sent, at(t), at(t)
 	r.Conclude()
-	data, err := r.Encode(0)
+	data, err := r.Append(nil, 0)
 	if err != nil {
 		panic(err)
 	}
@@ -200,7 +200,7 @@ func change(h *History, i int, f func(*jobs.Result)) {
 		panic(err)
 	}
 	f(&r)
-	if h.Results[i].Data, err = r.Encode(0); err != nil {
+	if h.Results[i].Data, err = r.Append(nil, 0); err != nil {
 		panic(err)
 	}
 }
