@@ -14,7 +14,7 @@ func Identify(own, messageID string, sequence uint64, stored time.Time) string {
 	switch {
 	case own != "":
 		return own
-	case LegalID(messageID) == nil:
+	case messageID != "" && LegalID(messageID) == nil:
 		return messageID
 	}
 	return Key(sequence, stored)
@@ -23,7 +23,8 @@ func Identify(own, messageID string, sequence uint64, stored time.Time) string {
 // Key names a stored message by its sequence in the stream and the time it was stored: unique even
 // where a stream was deleted and made anew.
 func Key(sequence uint64, stored time.Time) string {
-	return strconv.FormatUint(sequence, 10) + "-" + strconv.FormatInt(stored.UnixNano(), 10)
+	key := strconv.AppendUint(make([]byte, 0, 48), sequence, 10)
+	return string(strconv.AppendInt(append(key, '-'), stored.UnixNano(), 10))
 }
 
 // LegalID tells whether a job's id, or a publisher's name, can be one token of a subject and be read

@@ -97,9 +97,12 @@ type SessionResult struct {
 }
 
 // Conclude fills in the counts, and the status unless the job is invalid. A job without a session
-// is done when none of its users is left.
+// is done when none of its users is left. A map that Counts has already is used again.
 func (r *Result) Conclude() {
-	r.Counts = make(map[Outcome]int, 1)
+	if r.Counts == nil {
+		r.Counts = make(map[Outcome]int, 1)
+	}
+	clear(r.Counts)
 	successes := 0
 	for _, s := range r.Sessions {
 		r.Counts[s.Outcome]++

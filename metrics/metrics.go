@@ -142,21 +142,55 @@ func (m *Metrics) Redelivered(lane jobs.Lane, n int) { m.redelivered[lane].Add(f
 // AlreadySettled counts jobs that turned out to have a result.
 func (m *Metrics) AlreadySettled(n int) { m.settledAgain.Add(float64(n)) }
 
-// Settled counts a job whose result this worker stored; took is from the job being stored to its
-// last answer.
-func (m *Metrics) Settled(lane jobs.Lane, status jobs.Status, counts map[jobs.Outcome]int, took time.Duration) {
-	if c := m.settled[lane][status]; c != nil {
-		c.Inc()
+// A Settlement is what the results say that a worker stored together.
+type Settlement struct {
+	jobs     map[laneStatus]int
+	sessions map[jobs.Outcome]int
+	took     []laneTime // of jobs with a success
+}
+
+type laneStatus struct {
+	lane   jobs.Lane
+	status jobs.Status
+}
+
+type laneTime struct {
+	lane jobs.Lane
+	took time.Duration
+}
+
+// Add adds one job's result; took is from the job being stored to its last answer.
+func (s *Settlement) Add(lane jobs.Lane, status jobs.Status, sessions []jobs.SessionResult, took time.Duration) {
+	if s.jobs == nil {
+		s.jobs, s.sessions = map[laneStatus]int{}, map[jobs.Outcome]int{}
 	}
+	s.jobs[laneStatus{lane, status}]++
 	success := false
-	for outcome, n := range counts {
+	for i := range sessions {
+		s.sessions[sessions[i].Outcome]++
+		success = success || sessions[i].Outcome.Success()
+	}
+	if success {
+		s.took = append(s.took, laneTime{lane, took})
+	}
+}
+
+// Settled counts jobs whose results this worker stored.
+func (m *Metrics) Settled(s *Settlement) {
+	for key, n := range s.jobs {
+		if c := m.settled[key.lane][key.status]; c != nil {
+			c.Add(float64(n))
+		}
+	}
+	for outcome, n := range s.sessions {
 		if c := m.sessions[outcome]; c != nil {
 			c.Add(float64(n))
 		}
-		success = success || outcome.Success() && n > 0
 	}
-	if success {
-		m.timeToLogoff[lane].Observe(max(0, took.Seconds()))
+	for _, t := range s.took {
+		m.timeToLogoff[t.lane].Observe(max(0, t.took.Seconds()))
+	}
+	if len(s.took) > 0 {
 		m.lastSuccess.SetToCurrentTime()
 	}
 }

@@ -112,13 +112,19 @@ func TestEveryLabelValueExistsAtZero(t *testing.T) {
 	}
 }
 
+func sessions(outcome jobs.Outcome, n int) []jobs.SessionResult {
+	return slices.Repeat([]jobs.SessionResult{{Outcome: outcome}}, n)
+}
+
 func TestEventsAreCounted(t *testing.T) {
 	m, reg := newMetrics(t)
 	m.Received(jobs.Bulk, 3)
 	m.Redelivered(jobs.Bulk, 1)
 	m.AlreadySettled(1)
-	m.Settled(jobs.Urgent, jobs.Done, map[jobs.Outcome]int{jobs.Accepted: 2}, 40*time.Millisecond)
-	m.Settled(jobs.Urgent, jobs.Failed, map[jobs.Outcome]int{jobs.Undecided: 1}, time.Hour)
+	var settled Settlement
+	settled.Add(jobs.Urgent, jobs.Done, sessions(jobs.Accepted, 2), 40*time.Millisecond)
+	settled.Add(jobs.Urgent, jobs.Failed, sessions(jobs.Undecided, 1), time.Hour)
+	m.Settled(&settled)
 	m.DeadLettered(jobs.Failed)
 	m.Called("logoff", "accepted", 200, 40*time.Millisecond)
 	m.Called("logoff", "a name from outside", 1, time.Second)
@@ -221,7 +227,9 @@ func TestStatusPageSaysWhetherItIsWell(t *testing.T) {
 		t.Errorf("the problem is not shown, or not escaped:\n%s", page)
 	}
 	health.Well("webserver")
-	m.Settled(jobs.Bulk, jobs.Done, map[jobs.Outcome]int{jobs.Accepted: 4711}, 90*time.Millisecond)
+	var settled Settlement
+	settled.Add(jobs.Bulk, jobs.Done, sessions(jobs.Accepted, 4711), 90*time.Millisecond)
+	m.Settled(&settled)
 	response := ask(h, "GET", "/")
 	page = response.Body.String()
 	for _, words := range []string{">Well<", "4711", "w-1", "Webserver.Password", "time to logoff"} {

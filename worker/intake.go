@@ -14,32 +14,41 @@ import (
 
 // A delivery is a job in hand: pulled, not yet acknowledged, its lease kept.
 type delivery struct {
-	msg       *nats.Msg
-	meta      *nats.MsgMetadata
-	lane      jobs.Lane
-	publisher string
-	key       string // of its result
-	received  time.Time
-	job       jobs.Job
+	msg        *nats.Msg
+	sequence   uint64    // in the stream
+	requested  time.Time // when it was stored there
+	deliveries int
+	received   time.Time
+	lane       jobs.Lane
+	publisher  string
+	key        string // of its result
+	job        jobs.Job
+	invalid    string // why it is no job
 
-	mu       sync.Mutex
-	result   jobs.Result
-	left     int  // sessions that have neither an outcome nor been given back
-	returned bool // a session was given back unsent, so the job is handed back
-	stored   bool // the result is in the stream
-	kept     bool // so is the dead letter
-	lease    time.Time
-	weight   int  // in [leases], whose lock it needs
-	lapsed   bool // the lease has run out once, so that somebody else may have the job
+	mu        sync.Mutex
+	sessions  []jobs.SessionResult // what became of each
+	completed time.Time
+	left      int          // sessions that have neither an outcome nor been given back
+	returned  bool         // a session was given back unsent, so the job is handed back
+	status    jobs.Status  // of its result
+	result    *jobs.Result // unless it is done
+	stored    bool         // the result is in the stream
+	kept      bool         // so is the dead letter
+	lease     time.Time
+	weight    int  // in [leases], whose lock it needs
+	lapsed    bool // the lease has run out once, so that somebody else may have the job
 }
 
 // receive makes deliveries of what was pulled since a time and returns those whose sessions are to be
 // sent. The others, which cannot be decoded or were settled before, are on their way out of the
 // stream. All are in hand before the first is looked at, so that no lease runs out meanwhile.
 func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
-	var held, again, work, over []*delivery
+	var again, over []*delivery
+	held := make([]*delivery, 0, len(msgs))
+	work := make([]*delivery, 0, len(msgs))
+	now := time.Now()
 	for _, msg := range msgs {
-		d := l.newDelivery(l.name, msg, pulled.Add(l.ackWait))
+		d := l.newDelivery(l.name, msg, now, pulled.Add(l.ackWait))
 		if d == nil || !l.leases.hold(d) {
 			continue // not a job, or one that is in hand already
 		}
@@ -70,25 +79,27 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 // its deliveries begins anew with a consumer that was made anew, and a server that was killed may
 // bring back what had left the stream; but new jobs come in the order of the stream.
 func (l *lane) cameBefore(d *delivery) bool {
-	sequence := d.meta.Sequence.Stream
-	before := d.meta.NumDelivered > 1 || sequence <= l.latest
-	l.latest = max(l.latest, sequence)
+	before := d.deliveries > 1 || d.sequence <= l.latest
+	l.latest = max(l.latest, d.sequence)
 	return before
 }
 
-func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, lease time.Time) *delivery {
+func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, now, lease time.Time) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
 		w.Log.Error("a message came without the marks of a job and is left alone", "error", err)
 		return nil
 	}
 	d := &delivery{
-		msg:      msg,
-		meta:     meta,
-		lane:     lane,
-		key:      jobs.Key(meta.Sequence.Stream, meta.Timestamp),
-		received: time.Now(),
-		lease:    lease,
+		msg:        msg,
+		sequence:   meta.Sequence.Stream,
+		requested:  meta.Timestamp,
+		deliveries: int(meta.NumDelivered),
+		received:   now,
+		completed:  now,
+		lane:       lane,
+		key:        jobs.Key(meta.Sequence.Stream, meta.Timestamp),
+		lease:      lease,
 	}
 	if _, publisher, err := w.Config.Subjects.Origin(msg.Subject); err == nil {
 		d.publisher = publisher
@@ -96,37 +107,55 @@ func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, lease time.Time) *de
 	return d
 }
 
-// open decodes a job and begins its result. One that cannot be decoded has no session left to send.
+// open decodes a job. One that cannot be decoded has no session left to send.
 func (w *Worker) open(d *delivery) {
 	job, err := jobs.Decode(d.msg.Data, d.msg.Header.Get("Content-Type"), w.rules)
-	job.ID = jobs.Identify(job.ID, d.msg.Header.Get(nats.MsgIdHdr), d.meta.Sequence.Stream, d.meta.Timestamp)
+	job.ID = jobs.Identify(job.ID, d.msg.Header.Get(nats.MsgIdHdr), d.sequence, d.requested)
 	d.job = job
-	d.result = jobs.Result{
-		Version:     jobs.ResultVersion,
-		JobID:       job.ID,
-		Lane:        d.lane,
-		Publisher:   d.publisher,
-		RequestedAt: d.meta.Timestamp,
-		ReceivedAt:  d.received,
-		CompletedAt: d.received,
-		EventTime:   job.EventTime,
-		Worker:      w.Config.Name,
-		Deliveries:  int(d.meta.NumDelivered),
-		Reason:      job.Reason,
-		RequestedBy: job.RequestedBy,
-		Labels:      job.Labels,
-	}
 	if err != nil {
-		d.result.Status = jobs.Invalid
-		d.result.Error = err.Error()
+		d.invalid = err.Error()
 		return
 	}
-	if len(job.Users) > 0 {
-		d.result.UsersLeft = len(job.Users)
-		d.result.Error = "users are not supported by this version: nobody was looked up; name the sessions instead"
-	}
 	d.left = len(job.Sessions)
-	d.result.Sessions = make([]jobs.SessionResult, d.left)
+	d.sessions = make([]jobs.SessionResult, d.left)
+}
+
+// conclude writes down in r what became of a job.
+func (w *Worker) conclude(d *delivery, r *jobs.Result) {
+	*r = jobs.Result{
+		Version:        jobs.ResultVersion,
+		JobID:          d.job.ID,
+		Lane:           d.lane,
+		Publisher:      d.publisher,
+		Sessions:       d.sessions,
+		Counts:         r.Counts,
+		RequestedAt:    d.requested,
+		ReceivedAt:     d.received,
+		CompletedAt:    d.completed,
+		TimeToLogoffMS: max(0, d.took().Milliseconds()),
+		EventTime:      d.job.EventTime,
+		Worker:         w.Config.Name,
+		Deliveries:     d.deliveries,
+		Reason:         d.job.Reason,
+		RequestedBy:    d.job.RequestedBy,
+		Labels:         d.job.Labels,
+	}
+	switch {
+	case d.invalid != "":
+		r.Status, r.Error = jobs.Invalid, d.invalid
+	case len(d.job.Users) > 0:
+		r.UsersLeft = len(d.job.Users)
+		r.Error = "users are not supported by this version: nobody was looked up; name the sessions instead"
+	}
+	r.Conclude()
+}
+
+// took is how long it was from the job being stored to the last answer.
+func (d *delivery) took() time.Duration { return d.completed.Sub(d.requested) }
+
+// settledAs notes the result that is in the stream.
+func (d *delivery) settledAs(stored *jobs.Result) {
+	d.result, d.status, d.stored = stored, stored.Status, true
 }
 
 const (
@@ -139,6 +168,9 @@ const (
 // lookUp finds out which of the jobs that came again have a result already. An answer that fails to
 // come counts as no: the job is then worked once more, and its result refused as the second one.
 func (w *Worker) lookUp(again []*delivery) {
+	if len(again) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(w.finish, lookUpTime)
 	defer cancel()
 	var all sync.WaitGroup
@@ -148,8 +180,7 @@ func (w *Worker) lookUp(again []*delivery) {
 		all.Go(func() {
 			defer func() { <-turns }()
 			if stored := w.storedResult(ctx, d); stored != nil {
-				d.result = *stored
-				d.stored = true
+				d.settledAs(stored)
 			}
 		})
 	}
@@ -180,8 +211,8 @@ func (d *delivery) set(i int, outcome jobs.SessionResult, now time.Time) (comple
 	defer d.mu.Unlock()
 	s := d.job.Sessions[i]
 	outcome.ID, outcome.UserID = s.ID, s.UserID
-	d.result.Sessions[i] = outcome
-	d.result.CompletedAt = now
+	d.sessions[i] = outcome
+	d.completed = now
 	d.left--
 	return d.left == 0
 }

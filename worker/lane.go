@@ -45,10 +45,10 @@ func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 // their way are waited for elsewhere.
 func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
+		l.space(ctx)
 		if all, _ := l.queue.length(); all == 0 && !l.await(ctx) {
 			continue
 		}
-		l.space(ctx)
 		free := l.takeSlot(ctx)
 		if free == nil {
 			continue
@@ -86,22 +86,25 @@ func (l *lane) await(ctx context.Context) bool {
 	return all > 0
 }
 
-// space holds back a bulk document that would leave partly filled, until it is as far from the one
-// before it as the time of a request divided by the slots. That is as fast as the Web Server takes
-// them; otherwise every slot would be busy with a document of one job. Urgent documents are not
-// held back.
+// space holds back a bulk document that may leave partly filled, until it is as far from the one before it
+// as keeps half of the slots busy that bulk jobs can take. Otherwise every slot would be busy with a
+// document of a few jobs, and the next would wait for a whole request; and each document costs the Web
+// Server, NATS and us about the same, however much is in it. What comes meanwhile stays in the stream.
+// Urgent documents are not held back.
 func (l *lane) space(ctx context.Context) {
 	if l.name != jobs.Bulk || l.more || l.room() <= 0 {
 		return
 	}
 	if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
 		pause(ctx, wait)
-		l.more = true // may be
+		all, _ := l.queue.length()
+		l.more = all > 0 // others may have come to go along with what is in hand
 	}
 }
 
 func (l *lane) spacing() time.Duration {
-	return min(time.Duration(l.took.Load())/time.Duration(l.Config.Slots), l.Config.BulkLinger)
+	half := max(1, (l.Config.Slots-l.Config.UrgentSlots)/2)
+	return min(time.Duration(l.took.Load())/time.Duration(half), l.Config.BulkLinger)
 }
 
 // takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.

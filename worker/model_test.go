@@ -59,7 +59,7 @@ type modelledBatch struct {
 }
 
 func (b *modelledBatch) add(names []string, notAfter time.Time) {
-	d := &delivery{left: len(names), result: jobs.Result{Sessions: make([]jobs.SessionResult, len(names))}}
+	d := &delivery{left: len(names), sessions: make([]jobs.SessionResult, len(names))}
 	d.job.NotAfter = notAfter
 	for _, name := range names {
 		d.job.Sessions = append(d.job.Sessions, jobs.Session{ID: name})
@@ -122,7 +122,7 @@ func (b *modelledBatch) end() {
 		if (j.back > 0) != d.returned {
 			b.t.Fatalf("job %v: %d sessions were given back, returned is %t", d.job.Sessions, j.back, d.returned)
 		}
-		for i, s := range d.result.Sessions {
+		for i, s := range d.sessions {
 			if !d.returned && s.ID != d.job.Sessions[i].ID {
 				b.t.Fatalf("session %s has the result of %s", d.job.Sessions[i].ID, s.ID)
 			}

@@ -116,7 +116,7 @@ func (o *outbox) await(ctx context.Context, s *sending) []answer {
 	defer o.mu.Unlock()
 	answers := s.answers
 	s.answers = nil // what comes now comes too late
-	if len(answers) > 0 && s.left == len(answers) {
+	if s.left == len(answers) {
 		o.renew()
 	}
 	return answers

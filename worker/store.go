@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -37,10 +38,13 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 			open = append(open, d)
 		}
 	}
-	results := newEnvelope()
-	err = w.publish(open, "results", func(d *delivery) (*nats.Msg, error) { return w.resultMessage(results, d) }, w.resultStored)
+	envelope, settled := newEnvelope(), &metrics.Settlement{}
+	err = w.publish(open, "results",
+		func(d *delivery) (*nats.Msg, error) { return w.resultMessage(envelope, d) },
+		func(ctx context.Context, d *delivery, a answer) error { return w.resultStored(ctx, settled, d, a) })
+	w.Metrics.Settled(settled)
 	for _, d := range ds {
-		if d.stored && d.result.Status != jobs.Done {
+		if d.stored && d.status != jobs.Done {
 			failed = append(failed, d)
 		}
 	}
@@ -51,7 +55,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		}
 	}
 	for _, d := range ds {
-		if d.stored && (d.kept || d.result.Status == jobs.Done) {
+		if d.stored && (d.kept || d.status == jobs.Done) {
 			stored = append(stored, d)
 		} else {
 			left = append(left, d)
@@ -76,6 +80,7 @@ func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) 
 
 // An envelope holds one result's message after the other, because what is published has been copied.
 type envelope struct {
+	result      jobs.Result
 	msg         nats.Msg
 	status, key [1]string
 }
@@ -91,16 +96,22 @@ func newEnvelope() *envelope {
 	return e
 }
 
-// resultMessage concludes a job's result and puts it into the envelope.
+// resultMessage concludes a job's result and puts it into the envelope. The job keeps a copy if there is
+// something left to do about it.
 func (w *Worker) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
-	d.result.Conclude()
-	d.result.TimeToLogoffMS = max(0, d.result.CompletedAt.Sub(d.result.RequestedAt).Milliseconds())
-	data, err := d.result.Append(e.msg.Data[:0], w.maxBytes)
+	r := &e.result
+	w.conclude(d, r)
+	if d.status = r.Status; r.Status != jobs.Done {
+		kept := *r
+		kept.Counts = maps.Clone(r.Counts)
+		d.result = &kept
+	}
+	data, err := r.Append(e.msg.Data[:0], w.maxBytes)
 	if err != nil {
 		return nil, err
 	}
 	e.msg.Subject, e.msg.Data = w.resultSubject(d), data
-	e.status[0], e.key[0] = string(d.result.Status), d.key
+	e.status[0], e.key[0] = string(r.Status), d.key
 	return &e.msg, nil
 }
 
@@ -110,29 +121,32 @@ func (w *Worker) resultSubject(d *delivery) string {
 
 // resultStored hears what became of a result. That somebody else stored one first is as good: his is
 // the one that counts, and the dead letter has to agree with it.
-func (w *Worker) resultStored(ctx context.Context, d *delivery, a answer) error {
-	var refused *jetstream.APIError
+func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, a answer) error {
 	switch {
-	case errors.As(a.err, &refused) && refused.ErrorCode == codeSettled:
-	case a.err != nil:
-		return a.err
-	case !a.duplicate:
+	case a.err == nil && !a.duplicate:
 		d.stored = true
-		w.Metrics.Settled(d.lane, d.result.Status, d.result.Counts, d.result.CompletedAt.Sub(d.result.RequestedAt))
+		settled.Add(d.lane, d.status, d.sessions, d.took())
 		return nil
+	case a.err != nil && !isSettled(a.err):
+		return a.err
 	}
 	stored := w.storedResult(ctx, d)
 	if stored == nil {
 		return errors.New("a result is stored already, and cannot be read")
 	}
-	if stored.Worker == d.result.Worker && stored.ReceivedAt.Equal(d.result.ReceivedAt) {
-		w.Metrics.Settled(d.lane, stored.Status, stored.Counts, stored.CompletedAt.Sub(stored.RequestedAt)) // an earlier try of ours
+	if stored.Worker == w.Config.Name && stored.ReceivedAt.Equal(d.received) {
+		settled.Add(d.lane, stored.Status, stored.Sessions, stored.CompletedAt.Sub(stored.RequestedAt)) // an earlier try of ours
 	} else {
 		w.Metrics.AlreadySettled(1)
 	}
-	d.result = *stored
-	d.stored = true
+	d.settledAs(stored)
 	return nil
+}
+
+// isSettled reports whether JetStream refused a result because the job has one.
+func isSettled(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == codeSettled
 }
 
 // deadLetterMessage keeps what a result says was not done, ready to be published again. It follows
@@ -156,8 +170,8 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 		Error:       d.result.Error,
 		Subject:     d.msg.Subject,
 		Result:      w.resultSubject(d),
-		Sequence:    d.meta.Sequence.Stream,
-		Stored:      d.meta.Timestamp,
+		Sequence:    d.sequence,
+		Stored:      d.requested,
 		ContentType: d.msg.Header.Get("Content-Type"),
 		MessageID:   d.msg.Header.Get(nats.MsgIdHdr),
 		Payload:     d.msg.Data,
@@ -165,7 +179,7 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 	if letter.Reason == jobs.Invalid {
 		return letter, nil
 	}
-	payload, err := d.job.Unfinished(d.result, time.Now()).Encode()
+	payload, err := d.job.Unfinished(*d.result, time.Now()).Encode()
 	letter.Payload, letter.ContentType = payload, "application/json"
 	return letter, err
 }
@@ -177,8 +191,8 @@ func (w *Worker) deadLetterStored(_ context.Context, d *delivery, a answer) erro
 	}
 	d.kept = true
 	if !a.duplicate {
-		w.Metrics.DeadLettered(d.result.Status)
-		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.result.Status, "sequence", d.meta.Sequence.Stream, "error", d.result.Error)
+		w.Metrics.DeadLettered(d.status)
+		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.status, "sequence", d.sequence, "error", d.result.Error)
 	}
 	return nil
 }

@@ -19,13 +19,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "result-by-core-publish", file: "worker/store.go",
-		before: "		msgs[i] = msg\n",
-		after:  "		if stream == \"results\" {\n			d.stored = w.NATS.PublishMsg(msg) == nil\n			continue\n		}\n		msgs[i] = msg\n",
+		before: "	answers := w.outbox.publish(w.finish, len(ds), func(i int) (*nats.Msg, error) { return message(ds[i]) })\n",
+		after:  "	answers := make([]answer, len(ds))\n	for i, d := range ds {\n		if msg, merr := message(d); merr != nil {\n			answers[i].err = merr\n		} else {\n			answers[i].err = w.NATS.PublishMsg(msg)\n		}\n	}\n",
 	},
 	{
 		name: "no-once-only-header", file: "worker/store.go",
-		before: "		headerLast:     lastNone,\n		nats.MsgIdHdr:  {d.key},\n",
-		after:  "		\"X\": lastNone,\n",
+		before: "		headerLast:     {\"0\"},\n		nats.MsgIdHdr:  e.key[:],\n",
+		after:  "		\"X\": {\"0\"},\n",
 	},
 	{
 		name: "no-lease-heartbeat", file: "worker/lease.go",
@@ -79,13 +79,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "result-before-the-last-session", file: "worker/intake.go",
-		before: "	d.result.CompletedAt = now\n	d.left--\n	return d.left == 0\n",
-		after:  "	d.result.CompletedAt = now\n	d.left--\n	return d.left <= 1\n",
+		before: "	d.completed = now\n	d.left--\n	return d.left == 0\n",
+		after:  "	d.completed = now\n	d.left--\n	return d.left <= 1\n",
 	},
 	{
 		name: "settled-counted-twice", file: "worker/store.go",
-		before: "	case !a.duplicate:\n		d.stored = true\n",
-		after:  "	case !a.duplicate:\n		d.stored = true\n		w.Metrics.Settled(d.lane, d.result.Status, nil, 0)\n",
+		before: "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		return nil\n",
+		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n		return nil\n",
 	},
 	{
 		name: "password-in-the-log", file: "worker/connect.go", chaos: true,

@@ -76,6 +76,8 @@ func misfit(id string) string {
 	switch {
 	case id == "":
 		return "is empty"
+	case visibleASCII(id):
+		return ""
 	case !utf8.ValidString(id):
 		return "is not valid UTF-8"
 	case strings.ContainsFunc(id, unicode.IsControl):
@@ -84,4 +86,14 @@ func misfit(id string) string {
 		return "holds a character that XML cannot carry"
 	}
 	return ""
+}
+
+// visibleASCII is what nearly every session ID consists of.
+func visibleASCII(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
