@@ -89,7 +89,7 @@ func (s *Server) refresh(x *exchange) answer {
 	}
 	s.rotate(c)
 	x.entry.UserID = c.user.ID
-	return jsonSuccess(renewedPair{c.access, c.refresh, c.expiry.Unix(), c.renewableUntil.Unix()})
+	return x.jsonSuccess(renewedPair{c.access, c.refresh, c.expiry.Unix(), c.renewableUntil.Unix()})
 }
 
 // mintedToken is what a new access token is told as.
@@ -128,15 +128,5 @@ func (s *Server) mint(x *exchange) answer {
 	reply.TokenInfo.renewedPair = renewedPair{c.access, c.refresh, c.expiry.Unix(), c.renewableUntil.Unix()}
 	reply.TokenInfo.AccessTokenID, reply.TokenInfo.UserID = c.id, who.user.ID
 	reply.TokenInfo.RefreshTokenExpiryTimestamp = c.expiry.Add(s.settings.AccessTokenGrace).Unix()
-	return jsonSuccess(reply)
-}
-
-func jsonSuccess(value any) answer {
-	body, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	a := jsonAnswer(http.StatusOK, body)
-	a.success = true
-	return a
+	return x.jsonSuccess(reply)
 }

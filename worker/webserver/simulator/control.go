@@ -22,7 +22,9 @@ GET    /sessions         the session table, those that are on first; ?active=tru
 POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}
 DELETE /sessions/{id}    signs one off, as if the person had left
 GET    /users            the users
-POST   /users            adds one: {"login":"jane","display":"Jane","password":"x","administrator":true}
+POST   /users            adds one: {"login":"CORP\\jane","display":"Jane","password":"x","email":"jane@corp.example","upn":"jane@ad.example",
+                         "company":"Corp","companyId":9,"administrator":true}
+PUT    /users/{id}       changes what is named: {"disabled":true} or {"lockedUntil":"2030-01-01T00:00:00Z"}
 GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for those after number 12,
                          ?limit=100 for the first of these
 DELETE /journal          forgets them
@@ -50,6 +52,7 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("DELETE /sessions/{id}", s.endSession)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Users()) })
 	mux.HandleFunc("POST /users", s.makeUser)
+	mux.HandleFunc("PUT /users/{id}", s.putUser)
 	mux.HandleFunc("GET /journal", s.showJournal)
 	mux.HandleFunc("DELETE /journal", done(s.ClearJournal))
 	mux.HandleFunc("POST /faults", s.makeFaults)
@@ -199,6 +202,20 @@ func (s *Server) makeUser(w http.ResponseWriter, r *http.Request) {
 	}{id})
 }
 
+func (s *Server) putUser(w http.ResponseWriter, r *http.Request) {
+	var change jsontext.Value
+	if !read(w, r, &change) {
+		return
+	}
+	id, _ := strconv.Atoi(r.PathValue("id"))
+	err := s.changeUser(id, func(u *User) error { return json.Unmarshal(change, u, durationsAsText) })
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // shownRequest is a Request without its secrets.
 type shownRequest struct {
 	Number   int         `json:"number"`
@@ -300,7 +317,7 @@ func (f faultForm) fault() (Fault, error) {
 		return Fault{}, errors.New("count is not within 1 and 100000")
 	case f.Rate < 0 || f.Rate > 1 || (f.Rate > 0 && f.Op != opLogoff):
 		return Fault{}, errors.New("rate is within 0 and 1, and for logoff only")
-	case !slices.Contains([]string{opLogoff, opSession, opLogin, opRenew, opLogout, opWhoAmI, opRefresh, opMint, opBase, opOther}, f.Op):
+	case !slices.Contains(ops, f.Op):
 		return Fault{}, fmt.Errorf("there is no kind of request %q", f.Op)
 	}
 	kinds := map[string]Fault{

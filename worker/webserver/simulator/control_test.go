@@ -56,6 +56,17 @@ func TestControlShowsAndMakesSessionsAndUsers(t *testing.T) {
 	if status, _ := s.control("POST", "/users", `{"login":"EVE"}`); status != 409 {
 		t.Errorf("a second eve: %d", status)
 	}
+	if status, body := s.control("PUT", "/users/4", `{"disabled":true,"email":"eve@corp.example"}`); status != 204 {
+		t.Errorf("%d %s", status, body)
+	}
+	if eve := s.Users()[3]; !eve.Disabled || eve.Email != "eve@corp.example" || eve.Login != "eve" || !eve.Administrator {
+		t.Errorf("%+v", eve)
+	}
+	for path, body := range map[string]string{"/users/99": `{}`, "/users/4": `{"login":"bob"}`, "/users/3": `{"nonsense":1}`} {
+		if status, _ := s.control("PUT", path, body); status != 409 {
+			t.Errorf("%s %s: %d", path, body, status)
+		}
+	}
 	status, body := s.control("POST", "/sessions", `{"userId":4,"console":5,"count":2}`)
 	var ids []string
 	if err := json.Unmarshal([]byte(body), &ids); err != nil || status != 200 || len(ids) != 2 || !strings.HasPrefix(ids[0], "EMC") {

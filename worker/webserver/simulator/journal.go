@@ -10,7 +10,7 @@ import (
 type Request struct {
 	Number   int // from 1, in the order of arrival
 	Time     time.Time
-	Op       string // logoff, session, login, renew, logout, whoami, refresh, mint, base, other
+	Op       string // logoff, session, user, userv4, login, renew, logout, whoami, refresh, mint, base, other
 	Method   string
 	Path     string
 	Header   http.Header

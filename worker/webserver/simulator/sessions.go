@@ -73,7 +73,7 @@ func (s *Server) signOnMany(userID, console, n int) ([]string, error) {
 	defer s.mu.Unlock()
 	person := s.users[userID]
 	if person == nil {
-		return nil, fmt.Errorf("there is no user with the userId %d", userID)
+		return nil, noSuchUser(userID)
 	}
 	ids := make([]string, n)
 	for i := range ids {
@@ -96,6 +96,9 @@ func (s *Server) signOn(person *user, console int, at time.Time) *session {
 	case ConsoleWeb:
 		made.browser = 1 + s.random.IntN(40)
 		made.Location = fmt.Sprintf("10.0.%d.%d", s.random.IntN(8), 1+s.random.IntN(250))
+	}
+	if at.After(person.lastLogin) {
+		person.lastLogin = at
 	}
 	s.sessions.byID[id] = made
 	s.sessions.inOrder = append(s.sessions.inOrder, made)

@@ -25,6 +25,21 @@ type Settings struct {
 	NoPermission NoPermission `json:"noPermission"`
 	// UnauthorizedBody is what a 401 holds.
 	UnauthorizedBody UnauthorizedBody `json:"unauthorizedBody"`
+	// NumbersAsText puts the numbers in JSON answers in quotes, as some captured answers have them.
+	NumbersAsText bool `json:"numbersAsText"`
+
+	// SessionPath is where the session list is: older pages have the singular, newer the plural. The
+	// other path is a 404. A logoff is DELETE /Sessions in any case.
+	SessionPath SessionPath `json:"sessionPath"`
+	// NoV4Users and NoOldUsers take away the calls that look up users: 404. A version before SP32 has
+	// no V4 calls; that a version has lost the old ones is a guess.
+	NoV4Users  bool `json:"noV4Users"`
+	NoOldUsers bool `json:"noOldUsers"`
+	// UserNames is how the calls that look up users spell names.
+	UserNames UserNames `json:"userNames"`
+	// UserListLimit is how many users a list holds that asks for no limit of its own; 0 is all, as
+	// documented for the old call. That there can be such a limit is a guess.
+	UserListLimit int `json:"userListLimit"`
 
 	// Maintenance answers GET and DELETE with a page and status 200, and POST with a page and 405.
 	Maintenance bool `json:"maintenance"`
@@ -126,6 +141,27 @@ const (
 	NoPermissionEmpty NoPermission = "empty" // an empty list; to a logoff the IDs of others are unknown
 )
 
+// SessionPath is where the session list is.
+type SessionPath string
+
+// Paths of the session list.
+const (
+	SessionPathBoth     SessionPath = "both"
+	SessionPathSingular SessionPath = "singular"
+	SessionPathPlural   SessionPath = "plural"
+)
+
+// UserNames is how the calls that look up users spell names.
+type UserNames string
+
+// Spellings of names. Which call has which is a guess.
+const (
+	UserNamesMixed   UserNames = "mixed"   // lower case in the old list, display form in its details, as logged in with in V4
+	UserNamesLogin   UserNames = "login"   // as logged in with
+	UserNamesLower   UserNames = "lower"   // that in lower case
+	UserNamesDisplay UserNames = "display" // the full name, as sessions show it
+)
+
 // UnauthorizedBody is what a 401 holds.
 type UnauthorizedBody string
 
@@ -180,6 +216,8 @@ func (s *Settings) complete() error {
 		oneOf("afterEffect", s.AfterEffect, AfterEffectAnswer, AfterEffectReset, AfterEffectHang, AfterEffect502, AfterEffect504),
 		oneOf("noPermission", s.NoPermission, NoPermission403, NoPermissionError, NoPermissionEmpty),
 		oneOf("unauthorizedBody", s.UnauthorizedBody, UnauthorizedRotate, UnauthorizedEmpty, UnauthorizedText, UnauthorizedJSON, UnauthorizedHTML),
+		oneOf("sessionPath", s.SessionPath, SessionPathBoth, SessionPathSingular, SessionPathPlural),
+		oneOf("userNames", s.UserNames, UserNamesMixed, UserNamesLogin, UserNamesLower, UserNamesDisplay),
 		oneOf("limitHint", s.LimitHint, LimitHintNone, LimitHintSeconds, LimitHintDate, LimitHintXRateLimit),
 		oneOf("documentLimitStatus", s.DocumentLimitStatus, 400, 404, 413),
 	)...)
@@ -192,7 +230,7 @@ func (s *Settings) negatives() (faults []error) {
 		"latencyFixed": float64(s.LatencyFixed), "latencyPerSession": float64(s.LatencyPerSession), "concurrency": float64(s.Concurrency),
 		"documentLimit": float64(s.DocumentLimit), "sessionTimeout": float64(s.SessionTimeout), "lockoutAfter": float64(s.LockoutAfter),
 		"lockoutWithin": float64(s.LockoutWithin), "lockoutFor": float64(s.LockoutFor), "accessTokenLife": float64(s.AccessTokenLife),
-		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "journalLimit": float64(s.JournalLimit),
+		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "journalLimit": float64(s.JournalLimit),
 	}
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		if !(numbers[name] >= 0) {
@@ -208,6 +246,8 @@ func (s *Settings) fill() {
 	defaultTo(&s.AfterEffect, AfterEffectAnswer)
 	defaultTo(&s.NoPermission, NoPermission403)
 	defaultTo(&s.UnauthorizedBody, UnauthorizedRotate)
+	defaultTo(&s.SessionPath, SessionPathBoth)
+	defaultTo(&s.UserNames, UserNamesMixed)
 	defaultTo(&s.LimitHint, LimitHintNone)
 	defaultTo(&s.DocumentLimitStatus, 400)
 	defaultTo(&s.SessionTimeout, 30*time.Minute)

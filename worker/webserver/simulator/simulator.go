@@ -4,12 +4,12 @@
 //
 // What it simulates: the three base paths; login, renewal and logout of QSDK tokens with idle
 // time-out and lock-out; access tokens with rotation and the death of the chain on reuse; WhoAmI;
-// the session list with its history and its cap; DELETE /Sessions in XML and JSON; the right to
-// manage other people's sessions; IIS headers, carriage returns in JSON, answers in XML or JSON by
+// the session list with its history and its cap; users by ID, name and filter, in the old calls and in
+// V4; DELETE /Sessions in XML and JSON; the right to manage other people's sessions; IIS headers, carriage returns in JSON, answers in XML or JSON by
 // Accept. [Settings] switches what the sources leave open or have seen fail, a [Fault] replaces the
 // answer to one request, and a journal keeps every request with its exact bytes.
 //
-// What it does not: looking up users, other calls to manage access tokens, effects that show late,
+// What it does not: other calls to manage access tokens, effects that show late,
 // console windows that stay open, proxies that drop bodies, two-factor and SAML logins, TLS.
 //
 // Sources: Commvault's pages "REST API - DELETE Sessions", "GET Session Details", "POST Login" and
@@ -38,7 +38,7 @@ type Server struct {
 	settings Settings
 	random   *rand.Rand
 	users    map[int]*user
-	logins   map[string]*user // by login name and e-mail, lower case
+	logins   map[string]*user // by login name, lower case
 	sessions sessionTable
 	tokens   map[string]*token
 	chains   map[string]*chain // by each access and refresh token there ever was
@@ -157,6 +157,9 @@ func (s *Server) process(x *exchange) answer {
 	s.expireIdle(time.Now())
 	if x.route.handle == nil {
 		return x.noRoute
+	}
+	if x.switchedOff() {
+		return noEndpoint()
 	}
 	return x.route.handle(s, x)
 }

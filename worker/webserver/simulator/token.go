@@ -149,5 +149,5 @@ func (s *Server) whoAmI(x *exchange) answer {
 	if refusal != nil {
 		return *refusal
 	}
-	return x.succeeded(whoAmIReply{User: whoAmIUser{who.user.Login, who.user.ID, who.user.guid}})
+	return x.succeeded(whoAmIReply{User: whoAmIUser{who.user.Login, who.user.ID, who.user.GUID}})
 }
