@@ -15,8 +15,8 @@ type Request struct {
 	Path     string
 	Header   http.Header
 	Body     []byte
-	Sessions []string // the IDs in the document of a logoff, as spelled there
-	Applied  []string // the sessions that it ended
+	Sessions []string // the IDs in the document of a logoff, as spelled there, even if a proxy dropped it
+	Applied  []string // the sessions that it ended, or will have ended after Settings.EffectDelay
 	UserID   int      // whose token it had; 0 if it was not asked for, or no good
 	Status   int      // 0 while there is no answer
 	Answered bool     // the answer was sent whole

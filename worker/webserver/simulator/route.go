@@ -123,6 +123,9 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	s.mu.Lock()
 	x.settings = s.settings
+	if x.settings.DropBody && r.Method == http.MethodDelete {
+		x.document = document{}
+	}
 	x.declares = s.random.IntN(2) == 0
 	x.cookie = strings.ToUpper(s.hex(32))
 	s.journal.add(x.entry)

@@ -21,6 +21,14 @@ type Settings struct {
 	BadIDs map[string]int `json:"badIDs"`
 	// AfterEffect is how a logoff fails after it took effect.
 	AfterEffect AfterEffect `json:"afterEffect"`
+	// EffectDelay passes between the success of a logoff and the logoutTime, with which the session's
+	// token dies, too. Until then the session is on for everybody, another logoff of it succeeds.
+	EffectDelay time.Duration `json:"effectDelay"`
+	// EMCSessions is what becomes of the sessions of CommCell Console windows in a logoff that succeeds.
+	EMCSessions EMCSessions `json:"emcSessions"`
+	// DropBody is a proxy that drops the bodies of DELETE requests: the Web Server sees an empty
+	// document, which succeeds. The journal still has the body that was sent.
+	DropBody bool `json:"dropBody"`
 	// NoPermission is the answer to someone who reads or ends another person's sessions and may not.
 	NoPermission NoPermission `json:"noPermission"`
 	// UnauthorizedBody is what a 401 holds.
@@ -131,6 +139,16 @@ func (e AfterEffect) fault() Fault {
 	}
 }
 
+// EMCSessions is what becomes of the sessions of console windows, whose IDs begin with EMC.
+type EMCSessions string
+
+// What can become of console windows: the documentation's own sample names one, whether it closes is
+// not public.
+const (
+	EMCSessionsEnd  EMCSessions = "end"
+	EMCSessionsStay EMCSessions = "stay" // on, despite the success
+)
+
 // NoPermission is the answer to someone without the right to manage users.
 type NoPermission string
 
@@ -214,6 +232,7 @@ func (s *Settings) complete() error {
 		oneOf("ended", s.Ended, Ended500, EndedError, EndedIgnore),
 		oneOf("partial", s.Partial, PartialApply, PartialAtomic, PartialStop),
 		oneOf("afterEffect", s.AfterEffect, AfterEffectAnswer, AfterEffectReset, AfterEffectHang, AfterEffect502, AfterEffect504),
+		oneOf("emcSessions", s.EMCSessions, EMCSessionsEnd, EMCSessionsStay),
 		oneOf("noPermission", s.NoPermission, NoPermission403, NoPermissionError, NoPermissionEmpty),
 		oneOf("unauthorizedBody", s.UnauthorizedBody, UnauthorizedRotate, UnauthorizedEmpty, UnauthorizedText, UnauthorizedJSON, UnauthorizedHTML),
 		oneOf("sessionPath", s.SessionPath, SessionPathBoth, SessionPathSingular, SessionPathPlural),
@@ -230,7 +249,7 @@ func (s *Settings) negatives() (faults []error) {
 		"latencyFixed": float64(s.LatencyFixed), "latencyPerSession": float64(s.LatencyPerSession), "concurrency": float64(s.Concurrency),
 		"documentLimit": float64(s.DocumentLimit), "sessionTimeout": float64(s.SessionTimeout), "lockoutAfter": float64(s.LockoutAfter),
 		"lockoutWithin": float64(s.LockoutWithin), "lockoutFor": float64(s.LockoutFor), "accessTokenLife": float64(s.AccessTokenLife),
-		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "journalLimit": float64(s.JournalLimit),
+		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "effectDelay": float64(s.EffectDelay), "journalLimit": float64(s.JournalLimit),
 	}
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		if !(numbers[name] >= 0) {
@@ -244,6 +263,7 @@ func (s *Settings) fill() {
 	defaultTo(&s.Ended, Ended500)
 	defaultTo(&s.Partial, PartialApply)
 	defaultTo(&s.AfterEffect, AfterEffectAnswer)
+	defaultTo(&s.EMCSessions, EMCSessionsEnd)
 	defaultTo(&s.NoPermission, NoPermission403)
 	defaultTo(&s.UnauthorizedBody, UnauthorizedRotate)
 	defaultTo(&s.SessionPath, SessionPathBoth)

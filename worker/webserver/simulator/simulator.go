@@ -9,8 +9,7 @@
 // Accept. [Settings] switches what the sources leave open or have seen fail, a [Fault] replaces the
 // answer to one request, and a journal keeps every request with its exact bytes.
 //
-// What it does not: other calls to manage access tokens, effects that show late,
-// console windows that stay open, proxies that drop bodies, two-factor and SAML logins, TLS.
+// What it does not: other calls to manage access tokens, two-factor and SAML logins, TLS.
 //
 // Sources: Commvault's pages "REST API - DELETE Sessions", "GET Session Details", "POST Login" and
 // "Access Tokens for REST APIs"; saved answers of real servers in public Postman collections (v11
@@ -42,6 +41,7 @@ type Server struct {
 	sessions sessionTable
 	tokens   map[string]*token
 	chains   map[string]*chain // by each access and refresh token there ever was
+	events   []event           // to come, in the order of time
 	journal  journal
 	faults   faultQueue
 	limiter  limiter
@@ -154,7 +154,7 @@ func (s *Server) answer(x *exchange) {
 func (s *Server) process(x *exchange) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireIdle(time.Now())
+	s.catchUp(time.Now())
 	if x.route.handle == nil {
 		return x.noRoute
 	}

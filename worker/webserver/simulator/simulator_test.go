@@ -44,7 +44,7 @@ func TestListIsCappedHistoryNewestFirst(t *testing.T) {
 		s := newSite(t, Settings{})
 		var ids []string
 		for i := range 60 {
-			ids = append(ids, s.SignOn(1, []int{0, 5, 13, 19}[i%4]))
+			ids = append(ids, s.SignOn(1, []int{0, 5, 13, 14, 19}[i%5]))
 			pass(time.Minute)
 		}
 		s.SignOff(ids[58])
@@ -266,10 +266,10 @@ func TestServesManyAtOnceOverTCP(t *testing.T) {
 
 func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 	settings := Settings{
-		Ended: "sometimes", Partial: "half", Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
+		Ended: "sometimes", Partial: "half", EffectDelay: -1, EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
 	}
 	err := settings.Check()
-	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus"} {
+	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q is not in %v", name, err)
 		}

@@ -37,6 +37,7 @@ func (s *Server) issueFor(owner *session, device string, timeout time.Duration) 
 func (s *Server) Token(userID int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.catchUp(time.Now())
 	return s.issue(s.mustKnow(userID), "", s.settings.SessionTimeout)
 }
 
@@ -54,6 +55,7 @@ func (s *Server) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	s.catchUp(now)
 	for _, t := range s.tokens {
 		if t.session.Active() {
 			t.idled = true
