@@ -76,6 +76,11 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.IntVar(&s.ReadsPerHour, "reads-per-hour", 0, "quota of reads, 1000 on SaaS; 0 is none")
 	flags.StringVar((*string)(&s.LimitHint), "limit-hint", string(simulator.LimitHintNone), "what a 429 tells: none, seconds, date, x-ratelimit")
 	flags.DurationVar(&s.SessionTimeout, "session-timeout", 0, "idle time after which a token dies; 0 is 30m")
+	flags.StringVar((*string)(&s.Renewal), "renewal", string(simulator.Renewal200), "renewal of access tokens: 200, mangled, expires-in, 403, 404, 450, 500, lost")
+	flags.DurationVar(&s.RenewalDelay, "renewal-delay", 0, "time from the rotation of a pair to the answer")
+	flags.StringVar((*string)(&s.RenewalHeader), "renewal-header", string(simulator.RenewalHeaderAccepted), "the old token in the header of a renewal: accepted, refused, needed")
+	flags.BoolVar(&s.BearerSessions, "bearer-sessions", false, "callers with an access token show up as sessions")
+	flags.DurationVar(&s.AccessTokenLife, "access-token-life", 0, "life of an access token; 0 is 30m")
 	flags.IntVar(&s.LockoutAfter, "lockout", 0, "failed logins that lock an account; 0 is never")
 }
 

@@ -33,11 +33,14 @@ POST   /faults           fails requests to come: {"fault":"status","status":503,
                          slow endless gzipbomb doctype generic500; more members: "op" (default logoff),
                          "applied", "company" (for documents of several sessions only), "seconds", "url", "contentType", "body", "rate" (instead of a count)
 DELETE /faults           forgets them
+GET    /tokens           the access tokens through all their renewals: how often renewed, reused, whether dead
+POST   /tokens           makes one: {"userId":1,"scope":["/Session"],"expiry":"2030-01-01T00:00:00Z","renewableUntil":"2030-03-01T00:00:00Z"};
+                         all but userId may be missing
 POST   /tokens/revoke    lets every token die now
 `
 
 // Control is the handler of the control address: what the methods of a Server do, as JSON. No token
-// and no password comes out of it.
+// and no password comes out of it, but for an access token as it is made.
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -57,6 +60,8 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("DELETE /journal", done(s.ClearJournal))
 	mux.HandleFunc("POST /faults", s.makeFaults)
 	mux.HandleFunc("DELETE /faults", done(s.ClearFaults))
+	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Chains()) })
+	mux.HandleFunc("POST /tokens", s.makeToken)
 	mux.HandleFunc("POST /tokens/revoke", done(s.RevokeTokens))
 	return mux
 }
@@ -214,6 +219,19 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) makeToken(w http.ResponseWriter, r *http.Request) {
+	var g AccessGrant
+	if !read(w, r, &g) {
+		return
+	}
+	pair, err := s.grant(g)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	reply(w, pair)
 }
 
 // shownRequest is a Request without its secrets.

@@ -88,6 +88,15 @@ type Settings struct {
 	// minutes. It can be renewed for AccessTokenGrace (default 14 days) after that.
 	AccessTokenLife  time.Duration `json:"accessTokenLife"`
 	AccessTokenGrace time.Duration `json:"accessTokenGrace"`
+	// Renewal is how the renewal of an access token ends.
+	Renewal Renewal `json:"renewal"`
+	// RenewalDelay passes between the rotation of the pair and the answer that tells the new one.
+	RenewalDelay time.Duration `json:"renewalDelay"`
+	// RenewalHeader is whether a renewal may have the old token in its header, too.
+	RenewalHeader RenewalHeader `json:"renewalHeader"`
+	// BearerSessions makes a session of whoever calls with an access token. Whether the real server
+	// does is not public.
+	BearerSessions bool `json:"bearerSessions"`
 	// ListLimit is how many sessions of one person a list holds, newest first; default 50.
 	ListLimit int `json:"listLimit"`
 	// JournalLimit is how many requests the journal keeps, newest first; default 100,000.
@@ -192,6 +201,32 @@ const (
 	UnauthorizedHTML   UnauthorizedBody = "html"
 )
 
+// Renewal is how the renewal of an access token ends.
+type Renewal string
+
+// Ends of a renewal, all seen by clients. Those with a status refuse it and leave the pair as it is,
+// all others rotate it.
+const (
+	Renewal200       Renewal = "200"
+	RenewalMangled   Renewal = "mangled"    // the key tokenExpiryTimestamp is damaged, the answer no JSON any more
+	RenewalExpiresIn Renewal = "expires-in" // seconds instead of that timestamp
+	Renewal403       Renewal = "403"
+	Renewal404       Renewal = "404" // a server before 11.38; a pair that is unknown gets one in any case
+	Renewal450       Renewal = "450"
+	Renewal500       Renewal = "500"
+	RenewalLost      Renewal = "lost" // the connection is reset after the rotation
+)
+
+// RenewalHeader is whether a renewal may have the old token in its header.
+type RenewalHeader string
+
+// What a server makes of the header. Published clients try with it, and on 401 without.
+const (
+	RenewalHeaderAccepted RenewalHeader = "accepted" // it may be there or not
+	RenewalHeaderRefused  RenewalHeader = "refused"  // 401 with it
+	RenewalHeaderNeeded   RenewalHeader = "needed"   // 401 without it
+)
+
 // LimitHint is what a 429 says about when to come back.
 type LimitHint string
 
@@ -237,6 +272,8 @@ func (s *Settings) complete() error {
 		oneOf("unauthorizedBody", s.UnauthorizedBody, UnauthorizedRotate, UnauthorizedEmpty, UnauthorizedText, UnauthorizedJSON, UnauthorizedHTML),
 		oneOf("sessionPath", s.SessionPath, SessionPathBoth, SessionPathSingular, SessionPathPlural),
 		oneOf("userNames", s.UserNames, UserNamesMixed, UserNamesLogin, UserNamesLower, UserNamesDisplay),
+		oneOf("renewal", s.Renewal, Renewal200, RenewalMangled, RenewalExpiresIn, Renewal403, Renewal404, Renewal450, Renewal500, RenewalLost),
+		oneOf("renewalHeader", s.RenewalHeader, RenewalHeaderAccepted, RenewalHeaderRefused, RenewalHeaderNeeded),
 		oneOf("limitHint", s.LimitHint, LimitHintNone, LimitHintSeconds, LimitHintDate, LimitHintXRateLimit),
 		oneOf("documentLimitStatus", s.DocumentLimitStatus, 400, 404, 413),
 	)...)
@@ -249,7 +286,7 @@ func (s *Settings) negatives() (faults []error) {
 		"latencyFixed": float64(s.LatencyFixed), "latencyPerSession": float64(s.LatencyPerSession), "concurrency": float64(s.Concurrency),
 		"documentLimit": float64(s.DocumentLimit), "sessionTimeout": float64(s.SessionTimeout), "lockoutAfter": float64(s.LockoutAfter),
 		"lockoutWithin": float64(s.LockoutWithin), "lockoutFor": float64(s.LockoutFor), "accessTokenLife": float64(s.AccessTokenLife),
-		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "effectDelay": float64(s.EffectDelay), "journalLimit": float64(s.JournalLimit),
+		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "effectDelay": float64(s.EffectDelay), "renewalDelay": float64(s.RenewalDelay), "journalLimit": float64(s.JournalLimit),
 	}
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		if !(numbers[name] >= 0) {
@@ -275,6 +312,8 @@ func (s *Settings) fill() {
 	defaultTo(&s.LockoutFor, 24*time.Hour)
 	defaultTo(&s.AccessTokenLife, 30*time.Minute)
 	defaultTo(&s.AccessTokenGrace, 14*24*time.Hour)
+	defaultTo(&s.Renewal, Renewal200)
+	defaultTo(&s.RenewalHeader, RenewalHeaderAccepted)
 	defaultTo(&s.ListLimit, 50)
 	defaultTo(&s.JournalLimit, 100_000)
 }

@@ -40,7 +40,8 @@ type Server struct {
 	logins   map[string]*user // by login name, lower case
 	sessions sessionTable
 	tokens   map[string]*token
-	chains   map[string]*chain // by each access and refresh token there ever was
+	chains   []*chain          // in the order in which they were made
+	chainOf  map[string]*chain // by each access and refresh token there ever was
 	events   []event           // to come, in the order of time
 	journal  journal
 	faults   faultQueue
@@ -53,12 +54,12 @@ type Server struct {
 // [Server.FailAtRate]. It panics if the settings are not valid.
 func New(settings Settings, seed uint64) *Server {
 	s := &Server{
-		seed:   seed,
-		random: rand.New(rand.NewPCG(seed, 0x5EED)),
-		users:  map[int]*user{},
-		logins: map[string]*user{},
-		tokens: map[string]*token{},
-		chains: map[string]*chain{},
+		seed:    seed,
+		random:  rand.New(rand.NewPCG(seed, 0x5EED)),
+		users:   map[int]*user{},
+		logins:  map[string]*user{},
+		tokens:  map[string]*token{},
+		chainOf: map[string]*chain{},
 	}
 	s.sessions.byID = map[string]*session{}
 	if err := s.set(settings); err != nil {
@@ -143,11 +144,14 @@ func (s *Server) failed(x *exchange, fault string) {
 // that took effect.
 func (s *Server) answer(x *exchange) {
 	a := s.process(x)
-	if x.entry.Op == opLogoff && a.success && x.settings.AfterEffect != AfterEffectAnswer {
+	switch {
+	case x.route.op == opLogoff && a.success && x.settings.AfterEffect != AfterEffectAnswer:
 		x.settings.AfterEffect.fault().play(x)
-		return
+	case x.route.op == opRefresh:
+		x.sendRenewal(a)
+	default:
+		x.write(a)
 	}
-	x.write(a)
 }
 
 // process does what a request asks for. Nothing else of the Server happens meanwhile.

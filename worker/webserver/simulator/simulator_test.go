@@ -266,10 +266,10 @@ func TestServesManyAtOnceOverTCP(t *testing.T) {
 
 func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 	settings := Settings{
-		Ended: "sometimes", Partial: "half", EffectDelay: -1, EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
+		Ended: "sometimes", Partial: "half", EffectDelay: -1, Renewal: "x", RenewalDelay: -1, RenewalHeader: "x", EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
 	}
 	err := settings.Check()
-	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
+	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "renewal is", "renewalDelay", "renewalHeader", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q is not in %v", name, err)
 		}
