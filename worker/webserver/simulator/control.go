@@ -19,7 +19,9 @@ const controlHelp = `The control of a simulated Commvault Web Server. Everything
 GET    /settings         the switches; durations are text such as "40ms"
 PUT    /settings         changes the switches that are named, for example {"down":503}
 GET    /sessions         the session table, those that are on first; ?active=true for these alone, ?user=3 for one person's
-POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}
+POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}; with "at":"2030-01-01T00:00:00Z", then
+POST   /comebacks        has a person sign on again when a logoff ends a session of his:
+                         {"userId":3,"console":19,"times":2,"after":"1s"}; without "after" at once
 DELETE /sessions/{id}    signs one off, as if the person had left
 GET    /users            the users
 POST   /users            adds one: {"login":"CORP\\jane","display":"Jane","password":"x","email":"jane@corp.example","upn":"jane@ad.example",
@@ -53,6 +55,7 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("GET /sessions", s.showSessions)
 	mux.HandleFunc("POST /sessions", s.makeSessions)
 	mux.HandleFunc("DELETE /sessions/{id}", s.endSession)
+	mux.HandleFunc("POST /comebacks", s.makeComeback)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Users()) })
 	mux.HandleFunc("POST /users", s.makeUser)
 	mux.HandleFunc("PUT /users/{id}", s.putUser)
@@ -160,9 +163,10 @@ func (s *Server) showSessions(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) makeSessions(w http.ResponseWriter, r *http.Request) {
 	form := struct {
-		UserID  int `json:"userId"`
-		Console int `json:"console"`
-		Count   int `json:"count"`
+		UserID  int       `json:"userId"`
+		Console int       `json:"console"`
+		Count   int       `json:"count"`
+		At      time.Time `json:"at"`
 	}{Console: ConsoleWeb, Count: 1}
 	if !read(w, r, &form) {
 		return
@@ -171,12 +175,32 @@ func (s *Server) makeSessions(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "count is not within 1 and 100000", http.StatusBadRequest)
 		return
 	}
+	if !form.At.IsZero() {
+		if err := s.signOnAt(form.UserID, form.Console, form.Count, form.At); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	ids, err := s.signOnMany(form.UserID, form.Console, form.Count)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
 	reply(w, ids)
+}
+
+func (s *Server) makeComeback(w http.ResponseWriter, r *http.Request) {
+	c := Comeback{Console: ConsoleWeb}
+	if !read(w, r, &c) {
+		return
+	}
+	if err := s.comeBack(c); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {

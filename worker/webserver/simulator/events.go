@@ -40,14 +40,19 @@ func (s *Server) logOff(ending *session, now time.Time) bool {
 		return false
 	}
 	if s.settings.EffectDelay == 0 {
-		s.end(ending, now)
+		s.logOffNow(ending, now)
 		return true
 	}
 	ending.leaving = true
 	s.plan(now.Add(s.settings.EffectDelay), func(at time.Time) {
 		if ending.Active() {
-			s.end(ending, at)
+			s.logOffNow(ending, at)
 		}
 	})
 	return true
+}
+
+func (s *Server) logOffNow(ending *session, at time.Time) {
+	s.end(ending, at)
+	s.replace(s.users[ending.UserID], at)
 }

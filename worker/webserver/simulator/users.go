@@ -38,6 +38,7 @@ type user struct {
 	failures  []time.Time // of logins, those that count for a lock-out
 	lockedAt  time.Time
 	lastLogin time.Time
+	comebacks []*Comeback
 }
 
 func (u *user) locked(now time.Time) bool { return now.Before(u.LockedUntil) }
