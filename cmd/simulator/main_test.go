@@ -65,7 +65,7 @@ func call(t *testing.T, method, url, token, body string) string {
 func TestProgramServesLoginLogoffAndControl(t *testing.T) {
 	s := start(t, "-people", "3", "-seed", "7", "-latency", "1ms")
 	defer http.DefaultClient.CloseIdleConnections()
-	for _, part := range []string{"seed 7", "3 people, 12 sessions", "admin, password simulator", "curl -s"} {
+	for _, part := range []string{"seed 7", "3 people, 15 sessions", "admin, password simulator", "curl -s"} {
 		if !strings.Contains(s.text, part) {
 			t.Errorf("%q is not in\n%s", part, s.text)
 		}
@@ -75,7 +75,7 @@ func TestProgramServesLoginLogoffAndControl(t *testing.T) {
 		t.Fatalf("login: %v", err)
 	}
 	var sessions []struct{ ID string }
-	if err := json.Unmarshal([]byte(call(t, "GET", s.control+"/sessions?active=true", "", "")), &sessions); err != nil || len(sessions) != 13 {
+	if err := json.Unmarshal([]byte(call(t, "GET", s.control+"/sessions?active=true", "", "")), &sessions); err != nil || len(sessions) != 16 {
 		t.Fatalf("%d sessions, %v", len(sessions), err)
 	}
 	id := sessions[0].ID

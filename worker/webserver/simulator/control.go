@@ -20,6 +20,7 @@ GET    /settings         the switches; durations are text such as "40ms"
 PUT    /settings         changes the switches that are named, for example {"down":503}
 GET    /sessions         the session table, those that are on first; ?active=true for these alone, ?user=3 for one person's
 POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}; with "at":"2030-01-01T00:00:00Z", then
+POST   /sessions/everywhere  signs a person on in every kind of console, with a history: {"userId":3,"ended":5}
 POST   /comebacks        has a person sign on again when a logoff ends a session of his:
                          {"userId":3,"console":19,"times":2,"after":"1s"}; without "after" at once
 DELETE /sessions/{id}    signs one off, as if the person had left
@@ -30,6 +31,8 @@ PUT    /users/{id}       changes what is named: {"disabled":true} or {"lockedUnt
 GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for those after number 12,
                          ?limit=100 for the first of these
 DELETE /journal          forgets them
+GET    /traffic          what the limiter let through and refused, reads and writes, and the most of an hour
+DELETE /traffic          counts from zero
 POST   /faults           fails requests to come: {"fault":"status","status":503,"count":3}
                          faults: status answer throttle reset hang page empty cutoff errorbody redirect
                          slow endless gzipbomb doctype generic500; more members: "op" (default logoff),
@@ -55,12 +58,15 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("GET /sessions", s.showSessions)
 	mux.HandleFunc("POST /sessions", s.makeSessions)
 	mux.HandleFunc("DELETE /sessions/{id}", s.endSession)
+	mux.HandleFunc("POST /sessions/everywhere", s.makeSessionsEverywhere)
 	mux.HandleFunc("POST /comebacks", s.makeComeback)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Users()) })
 	mux.HandleFunc("POST /users", s.makeUser)
 	mux.HandleFunc("PUT /users/{id}", s.putUser)
 	mux.HandleFunc("GET /journal", s.showJournal)
 	mux.HandleFunc("DELETE /journal", done(s.ClearJournal))
+	mux.HandleFunc("GET /traffic", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Traffic()) })
+	mux.HandleFunc("DELETE /traffic", done(s.ClearTraffic))
 	mux.HandleFunc("POST /faults", s.makeFaults)
 	mux.HandleFunc("DELETE /faults", done(s.ClearFaults))
 	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Chains()) })
@@ -189,6 +195,29 @@ func (s *Server) makeSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, ids)
+}
+
+func (s *Server) makeSessionsEverywhere(w http.ResponseWriter, r *http.Request) {
+	var form struct {
+		UserID int `json:"userId"`
+		Ended  int `json:"ended"`
+	}
+	if !read(w, r, &form) {
+		return
+	}
+	if form.Ended < 0 || form.Ended > 10_000 {
+		http.Error(w, "ended is not within 0 and 10000", http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	known := s.users[form.UserID] != nil
+	s.mu.Unlock()
+	if !known {
+		http.Error(w, noSuchUser(form.UserID).Error(), http.StatusNotFound)
+		return
+	}
+	on, off := s.SignOnEverywhere(form.UserID, form.Ended)
+	reply(w, map[string][]string{"on": on, "off": off})
 }
 
 func (s *Server) makeComeback(w http.ResponseWriter, r *http.Request) {

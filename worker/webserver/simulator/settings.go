@@ -59,8 +59,8 @@ type Settings struct {
 	RateLimit float64 `json:"rateLimit"`
 	// RateBurst is how many requests may come at once under RateLimit; 0 is one second's worth.
 	RateBurst int `json:"rateBurst"`
-	// WritesPerHour and ReadsPerHour are quotas per clock hour counted from the first request; GET is
-	// a read, all else is a write. SaaS has 100 and 1,000. 0 is no quota.
+	// WritesPerHour and ReadsPerHour are quotas per clock hour; GET is a read, all else is a write. SaaS
+	// has 100 and 1,000. 0 is no quota. That the hour is the clock's is a guess.
 	WritesPerHour int `json:"writesPerHour"`
 	ReadsPerHour  int `json:"readsPerHour"`
 	// LimitHint is what a 429 says about when to come back.
