@@ -50,6 +50,8 @@ func (o *options) define(flags *flag.FlagSet) {
 	s := &o.settings
 	flags.DurationVar(&s.LatencyFixed, "latency", 0, "what every answer takes")
 	flags.DurationVar(&s.LatencyPerSession, "latency-per-session", 0, "what each session of a document adds")
+	flags.DurationVar(&s.LatencyTail, "latency-tail", 0, "what some answers take longer")
+	flags.Float64Var(&s.LatencyTailRate, "latency-tail-rate", 0, "the part of all answers that do, 0 to 1")
 	flags.IntVar(&s.Concurrency, "concurrency", 0, "requests served at once; 0 is no limit")
 	flags.StringVar((*string)(&s.Ended), "ended", string(simulator.Ended500), "answer to an ended or unknown ID: 500, error, ignore")
 	flags.StringVar((*string)(&s.Partial), "partial", string(simulator.PartialApply), "the good IDs beside a bad one: apply, atomic, stop")
@@ -64,6 +66,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.BoolVar(&s.NoV4Users, "no-v4-users", false, "404 for the V4 calls that look up users")
 	flags.BoolVar(&s.NoOldUsers, "no-old-users", false, "404 for the old calls that look up users")
 	flags.StringVar((*string)(&s.UserNames), "user-names", string(simulator.UserNamesMixed), "names as looked up: mixed, login, lower, display")
+	flags.StringVar((*string)(&s.PathBackslash), "path-backslash", string(simulator.PathBackslashAccepted), "the backslash of a domain's user in a path: accepted, 400, slash")
 	flags.IntVar(&s.UserListLimit, "user-list-limit", 0, "users in a list that asks for no limit; 0 is all")
 	flags.BoolVar(&s.Maintenance, "maintenance", false, "be under maintenance: pages with status 200")
 	flags.IntVar(&s.Down, "down", 0, "answer everything with this status; -1 resets connections")
@@ -81,6 +84,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.StringVar((*string)(&s.RenewalHeader), "renewal-header", string(simulator.RenewalHeaderAccepted), "the old token in the header of a renewal: accepted, refused, needed")
 	flags.BoolVar(&s.BearerSessions, "bearer-sessions", false, "callers with an access token show up as sessions")
 	flags.DurationVar(&s.AccessTokenLife, "access-token-life", 0, "life of an access token; 0 is 30m")
+	flags.BoolVar(&s.V10Login, "v10-login", false, "answer logins in the JSON of very old servers")
 	flags.IntVar(&s.LockoutAfter, "lockout", 0, "failed logins that lock an account; 0 is never")
 }
 

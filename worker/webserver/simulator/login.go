@@ -72,23 +72,33 @@ func (s *Server) login(x *exchange) answer {
 	now := time.Now()
 	person := s.whoLogsIn(name)
 	if person == nil {
-		return x.failed(http.StatusOK, rejectedLogin(nil, now))
+		return x.loginAnswer(rejectedLogin(nil, now))
 	}
 	password, err := base64.StdEncoding.DecodeString(form["password"])
 	if err != nil || person.Password == "" || string(password) != person.Password || person.Disabled || person.locked(now) {
 		if !person.locked(now) {
 			s.failedLogin(person, now)
 		}
-		return x.failed(http.StatusOK, rejectedLogin(person, now))
+		return x.loginAnswer(rejectedLogin(person, now))
 	}
 	person.failures = nil
 	x.entry.UserID = person.ID
-	return x.succeeded(loginReply{
+	a := x.loginAnswer(loginReply{
 		AliasName: strconv.Itoa(person.ID), UserGUID: person.GUID, SMTPAddress: person.Email, UserName: person.Login, ProviderType: 1,
 		Token: s.issue(person, form["deviceId"], s.idleTime(form["timeout"])), Capability: capability,
 		OwnerOrganization: organization{0, "Commcell"}, Provider: organization{0, "Commcell"},
 		AdditionalResp: additionalResp{[]nameValue{{"USERNAME_UPN", person.Email}}}, ErrList: []loginError{},
 	})
+	a.success = true
+	return a
+}
+
+// loginAnswer is a 200 whether the login worked or not.
+func (x *exchange) loginAnswer(reply loginReply) answer {
+	if x.settings.V10Login && x.wantsJSON() {
+		return jsonAnswer(http.StatusOK, asV10(reply))
+	}
+	return x.failed(http.StatusOK, reply)
 }
 
 // idleTime is what a login asks for, in minutes, or the setting.

@@ -139,6 +139,27 @@ func TestLatencyPassesBeforeTheEffect(t *testing.T) {
 	})
 }
 
+func TestSomeAnswersTakeLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Settings{LatencyTail: 10 * time.Second, LatencyTailRate: 0.2})
+		long := 0
+		for range 100 {
+			begun := time.Now()
+			s.ask("GET", "WhoAmI", "")
+			switch time.Since(begun) {
+			case 0:
+			case 10 * time.Second:
+				long++
+			default:
+				t.Errorf("it took %v", time.Since(begun))
+			}
+		}
+		if long < 8 || long > 35 {
+			t.Errorf("%d of 100 took longer", long)
+		}
+	})
+}
+
 func TestClientThatGoesAwayChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Settings{LatencyFixed: time.Minute})
@@ -308,10 +329,10 @@ func TestServesManyAtOnceOverTCP(t *testing.T) {
 
 func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 	settings := Settings{
-		Ended: "sometimes", Partial: "half", EffectDelay: -1, Renewal: "x", RenewalDelay: -1, RenewalHeader: "x", EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
+		Ended: "sometimes", Partial: "half", EffectDelay: -1, PathBackslash: "x", LatencyTail: -1, LatencyTailRate: 2, Renewal: "x", RenewalDelay: -1, RenewalHeader: "x", EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
 	}
 	err := settings.Check()
-	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "renewal is", "renewalDelay", "renewalHeader", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
+	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "pathBackslash", "latencyTail is", "latencyTailRate", "renewal is", "renewalDelay", "renewalHeader", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q is not in %v", name, err)
 		}

@@ -88,6 +88,14 @@ func (s *Server) showUserByName(x *exchange) answer {
 		return x.statusAnswer(http.StatusBadRequest)
 	}
 	name := strings.ReplaceAll(x.argument, "''", "'")
+	if strings.Contains(name, `\`) {
+		switch s.settings.PathBackslash {
+		case PathBackslash400:
+			return page(http.StatusBadRequest, "HTTP Status 400 - Bad Request", "Invalid URI.")
+		case PathBackslashSlash:
+			name = strings.ReplaceAll(name, `\`, "/")
+		}
+	}
 	return s.showOne(x, func(known *user) bool { return strings.ToLower(known.Login) == name })
 }
 

@@ -200,6 +200,19 @@ func TestUserNamesAreSpelledAsSet(t *testing.T) {
 	}
 }
 
+func TestBackslashInAPathMayNotArrive(t *testing.T) {
+	for setting, want := range map[PathBackslash][2]int{"": {200, 2}, PathBackslash400: {400, 0}, PathBackslashSlash: {200, 0}} {
+		s := newOffice(t, Settings{PathBackslash: setting})
+		r := s.ask("GET", byName(`CORP\jane`), "", "Authtoken", s.Token(1))
+		if found := strings.Contains(r.body, ` userId="2"`); r.status != want[0] || found != (want[1] == 2) {
+			t.Errorf("%q: %+v", setting, r)
+		}
+		if r := s.ask("GET", byName("keiko"), "", "Authtoken", s.Token(1)); r.status != 200 || !strings.Contains(r.body, ` userId="5"`) {
+			t.Errorf("%q, without a backslash: %+v", setting, r)
+		}
+	}
+}
+
 func TestVersionsLackSomeCalls(t *testing.T) {
 	s := newOffice(t, Settings{})
 	token := s.Token(1)
