@@ -61,6 +61,7 @@ func TestComebackWaitsForALateEffectAndForTheRightToSignOn(t *testing.T) {
 		if rows := s.on(2); len(rows) != 2 || rows[1].Console != ConsoleBrowser {
 			t.Errorf("%+v", rows)
 		}
+		s.SignOnAt(2, ConsoleWeb, time.Now().Add(time.Second))
 		s.ChangeUser(2, func(u *User) { u.Disabled = true })
 		s.logoff(token, ids[1])
 		pass(time.Second)

@@ -97,6 +97,8 @@ func TestControlJournalHidesSecrets(t *testing.T) {
 	s.ask("POST", "RenewLoginToken", `{"sessionId":"`+token+`","deviceId":"d"}`)
 	s.ask("POST", "V4/AccessToken/Renew", `{"accessToken":"`+access+`","refreshToken":"`+refresh+`"}`)
 	s.ask("POST", "Nowhere", token)
+	s.ask("GET", "WhoAmI?token="+access, "")
+	s.ask("GET", "Session?userId=2", "", "Authtoken", token)
 	_, everything := s.control("GET", "/journal", "")
 	for _, secret := range []string{token[5:30], access, refresh, "c2VjcmV0"} {
 		if strings.Contains(everything, secret) {
@@ -110,7 +112,10 @@ func TestControlJournalHidesSecrets(t *testing.T) {
 	if header := logoffs[0]["header"].(map[string]any); fmt.Sprint(header["Authtoken"]) != "[(redacted)]" {
 		t.Errorf("%v", header)
 	}
-	if since := s.list("/journal?since=4"); len(since) != 2 || since[0]["number"] != 5.0 {
+	if reads := s.list("/journal?op=session"); len(reads) != 1 || reads[0]["query"] != "userId=2" {
+		t.Errorf("%v", reads)
+	}
+	if since := s.list("/journal?since=4"); len(since) != 4 || since[0]["number"] != 5.0 {
 		t.Errorf("%v", since)
 	}
 	if first := s.list("/journal?since=4&limit=1"); len(first) != 1 || first[0]["number"] != 5.0 {

@@ -14,6 +14,7 @@ type shownRequest struct {
 	Op       string      `json:"op"`
 	Method   string      `json:"method"`
 	Path     string      `json:"path"`
+	Query    string      `json:"query,omitzero"` // of the calls that read sessions and users
 	Header   http.Header `json:"header"`
 	Body     string      `json:"body"`
 	Sessions []string    `json:"sessions,omitempty"`
@@ -53,12 +54,15 @@ func (s *Server) showJournal(w http.ResponseWriter, r *http.Request) {
 
 func show(r Request) shownRequest {
 	shown := shownRequest{
-		r.Number, r.Time, r.Op, r.Method, r.Path, r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Fault,
+		r.Number, r.Time, r.Op, r.Method, r.Path, "", r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Fault,
 	}
 	for _, name := range []string{"Authtoken", "Authorization", "Cookie", "Cookie2"} {
 		if shown.Header.Get(name) != "" {
 			shown.Header.Set(name, redacted)
 		}
+	}
+	if r.Op == opSession || r.Op == opUser || r.Op == opUserV4 {
+		shown.Query = r.Query
 	}
 	// Only a logoff's body is sure to hold no secret.
 	if r.Op == opLogoff || len(r.Body) == 0 {

@@ -13,6 +13,7 @@ type Request struct {
 	Op       string // logoff, session, user, userv4, login, renew, logout, whoami, refresh, mint, base, other
 	Method   string
 	Path     string
+	Query    string // as sent, without the question mark
 	Header   http.Header
 	Body     []byte
 	Sessions []string // the IDs in the document of a logoff, as spelled there, even if a proxy dropped it

@@ -116,14 +116,14 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{server: s, writer: w, request: r}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	x.findRoute()
-	x.entry = &Request{Time: time.Now(), Op: x.route.op, Method: r.Method, Path: r.URL.Path, Header: r.Header, Body: body}
+	x.entry = &Request{Time: time.Now(), Op: x.route.op, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header, Body: body}
 	if x.route.op == opLogoff {
 		x.document = readDocument(body)
 		x.entry.Sessions = x.document.ids
 	}
 	s.mu.Lock()
 	x.settings = s.settings
-	if x.settings.DropBody && r.Method == http.MethodDelete {
+	if x.settings.DropBody {
 		x.document = document{}
 	}
 	x.declares = s.random.IntN(2) == 0

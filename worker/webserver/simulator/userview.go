@@ -88,9 +88,12 @@ func (v userView) choose(users []*user) (page []*user, total int) {
 		return slices.ContainsFunc(v.filters, func(f userFilter) bool { return !f.lets(u) })
 	})
 	if name, direction, ok := strings.Cut(v.sort, ":"); ok && userColumns[name] != nil {
-		column := userColumns[name]
+		column, order := userColumns[name], 1
+		if direction == "-1" {
+			order = -1
+		}
 		slices.SortStableFunc(found, func(a, b *user) int {
-			return number(direction, -1) * strings.Compare(strings.ToLower(column(a)), strings.ToLower(column(b)))
+			return order * strings.Compare(strings.ToLower(column(a)), strings.ToLower(column(b)))
 		})
 	}
 	from := min(v.start, len(found))
