@@ -65,7 +65,7 @@ func call(t *testing.T, method, url, token, body string) string {
 func TestProgramServesLoginLogoffAndControl(t *testing.T) {
 	s := start(t, "-people", "3", "-seed", "7", "-latency", "1ms")
 	defer http.DefaultClient.CloseIdleConnections()
-	for _, part := range []string{"seed 7", "3 people, 12 sessions", "admin, password simulator", "curl -s"} {
+	for _, part := range []string{"seed 7", "3 people, 15 sessions", "admin, password simulator", "curl -s"} {
 		if !strings.Contains(s.text, part) {
 			t.Errorf("%q is not in\n%s", part, s.text)
 		}
@@ -75,7 +75,7 @@ func TestProgramServesLoginLogoffAndControl(t *testing.T) {
 		t.Fatalf("login: %v", err)
 	}
 	var sessions []struct{ ID string }
-	if err := json.Unmarshal([]byte(call(t, "GET", s.control+"/sessions?active=true", "", "")), &sessions); err != nil || len(sessions) != 13 {
+	if err := json.Unmarshal([]byte(call(t, "GET", s.control+"/sessions?active=true", "", "")), &sessions); err != nil || len(sessions) != 16 {
 		t.Fatalf("%d sessions, %v", len(sessions), err)
 	}
 	id := sessions[0].ID
@@ -94,6 +94,36 @@ func TestProgramServesLoginLogoffAndControl(t *testing.T) {
 	}
 	if _, err := http.Get(s.control); err == nil { //nolint:bodyclose,noctx // nobody answers
 		t.Error("something still listens")
+	}
+}
+
+func TestFlagsBecomeSettings(t *testing.T) {
+	flags := map[string][2]string{
+		"-effect-delay": {"2s", `"effectDelay": "2s"`}, "-emc-sessions": {"stay", `"emcSessions": "stay"`}, "-drop-body": {"", `"dropBody": true`},
+		"-numbers-as-text": {"", `"numbersAsText": true`}, "-session-path": {"plural", `"sessionPath": "plural"`},
+		"-no-v4-users": {"", `"noV4Users": true`}, "-no-old-users": {"", `"noOldUsers": true`}, "-user-names": {"lower", `"userNames": "lower"`},
+		"-path-backslash": {"slash", `"pathBackslash": "slash"`}, "-user-list-limit": {"7", `"userListLimit": 7`},
+		"-latency-tail": {"3s", `"latencyTail": "3s"`}, "-latency-tail-rate": {"0.5", `"latencyTailRate": 0.5`}, "-v10-login": {"", `"v10Login": true`},
+		"-renewal": {"mangled", `"renewal": "mangled"`}, "-renewal-delay": {"4s", `"renewalDelay": "4s"`},
+		"-renewal-header": {"refused", `"renewalHeader": "refused"`}, "-bearer-sessions": {"", `"bearerSessions": true`},
+		"-access-token-life": {"2h", `"accessTokenLife": "2h0m0s"`},
+	}
+	var args []string
+	for name, flag := range flags {
+		if args = append(args, name); flag[0] != "" {
+			args = append(args, flag[0])
+		}
+	}
+	s := start(t, args...)
+	defer http.DefaultClient.CloseIdleConnections()
+	settings := call(t, "GET", s.control+"/settings", "", "")
+	for name, flag := range flags {
+		if !strings.Contains(settings, flag[1]) {
+			t.Errorf("%s: %s is not in\n%s", name, flag[1], settings)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // An answer is what a request gets. Success says that it is what the caller asked for.
@@ -52,13 +56,24 @@ func (x *exchange) failed(status int, value any) answer {
 		if err != nil {
 			panic(err)
 		}
-		return jsonAnswer(status, body)
+		return jsonAnswer(status, x.numbered(body))
 	}
 	body, err := xml.Marshal(value)
 	if err != nil {
 		panic(err)
 	}
 	return x.xmlAnswer(status, body)
+}
+
+// jsonSuccess answers in JSON whatever the request accepts.
+func (x *exchange) jsonSuccess(value any) answer {
+	body, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	a := jsonAnswer(http.StatusOK, x.numbered(body))
+	a.success = true
+	return a
 }
 
 func (x *exchange) wantsJSON() bool {
@@ -75,6 +90,30 @@ func (x *exchange) xmlAnswer(status int, body []byte) answer {
 
 func jsonAnswer(status int, compact []byte) answer {
 	return answer{status: status, contentType: "application/json; charset=utf-8", body: withCarriageReturns(compact)}
+}
+
+// numbered puts the numbers of JSON in quotes where that is set.
+func (x *exchange) numbered(compact []byte) []byte {
+	if !x.settings.NumbersAsText {
+		return compact
+	}
+	var out bytes.Buffer
+	from, to := jsontext.NewDecoder(bytes.NewReader(compact)), jsontext.NewEncoder(&out)
+	for {
+		token, err := from.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return bytes.TrimSpace(out.Bytes())
+		}
+		if err == nil && token.Kind() == '0' {
+			token = jsontext.String(token.String())
+		}
+		if err == nil {
+			err = to.WriteToken(token)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
 }
 
 // withCarriageReturns puts the carriage returns in that saved answers have: after an opening

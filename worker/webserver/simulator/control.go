@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -19,23 +17,33 @@ const controlHelp = `The control of a simulated Commvault Web Server. Everything
 GET    /settings         the switches; durations are text such as "40ms"
 PUT    /settings         changes the switches that are named, for example {"down":503}
 GET    /sessions         the session table, those that are on first; ?active=true for these alone, ?user=3 for one person's
-POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}
+POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}; with "at":"2030-01-01T00:00:00Z", then
+POST   /sessions/everywhere  signs a person on in every kind of console, with a history: {"userId":3,"ended":5}
+POST   /comebacks        has a person sign on again when a logoff ends a session of his:
+                         {"userId":3,"console":19,"times":2,"after":"1s"}; without "after" at once
 DELETE /sessions/{id}    signs one off, as if the person had left
 GET    /users            the users
-POST   /users            adds one: {"login":"jane","display":"Jane","password":"x","administrator":true}
+POST   /users            adds one: {"login":"CORP\\jane","display":"Jane","password":"x","email":"jane@corp.example","upn":"jane@ad.example",
+                         "company":"Corp","companyId":9,"administrator":true}
+PUT    /users/{id}       changes what is named: {"disabled":true} or {"lockedUntil":"2030-01-01T00:00:00Z"}
 GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for those after number 12,
                          ?limit=100 for the first of these
 DELETE /journal          forgets them
+GET    /traffic          what the limiter let through and refused, reads and writes, and the most of an hour
+DELETE /traffic          counts from zero
 POST   /faults           fails requests to come: {"fault":"status","status":503,"count":3}
                          faults: status answer throttle reset hang page empty cutoff errorbody redirect
                          slow endless gzipbomb doctype generic500; more members: "op" (default logoff),
                          "applied", "company" (for documents of several sessions only), "seconds", "url", "contentType", "body", "rate" (instead of a count)
 DELETE /faults           forgets them
+GET    /tokens           the access tokens through all their renewals: how often renewed, reused, whether dead
+POST   /tokens           makes one: {"userId":1,"scope":["/Session"],"expiry":"2030-01-01T00:00:00Z","renewableUntil":"2030-03-01T00:00:00Z"};
+                         all but userId may be missing
 POST   /tokens/revoke    lets every token die now
 `
 
 // Control is the handler of the control address: what the methods of a Server do, as JSON. No token
-// and no password comes out of it.
+// and no password comes out of it, but for an access token as it is made.
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -48,12 +56,19 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("GET /sessions", s.showSessions)
 	mux.HandleFunc("POST /sessions", s.makeSessions)
 	mux.HandleFunc("DELETE /sessions/{id}", s.endSession)
+	mux.HandleFunc("POST /sessions/everywhere", s.makeSessionsEverywhere)
+	mux.HandleFunc("POST /comebacks", s.makeComeback)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Users()) })
 	mux.HandleFunc("POST /users", s.makeUser)
+	mux.HandleFunc("PUT /users/{id}", s.putUser)
 	mux.HandleFunc("GET /journal", s.showJournal)
 	mux.HandleFunc("DELETE /journal", done(s.ClearJournal))
+	mux.HandleFunc("GET /traffic", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Traffic()) })
+	mux.HandleFunc("DELETE /traffic", done(s.ClearTraffic))
 	mux.HandleFunc("POST /faults", s.makeFaults)
 	mux.HandleFunc("DELETE /faults", done(s.ClearFaults))
+	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Chains()) })
+	mux.HandleFunc("POST /tokens", s.makeToken)
 	mux.HandleFunc("POST /tokens/revoke", done(s.RevokeTokens))
 	return mux
 }
@@ -139,179 +154,4 @@ func (s *Server) changeSettings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.showSettings(w, r)
-}
-
-func (s *Server) showSessions(w http.ResponseWriter, r *http.Request) {
-	active, user := r.FormValue("active"), r.FormValue("user")
-	rows := slices.DeleteFunc(s.Sessions(), func(row Session) bool {
-		return (active != "" && active != strconv.FormatBool(row.Active())) || (user != "" && user != strconv.Itoa(row.UserID))
-	})
-	slices.SortStableFunc(rows, func(a, b Session) int { return a.LogoutTime.Compare(b.LogoutTime) })
-	reply(w, rows)
-}
-
-func (s *Server) makeSessions(w http.ResponseWriter, r *http.Request) {
-	form := struct {
-		UserID  int `json:"userId"`
-		Console int `json:"console"`
-		Count   int `json:"count"`
-	}{Console: ConsoleWeb, Count: 1}
-	if !read(w, r, &form) {
-		return
-	}
-	if form.Count < 1 || form.Count > 100_000 {
-		http.Error(w, "count is not within 1 and 100000", http.StatusBadRequest)
-		return
-	}
-	ids, err := s.signOnMany(form.UserID, form.Console, form.Count)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
-	}
-	reply(w, ids)
-}
-
-func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	s.mu.Lock()
-	known := s.sessions.find(id) != nil
-	s.mu.Unlock()
-	if !known {
-		http.Error(w, "there is no such session", http.StatusNotFound)
-		return
-	}
-	s.SignOff(id)
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Server) makeUser(w http.ResponseWriter, r *http.Request) {
-	var u User
-	if !read(w, r, &u) {
-		return
-	}
-	id, err := s.addUser(u)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusConflict)
-		return
-	}
-	reply(w, struct {
-		ID int `json:"id"`
-	}{id})
-}
-
-// shownRequest is a Request without its secrets.
-type shownRequest struct {
-	Number   int         `json:"number"`
-	Time     time.Time   `json:"time"`
-	Op       string      `json:"op"`
-	Method   string      `json:"method"`
-	Path     string      `json:"path"`
-	Header   http.Header `json:"header"`
-	Body     string      `json:"body"`
-	Sessions []string    `json:"sessions,omitempty"`
-	Applied  []string    `json:"applied,omitempty"`
-	UserID   int         `json:"userId,omitzero"`
-	Status   int         `json:"status"`
-	Answered bool        `json:"answered"`
-	Success  bool        `json:"success"`
-	Fault    string      `json:"fault,omitzero"`
-}
-
-const redacted = "(redacted)"
-
-func (s *Server) showJournal(w http.ResponseWriter, r *http.Request) {
-	op := r.FormValue("op")
-	since, err := strconv.Atoi(r.FormValue("since"))
-	if err != nil && r.FormValue("since") != "" {
-		http.Error(w, "since is the number of a request", http.StatusBadRequest)
-		return
-	}
-	limit, err := strconv.Atoi(r.FormValue("limit"))
-	if err != nil && r.FormValue("limit") != "" {
-		http.Error(w, "limit is a number of requests", http.StatusBadRequest)
-		return
-	}
-	shown := []shownRequest{}
-	for _, request := range s.Journal() {
-		if limit > 0 && len(shown) == limit {
-			break
-		}
-		if request.Number > since && (op == "" || op == request.Op) {
-			shown = append(shown, show(request))
-		}
-	}
-	reply(w, shown)
-}
-
-func show(r Request) shownRequest {
-	shown := shownRequest{
-		r.Number, r.Time, r.Op, r.Method, r.Path, r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Fault,
-	}
-	for _, name := range []string{"Authtoken", "Authorization", "Cookie", "Cookie2"} {
-		if shown.Header.Get(name) != "" {
-			shown.Header.Set(name, redacted)
-		}
-	}
-	// Only a logoff's body is sure to hold no secret.
-	if r.Op == opLogoff || len(r.Body) == 0 {
-		shown.Body = strings.ToValidUTF8(string(r.Body), "\uFFFD")
-	}
-	return shown
-}
-
-// faultForm is a fault as the control address takes it.
-type faultForm struct {
-	Fault       string  `json:"fault"`
-	Op          string  `json:"op"`
-	Count       int     `json:"count"`
-	Rate        float64 `json:"rate"`
-	Applied     bool    `json:"applied"`
-	Company     bool    `json:"company"`
-	Status      int     `json:"status"`
-	Seconds     int     `json:"seconds"`
-	URL         string  `json:"url"`
-	ContentType string  `json:"contentType"`
-	Body        string  `json:"body"`
-}
-
-func (s *Server) makeFaults(w http.ResponseWriter, r *http.Request) {
-	form := faultForm{Op: opLogoff, Count: 1, Status: http.StatusServiceUnavailable, Seconds: 5}
-	if !read(w, r, &form) {
-		return
-	}
-	fault, err := form.fault()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	if form.Rate > 0 {
-		s.FailAtRate(form.Rate, fault)
-	} else {
-		s.FailNextOn(form.Op, slices.Repeat([]Fault{fault}, form.Count)...)
-	}
-	reply(w, map[string]string{"fault": fault.String()})
-}
-
-func (f faultForm) fault() (Fault, error) {
-	switch {
-	case f.Status < 200 || f.Status > 599:
-		return Fault{}, errors.New("status is not within 200 and 599")
-	case f.Count < 1 || f.Count > 100_000:
-		return Fault{}, errors.New("count is not within 1 and 100000")
-	case f.Rate < 0 || f.Rate > 1 || (f.Rate > 0 && f.Op != opLogoff):
-		return Fault{}, errors.New("rate is within 0 and 1, and for logoff only")
-	case !slices.Contains([]string{opLogoff, opSession, opLogin, opRenew, opLogout, opWhoAmI, opRefresh, opMint, opBase, opOther}, f.Op):
-		return Fault{}, fmt.Errorf("there is no kind of request %q", f.Op)
-	}
-	kinds := map[string]Fault{
-		"status": Status(f.Status), "answer": Answer(f.Status, f.ContentType, f.Body), "throttle": Throttle(f.Seconds),
-		"reset": Reset(false), "hang": Hang(false), "page": Page(), "empty": Empty(), "cutoff": CutOff(), "errorbody": ErrorBody(),
-		"redirect": Redirect(f.URL), "slow": SlowBody(), "endless": EndlessBody(), "gzipbomb": GzipBomb(), "doctype": Doctype(), "generic500": Generic500(),
-	}
-	fault, ok := kinds[f.Fault]
-	if !ok {
-		return Fault{}, fmt.Errorf("there is no fault %q", f.Fault)
-	}
-	fault.applied, fault.company = f.Applied, f.Company
-	return fault, nil
 }

@@ -56,6 +56,17 @@ func TestControlShowsAndMakesSessionsAndUsers(t *testing.T) {
 	if status, _ := s.control("POST", "/users", `{"login":"EVE"}`); status != 409 {
 		t.Errorf("a second eve: %d", status)
 	}
+	if status, body := s.control("PUT", "/users/4", `{"disabled":true,"email":"eve@corp.example"}`); status != 204 {
+		t.Errorf("%d %s", status, body)
+	}
+	if eve := s.Users()[3]; !eve.Disabled || eve.Email != "eve@corp.example" || eve.Login != "eve" || !eve.Administrator {
+		t.Errorf("%+v", eve)
+	}
+	for path, body := range map[string]string{"/users/99": `{}`, "/users/4": `{"login":"bob"}`, "/users/3": `{"nonsense":1}`} {
+		if status, _ := s.control("PUT", path, body); status != 409 {
+			t.Errorf("%s %s: %d", path, body, status)
+		}
+	}
 	status, body := s.control("POST", "/sessions", `{"userId":4,"console":5,"count":2}`)
 	var ids []string
 	if err := json.Unmarshal([]byte(body), &ids); err != nil || status != 200 || len(ids) != 2 || !strings.HasPrefix(ids[0], "EMC") {
@@ -86,6 +97,8 @@ func TestControlJournalHidesSecrets(t *testing.T) {
 	s.ask("POST", "RenewLoginToken", `{"sessionId":"`+token+`","deviceId":"d"}`)
 	s.ask("POST", "V4/AccessToken/Renew", `{"accessToken":"`+access+`","refreshToken":"`+refresh+`"}`)
 	s.ask("POST", "Nowhere", token)
+	s.ask("GET", "WhoAmI?token="+access, "")
+	s.ask("GET", "Session?userId=2", "", "Authtoken", token)
 	_, everything := s.control("GET", "/journal", "")
 	for _, secret := range []string{token[5:30], access, refresh, "c2VjcmV0"} {
 		if strings.Contains(everything, secret) {
@@ -99,7 +112,10 @@ func TestControlJournalHidesSecrets(t *testing.T) {
 	if header := logoffs[0]["header"].(map[string]any); fmt.Sprint(header["Authtoken"]) != "[(redacted)]" {
 		t.Errorf("%v", header)
 	}
-	if since := s.list("/journal?since=4"); len(since) != 2 || since[0]["number"] != 5.0 {
+	if reads := s.list("/journal?op=session"); len(reads) != 1 || reads[0]["query"] != "userId=2" {
+		t.Errorf("%v", reads)
+	}
+	if since := s.list("/journal?since=4"); len(since) != 4 || since[0]["number"] != 5.0 {
 		t.Errorf("%v", since)
 	}
 	if first := s.list("/journal?since=4&limit=1"); len(first) != 1 || first[0]["number"] != 5.0 {

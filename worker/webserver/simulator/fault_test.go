@@ -177,7 +177,7 @@ func TestFaultsForOtherKindsOfRequests(t *testing.T) {
 	token := s.Token(1)
 	for op, call := range map[string][2]string{
 		"login": {"POST", "Login"}, "renew": {"POST", "RenewLoginToken"}, "whoami": {"GET", "WhoAmI"},
-		"session": {"GET", "Session?userId=1"}, "logout": {"POST", "Logout"}, "refresh": {"POST", "V4/AccessToken/Renew"},
+		"session": {"GET", "Session?userId=1"}, "user": {"GET", "User/1"}, "userv4": {"GET", "V4/user/1"}, "logout": {"POST", "Logout"}, "refresh": {"POST", "V4/AccessToken/Renew"},
 	} {
 		s.FailNextOn(op, Status(504))
 		if r := s.ask(call[0], call[1], "{}", "Authtoken", token); r.status != 504 {

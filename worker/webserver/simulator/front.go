@@ -50,8 +50,7 @@ func libraryAgent(agent string) bool {
 type limiter struct {
 	missing       float64 // tokens gone from the full bucket
 	asOf          time.Time
-	hour          time.Time // when the hour of the quotas began
-	writes, reads int
+	reads, writes usage
 }
 
 // limited counts a request and reports whether it is one too many, how long that stays so, and
@@ -59,11 +58,22 @@ type limiter struct {
 func (s *Server) limited(x *exchange) (wait time.Duration, limit int, limited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	if wait := s.limiter.bucket(x.settings, now); wait > 0 {
+	l, now := &s.limiter, time.Now()
+	used, quota := &l.writes, x.settings.WritesPerHour
+	if x.request.Method == http.MethodGet {
+		used, quota = &l.reads, x.settings.ReadsPerHour
+	}
+	used.turn(now)
+	if wait := l.bucket(x.settings, now); wait > 0 {
+		used.refused++
 		return wait, int(math.Ceil(x.settings.RateLimit)), true
 	}
-	return s.limiter.quota(x.settings, x.request.Method, now)
+	if quota > 0 && used.thisHour >= quota {
+		used.refused++
+		return used.hour.Add(time.Hour).Sub(now), quota, true
+	}
+	used.pass()
+	return 0, 0, false
 }
 
 // bucket takes one token, or returns how long until there is one.
@@ -82,21 +92,6 @@ func (l *limiter) bucket(settings Settings, now time.Time) time.Duration {
 	}
 	l.missing++
 	return 0
-}
-
-func (l *limiter) quota(settings Settings, method string, now time.Time) (wait time.Duration, limit int, limited bool) {
-	if l.hour.IsZero() || now.Sub(l.hour) >= time.Hour {
-		*l = limiter{missing: l.missing, asOf: l.asOf, hour: now}
-	}
-	count, limit := &l.writes, settings.WritesPerHour
-	if method == http.MethodGet {
-		count, limit = &l.reads, settings.ReadsPerHour
-	}
-	if limit > 0 && *count >= limit {
-		return l.hour.Add(time.Hour).Sub(now), limit, true
-	}
-	*count++
-	return 0, limit, false
 }
 
 // tooMany is a 429 with the hint that is set.

@@ -98,6 +98,52 @@ func TestHourlyQuotas(t *testing.T) {
 		if r := s.logoff(token); !success(r) {
 			t.Errorf("in the next hour: %+v", r)
 		}
+		if got, want := s.Traffic(), (Traffic{Reads: 3, Writes: 3, ReadsRefused: 1, WritesRefused: 3, MostReads: 3, MostWrites: 2}); got != want {
+			t.Errorf("traffic %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestQuotaHoursAreTheClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pass(50 * time.Minute) // a bubble begins at midnight
+		s := newSite(t, Settings{WritesPerHour: 2, LimitHint: LimitHintSeconds})
+		token := s.Token(1)
+		s.logoff(token)
+		s.logoff(token)
+		if r := s.logoff(token); r.status != 429 || r.header.Get("Retry-After") != "600" {
+			t.Errorf("%+v", r)
+		}
+		pass(10 * time.Minute)
+		wantStatuses(t, []int{s.logoff(token).status, s.logoff(token).status, s.logoff(token).status}, 200, 200, 429)
+	})
+}
+
+func TestTrafficIsCountedWithoutLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Settings{})
+		for range 3 {
+			s.ask("GET", "WhoAmI", "")
+			s.ask("POST", "Logout", "")
+			s.ask("DELETE", "Sessions", "")
+			pass(31 * time.Minute)
+		}
+		if got, want := s.Traffic(), (Traffic{Reads: 3, Writes: 6, MostReads: 2, MostWrites: 4}); got != want {
+			t.Errorf("traffic %+v, want %+v", got, want)
+		}
+		if status, body := s.control("GET", "/traffic", ""); status != 200 || !strings.Contains(body, `"mostWrites": 4`) {
+			t.Errorf("%d %s", status, body)
+		}
+		if status, _ := s.control("DELETE", "/traffic", ""); status != 204 || s.Traffic() != (Traffic{}) {
+			t.Errorf("%d, %+v", status, s.Traffic())
+		}
+		s.Configure(func(settings *Settings) { settings.RateLimit, settings.RateBurst = 1, 1 })
+		for range 3 {
+			s.ask("GET", "WhoAmI", "")
+		}
+		if got := s.Traffic(); got.Reads != 1 || got.ReadsRefused != 2 {
+			t.Errorf("under a rate: %+v", got)
+		}
 	})
 }
 

@@ -10,13 +10,14 @@ import (
 type Request struct {
 	Number   int // from 1, in the order of arrival
 	Time     time.Time
-	Op       string // logoff, session, login, renew, logout, whoami, refresh, mint, base, other
+	Op       string // logoff, session, user, userv4, login, renew, logout, whoami, refresh, mint, base, other
 	Method   string
 	Path     string
+	Query    string // as sent, without the question mark
 	Header   http.Header
 	Body     []byte
-	Sessions []string // the IDs in the document of a logoff, as spelled there
-	Applied  []string // the sessions that it ended
+	Sessions []string // the IDs in the document of a logoff, as spelled there, even if a proxy dropped it
+	Applied  []string // the sessions that it ended, or will have ended after Settings.EffectDelay
 	UserID   int      // whose token it had; 0 if it was not asked for, or no good
 	Status   int      // 0 while there is no answer
 	Answered bool     // the answer was sent whole

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -71,25 +70,35 @@ func (s *Server) login(x *exchange) answer {
 		name = form["domain"] + `\` + name
 	}
 	now := time.Now()
-	person := s.logins[strings.ToLower(name)]
+	person := s.whoLogsIn(name)
 	if person == nil {
-		return x.failed(http.StatusOK, rejectedLogin(nil, now))
+		return x.loginAnswer(rejectedLogin(nil, now))
 	}
 	password, err := base64.StdEncoding.DecodeString(form["password"])
-	if locked := now.Before(person.lockedUntil); locked || err != nil || person.Password == "" || string(password) != person.Password {
-		if !locked {
+	if err != nil || person.Password == "" || string(password) != person.Password || person.Disabled || person.locked(now) {
+		if !person.locked(now) {
 			s.failedLogin(person, now)
 		}
-		return x.failed(http.StatusOK, rejectedLogin(person, now))
+		return x.loginAnswer(rejectedLogin(person, now))
 	}
 	person.failures = nil
 	x.entry.UserID = person.ID
-	return x.succeeded(loginReply{
-		AliasName: strconv.Itoa(person.ID), UserGUID: person.guid, SMTPAddress: person.Email, UserName: person.Login, ProviderType: 1,
+	a := x.loginAnswer(loginReply{
+		AliasName: strconv.Itoa(person.ID), UserGUID: person.GUID, SMTPAddress: person.Email, UserName: person.Login, ProviderType: 1,
 		Token: s.issue(person, form["deviceId"], s.idleTime(form["timeout"])), Capability: capability,
 		OwnerOrganization: organization{0, "Commcell"}, Provider: organization{0, "Commcell"},
 		AdditionalResp: additionalResp{[]nameValue{{"USERNAME_UPN", person.Email}}}, ErrList: []loginError{},
 	})
+	a.success = true
+	return a
+}
+
+// loginAnswer is a 200 whether the login worked or not.
+func (x *exchange) loginAnswer(reply loginReply) answer {
+	if x.settings.V10Login && x.wantsJSON() {
+		return jsonAnswer(http.StatusOK, asV10(reply))
+	}
+	return x.failed(http.StatusOK, reply)
 }
 
 // idleTime is what a login asks for, in minutes, or the setting.
@@ -105,7 +114,7 @@ func (s *Server) failedLogin(person *user, now time.Time) {
 	person.failures = slices.DeleteFunc(person.failures, func(at time.Time) bool { return now.Sub(at) >= s.settings.LockoutWithin })
 	person.failures = append(person.failures, now)
 	if s.settings.LockoutAfter > 0 && len(person.failures) >= s.settings.LockoutAfter {
-		person.lockedUntil = now.Add(s.settings.LockoutFor)
+		person.lockedAt, person.LockedUntil = now, now.Add(s.settings.LockoutFor)
 		person.failures = nil
 	}
 }
@@ -119,7 +128,7 @@ func rejectedLogin(person *user, now time.Time) loginReply {
 		return reply
 	}
 	reply.LoginAttempts = len(person.failures)
-	if left := person.lockedUntil.Sub(now); left > 0 {
+	if left := person.LockedUntil.Sub(now); left > 0 {
 		reply.IsAccountLocked = true
 		reply.RemainingLockTime = int((left + time.Second - 1) / time.Second)
 		reply.ErrList[0].ErrLogMessage = "The user account is locked."

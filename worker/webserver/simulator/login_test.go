@@ -48,6 +48,21 @@ func TestLoginInXML(t *testing.T) {
 	}
 }
 
+func TestV10LoginIsACopyOfTheXML(t *testing.T) {
+	s := newSite(t, Settings{V10Login: true})
+	root, ok := s.login("admin", "secret", "")["DM2ContentIndexing_CheckCredentialResp"].(map[string]any)
+	if !ok || root["@aliasName"] != "1" || !strings.HasPrefix(root["@token"].(string), "QSDK 3") || root["ownerOrganization"].(map[string]any)["@providerId"] != "0" {
+		t.Errorf("%v", root)
+	}
+	root, _ = s.login("admin", "wrong", "")["DM2ContentIndexing_CheckCredentialResp"].(map[string]any)
+	if _, has := root["@token"]; has || root["errList"].(map[string]any)["@errorCode"] != "1116" {
+		t.Errorf("%v", root)
+	}
+	if r := s.ask("POST", "Login", `{"username":"admin","password":"c2VjcmV0"}`); !strings.Contains(r.body, `<DM2ContentIndexing_CheckCredentialResp aliasName="1"`) {
+		t.Errorf("XML: %+v", r)
+	}
+}
+
 func TestRejectedLoginIsA200WithoutToken(t *testing.T) {
 	s := newSite(t, Settings{})
 	for i, login := range [][2]string{{"admin", "wrong"}, {"admin", ""}, {"nobody", "secret"}} {

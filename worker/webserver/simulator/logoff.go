@@ -31,8 +31,9 @@ func (s *Server) logoff(x *exchange) answer {
 	good, failure := s.judge(x, caller)
 	now := time.Now()
 	for _, ending := range good {
-		s.end(ending, now)
-		x.entry.Applied = append(x.entry.Applied, ending.ID)
+		if s.logOff(ending, now) {
+			x.entry.Applied = append(x.entry.Applied, ending.ID)
+		}
 	}
 	if failure != nil {
 		return *failure

@@ -12,6 +12,8 @@ import (
 const (
 	opLogoff  = "logoff"
 	opSession = "session" // the list of sessions
+	opUser    = "user"    // looking up users in the old way
+	opUserV4  = "userv4"  // and in the new one
 	opLogin   = "login"
 	opRenew   = "renew"
 	opLogout  = "logout"
@@ -21,6 +23,10 @@ const (
 	opBase    = "base"    // the base path itself, which clients try first
 	opOther   = "other"   // a path or a method that does not exist
 )
+
+var ops = []string{
+	opLogoff, opSession, opUser, opUserV4, opLogin, opRenew, opLogout, opWhoAmI, opRefresh, opMint, opBase, opOther,
+}
 
 // A route is one call of the API.
 type route struct {
@@ -33,6 +39,11 @@ var routes = map[string]route{
 	"DELETE /sessions":           {opLogoff, (*Server).logoff},
 	"GET /session":               {opSession, (*Server).listSessions},
 	"GET /sessions":              {opSession, (*Server).listSessions},
+	"GET /user":                  {opUser, (*Server).listUsers},
+	"GET /user/{id}":             {opUser, (*Server).showUser},
+	"GET /user/{name}":           {opUser, (*Server).showUserByName},
+	"GET /v4/user":               {opUserV4, (*Server).listUsersV4},
+	"GET /v4/user/{id}":          {opUserV4, (*Server).showUserV4},
 	"POST /login":                {opLogin, (*Server).login},
 	"POST /renewlogintoken":      {opRenew, (*Server).renew},
 	"POST /logout":               {opLogout, (*Server).logout},
@@ -41,6 +52,36 @@ var routes = map[string]route{
 	"POST /v4/accesstoken":       {opMint, (*Server).mint},
 	"POST /v4/accesstoken/renew": {opRefresh, (*Server).refresh},
 	"GET /":                      {opBase, (*Server).base},
+}
+
+// template finds the path that a route has for a path with something in it, and what that is.
+func template(path string) (pattern, argument string) {
+	if rest, ok := strings.CutPrefix(path, "/user/byname(username='"); ok {
+		if name, ok := strings.CutSuffix(rest, "')"); ok {
+			return "/user/{name}", name
+		}
+	}
+	for _, before := range []string{"/user/", "/v4/user/"} {
+		if id, ok := strings.CutPrefix(path, before); ok && id != "" && strings.Trim(id, "0123456789") == "" {
+			return before + "{id}", id
+		}
+	}
+	return path, ""
+}
+
+// switchedOff reports whether the version that is set does not have the route.
+func (x *exchange) switchedOff() bool {
+	switch x.route.op {
+	case opUser:
+		return x.settings.NoOldUsers
+	case opUserV4:
+		return x.settings.NoV4Users
+	case opSession:
+		return (x.path == "/session" && x.settings.SessionPath == SessionPathPlural) ||
+			(x.path == "/sessions" && x.settings.SessionPath == SessionPathSingular)
+	default:
+		return false
+	}
 }
 
 // bases are the paths below which the API is served; true for those with a Tomcat in front.
@@ -59,6 +100,7 @@ type exchange struct {
 	route    route
 	noRoute  answer // when route is none
 	path     string // below the base, lower case
+	argument string // what stands in a path that has a place for it
 	frontEnd bool
 	entry    *Request
 	document document
@@ -74,13 +116,16 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{server: s, writer: w, request: r}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	x.findRoute()
-	x.entry = &Request{Time: time.Now(), Op: x.route.op, Method: r.Method, Path: r.URL.Path, Header: r.Header, Body: body}
+	x.entry = &Request{Time: time.Now(), Op: x.route.op, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header, Body: body}
 	if x.route.op == opLogoff {
 		x.document = readDocument(body)
 		x.entry.Sessions = x.document.ids
 	}
 	s.mu.Lock()
 	x.settings = s.settings
+	if x.settings.DropBody {
+		x.document = document{}
+	}
 	x.declares = s.random.IntN(2) == 0
 	x.cookie = strings.ToUpper(s.hex(32))
 	s.journal.add(x.entry)
@@ -106,7 +151,9 @@ func (x *exchange) findRoute() {
 		x.path = "/" + strings.Trim(rest, "/")
 		x.frontEnd = frontEnd
 		x.noRoute = x.unknownRoute()
-		if known, ok := routes[x.request.Method+" "+x.path]; ok {
+		var pattern string
+		pattern, x.argument = template(x.path)
+		if known, ok := routes[x.request.Method+" "+pattern]; ok {
 			x.route = known
 		}
 	}
@@ -114,13 +161,16 @@ func (x *exchange) findRoute() {
 
 // unknownRoute is what WCF says to a path or a method that it does not have.
 func (x *exchange) unknownRoute() answer {
+	pattern, _ := template(x.path)
 	for key := range routes {
-		if strings.HasSuffix(key, " "+x.path) {
+		if strings.HasSuffix(key, " "+pattern) {
 			return page(http.StatusMethodNotAllowed, "Service", "Method not allowed.")
 		}
 	}
-	return page(http.StatusNotFound, "Service", "Endpoint not found.")
+	return noEndpoint()
 }
+
+func noEndpoint() answer { return page(http.StatusNotFound, "Service", "Endpoint not found.") }
 
 // parameter is a value of the query; names match without regard to case, as in WCF.
 func (x *exchange) parameter(name string) string {

@@ -16,7 +16,8 @@ const (
 	ConsoleAPI         = 0
 	ConsoleCommCell    = 5 // its sessions have EMC before the GUID
 	ConsoleCommandLine = 13
-	ConsoleWeb         = 19
+	ConsoleBrowser     = 14 // a CommCell Console in a browser
+	ConsoleWeb         = 19 // Web Console or mobile
 )
 
 // A Session is a row of the session table.
@@ -37,7 +38,8 @@ func (s Session) Active() bool { return s.LogoutTime.IsZero() }
 
 type session struct {
 	Session
-	browser int // browserSessionId: small, reused, no identity
+	browser int  // browserSessionId: small, reused, no identity
+	leaving bool // a logoff is under way whose effect shows later
 }
 
 // sessionTable holds ended sessions too: the real list is a history.
@@ -71,9 +73,10 @@ func (s *Server) SignOnMany(userID, n int) []string {
 func (s *Server) signOnMany(userID, console, n int) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.catchUp(time.Now())
 	person := s.users[userID]
 	if person == nil {
-		return nil, fmt.Errorf("there is no user with the userId %d", userID)
+		return nil, noSuchUser(userID)
 	}
 	ids := make([]string, n)
 	for i := range ids {
@@ -93,9 +96,14 @@ func (s *Server) signOn(person *user, console int, at time.Time) *session {
 	switch console {
 	case ConsoleCommCell:
 		made.LastAccess = time.Time{} // captured: never set for windows
+	case ConsoleBrowser:
+		made.Location = fmt.Sprintf("fe80::%x:%x%%14", s.random.IntN(1<<16), s.random.IntN(1<<16)) // such are captured
 	case ConsoleWeb:
 		made.browser = 1 + s.random.IntN(40)
 		made.Location = fmt.Sprintf("10.0.%d.%d", s.random.IntN(8), 1+s.random.IntN(250))
+	}
+	if at.After(person.lastLogin) {
+		person.lastLogin = at
 	}
 	s.sessions.byID[id] = made
 	s.sessions.inOrder = append(s.sessions.inOrder, made)
@@ -108,6 +116,7 @@ func (s *Server) signOn(person *user, console int, at time.Time) *session {
 func (s *Server) SignOff(sessionID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.catchUp(time.Now())
 	if known := s.sessions.find(sessionID); known != nil && known.Active() {
 		s.end(known, time.Now())
 	}
@@ -122,7 +131,7 @@ func (s *Server) end(ending *session, at time.Time) {
 func (s *Server) Sessions() []Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireIdle(time.Now())
+	s.catchUp(time.Now())
 	rows := make([]Session, len(s.sessions.inOrder))
 	for i, known := range s.sessions.inOrder {
 		rows[i] = known.Session

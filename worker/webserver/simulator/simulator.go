@@ -3,17 +3,20 @@
 // any client, so that a misreading shows.
 //
 // What it simulates: the three base paths; login, renewal and logout of QSDK tokens with idle
-// time-out and lock-out; access tokens with rotation and the death of the chain on reuse; WhoAmI;
-// the session list with its history and its cap; DELETE /Sessions in XML and JSON; the right to
-// manage other people's sessions; IIS headers, carriage returns in JSON, answers in XML or JSON by
-// Accept. [Settings] switches what the sources leave open or have seen fail, a [Fault] replaces the
-// answer to one request, and a journal keeps every request with its exact bytes.
+// time-out and lock-out; access tokens with rotation, the death of the chain on reuse, and renewals
+// that are refused, mangled, slow or lost; WhoAmI; the session list with its history and its cap;
+// users by ID, name and filter, in the old calls and in V4; DELETE /Sessions in XML and JSON, with
+// effects that show late, console windows that stay on and proxies that drop the document; the right
+// to manage other people; rate limits and hourly quotas; IIS headers, carriage returns in JSON,
+// answers in XML or JSON by Accept. [Settings] switches what the sources leave open or have seen
+// fail, a [Fault] replaces the answer to one request, a [Comeback] signs someone on in the middle of
+// the work, and a journal keeps every request with its exact bytes.
 //
-// What it does not: looking up users, other calls to manage access tokens, effects that show late,
-// console windows that stay open, proxies that drop bodies, two-factor and SAML logins, TLS.
+// What it does not: changing users over the API, listing and revoking access tokens over the API, the
+// age of the cached view of users, two-factor and SAML logins, TLS.
 //
-// Sources: Commvault's pages "REST API - DELETE Sessions", "GET Session Details", "POST Login" and
-// "Access Tokens for REST APIs"; saved answers of real servers in public Postman collections (v11
+// Sources: Commvault's pages "REST API - DELETE Sessions", "GET Session Details", "POST Login", "GET
+// User", "GET User Properties" and "Access Tokens for REST APIs"; saved answers of real servers in public Postman collections (v11
 // SP8 to SP11); and the code of public clients, cvpysdk first. Whatever is a guess says so.
 //
 // Time is read and waited for with package time alone, so all of it runs in a testing/synctest
@@ -38,10 +41,12 @@ type Server struct {
 	settings Settings
 	random   *rand.Rand
 	users    map[int]*user
-	logins   map[string]*user // by login name and e-mail, lower case
+	logins   map[string]*user // by login name, lower case
 	sessions sessionTable
 	tokens   map[string]*token
-	chains   map[string]*chain // by each access and refresh token there ever was
+	chains   []*chain          // in the order in which they were made
+	chainOf  map[string]*chain // by each access and refresh token there ever was
+	events   []event           // to come, in the order of time
 	journal  journal
 	faults   faultQueue
 	limiter  limiter
@@ -53,12 +58,12 @@ type Server struct {
 // [Server.FailAtRate]. It panics if the settings are not valid.
 func New(settings Settings, seed uint64) *Server {
 	s := &Server{
-		seed:   seed,
-		random: rand.New(rand.NewPCG(seed, 0x5EED)),
-		users:  map[int]*user{},
-		logins: map[string]*user{},
-		tokens: map[string]*token{},
-		chains: map[string]*chain{},
+		seed:    seed,
+		random:  rand.New(rand.NewPCG(seed, 0x5EED)),
+		users:   map[int]*user{},
+		logins:  map[string]*user{},
+		tokens:  map[string]*token{},
+		chainOf: map[string]*chain{},
 	}
 	s.sessions.byID = map[string]*session{}
 	if err := s.set(settings); err != nil {
@@ -115,7 +120,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.gate.leave()
-	x.wait(x.settings.LatencyFixed + time.Duration(len(x.entry.Sessions))*x.settings.LatencyPerSession)
+	x.wait(x.settings.LatencyFixed + time.Duration(len(x.entry.Sessions))*x.settings.LatencyPerSession + s.tail(x.settings))
 
 	fault, failing := s.nextFault(x.entry.Op, len(x.entry.Sessions))
 	if failing {
@@ -132,6 +137,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// tail is what a request takes longer than usual, by chance.
+func (s *Server) tail(settings Settings) time.Duration {
+	if settings.LatencyTailRate == 0 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.random.Float64() < settings.LatencyTailRate {
+		return settings.LatencyTail
+	}
+	return 0
+}
+
 // failed notes what is played instead of an answer.
 func (s *Server) failed(x *exchange, fault string) {
 	s.mu.Lock()
@@ -143,20 +161,26 @@ func (s *Server) failed(x *exchange, fault string) {
 // that took effect.
 func (s *Server) answer(x *exchange) {
 	a := s.process(x)
-	if x.entry.Op == opLogoff && a.success && x.settings.AfterEffect != AfterEffectAnswer {
+	switch {
+	case x.route.op == opLogoff && a.success && x.settings.AfterEffect != AfterEffectAnswer:
 		x.settings.AfterEffect.fault().play(x)
-		return
+	case x.route.op == opRefresh:
+		x.sendRenewal(a)
+	default:
+		x.write(a)
 	}
-	x.write(a)
 }
 
 // process does what a request asks for. Nothing else of the Server happens meanwhile.
 func (s *Server) process(x *exchange) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expireIdle(time.Now())
+	s.catchUp(time.Now())
 	if x.route.handle == nil {
 		return x.noRoute
+	}
+	if x.switchedOff() {
+		return noEndpoint()
 	}
 	return x.route.handle(s, x)
 }

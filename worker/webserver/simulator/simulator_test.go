@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +45,7 @@ func TestListIsCappedHistoryNewestFirst(t *testing.T) {
 		s := newSite(t, Settings{})
 		var ids []string
 		for i := range 60 {
-			ids = append(ids, s.SignOn(1, []int{0, 5, 13, 19}[i%4]))
+			ids = append(ids, s.SignOn(1, []int{0, 5, 13, 14, 19}[i%5]))
 			pass(time.Minute)
 		}
 		s.SignOff(ids[58])
@@ -138,6 +139,27 @@ func TestLatencyPassesBeforeTheEffect(t *testing.T) {
 	})
 }
 
+func TestSomeAnswersTakeLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Settings{LatencyTail: 10 * time.Second, LatencyTailRate: 0.2})
+		long := 0
+		for range 100 {
+			begun := time.Now()
+			s.ask("GET", "WhoAmI", "")
+			switch time.Since(begun) {
+			case 0:
+			case 10 * time.Second:
+				long++
+			default:
+				t.Errorf("it took %v", time.Since(begun))
+			}
+		}
+		if long < 8 || long > 35 {
+			t.Errorf("%d of 100 took longer", long)
+		}
+	})
+}
+
 func TestClientThatGoesAwayChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Settings{LatencyFixed: time.Minute})
@@ -213,7 +235,7 @@ func TestPopulateSignsEveryoneOnEverywhere(t *testing.T) {
 		}
 	}
 	for _, person := range people {
-		for _, console := range []int{0, 5, 13, 19} {
+		for _, console := range []int{0, 5, 13, 14, 19} {
 			if consoles[[2]int{person.ID, console}] != 1 {
 				t.Errorf("%s has %d sessions of console %d", person.Login, consoles[[2]int{person.ID, console}], console)
 			}
@@ -222,6 +244,47 @@ func TestPopulateSignsEveryoneOnEverywhere(t *testing.T) {
 	if len(people) != 200 || ended < 400 {
 		t.Errorf("%d people, %d ended sessions", len(people), ended)
 	}
+}
+
+func TestPersonIsSignedOnEverywhereWithAHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Settings{})
+		token := s.Token(1)
+		on, off := s.SignOnEverywhere(2, 4)
+		_, listed := s.asJSON("Session?userId=2")
+		rows := listed["sessions"].([]any)
+		if len(on) != 5 || len(off) != 4 || len(rows) != 9 {
+			t.Fatalf("%d on, %d ended, %d listed", len(on), len(off), len(rows))
+		}
+		var consoles []any
+		for i, row := range rows {
+			row := row.(map[string]any)
+			want := append(slices.Clone(on), off...)[i] // newest first
+			if i < len(on) {
+				want = on[len(on)-1-i]
+				consoles = append(consoles, row["consoleType"])
+			}
+			if row["sessionId"] != want || (row["logoutTime"] == 0.0) != (i < len(on)) || row["loginTime"].(float64) > float64(time.Now().Unix()) {
+				t.Errorf("row %d: %v", i, row)
+			}
+			if unused := row["lastAccessedTime"] == 0.0; unused != (row["consoleType"] == 5.0 || i >= len(on)) {
+				t.Errorf("row %d: %v", i, row)
+			}
+		}
+		if fmt.Sprint(consoles) != "[0 13 19 14 5]" {
+			t.Errorf("consoles %v", consoles)
+		}
+		if r := s.logoff(token, on...); !success(r) || len(s.on(2)) != 0 {
+			t.Errorf("%+v", r)
+		}
+		status, body := s.control("POST", "/sessions/everywhere", `{"userId":3,"ended":2}`)
+		if status != 200 || len(s.on(3)) != 5 || !strings.Contains(body, `"off"`) {
+			t.Errorf("%d %s", status, body)
+		}
+		if status, _ := s.control("POST", "/sessions/everywhere", `{"userId":99}`); status != 404 {
+			t.Errorf("nobody: %d", status)
+		}
+	})
 }
 
 func TestServesManyAtOnceOverTCP(t *testing.T) {
@@ -266,10 +329,10 @@ func TestServesManyAtOnceOverTCP(t *testing.T) {
 
 func TestSettingsThatCannotBeAreNamed(t *testing.T) {
 	settings := Settings{
-		Ended: "sometimes", Partial: "half", Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
+		Ended: "sometimes", Partial: "half", EffectDelay: -1, PathBackslash: "x", LatencyTail: -1, LatencyTailRate: 2, Renewal: "x", RenewalDelay: -1, RenewalHeader: "x", EMCSessions: "x", UserNames: "x", SessionPath: "x", UserListLimit: -1, Down: 99, RateLimit: -1, LatencyFixed: -1, BadIDs: map[string]int{"x": 200}, DocumentLimitStatus: 418,
 	}
 	err := settings.Check()
-	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus"} {
+	for _, name := range []string{"ended", "partial", "down", "rateLimit", "latencyFixed", "badIDs", "documentLimitStatus", "effectDelay", "pathBackslash", "latencyTail is", "latencyTailRate", "renewal is", "renewalDelay", "renewalHeader", "emcSessions", "userNames", "sessionPath", "userListLimit"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q is not in %v", name, err)
 		}

@@ -16,10 +16,11 @@ type token struct {
 	idled   bool // it died of being idle, so it can be renewed
 }
 
-// A caller is who a request's token belongs to. An access token has no session.
+// A caller is who a request's token belongs to. An access token has no session unless that is set.
 type caller struct {
 	user    *user
 	session *session
+	bearer  bool // the token is an access token
 }
 
 // issue makes a session and its token: QSDK, a blank, and hex digits that start with 3.
@@ -37,6 +38,7 @@ func (s *Server) issueFor(owner *session, device string, timeout time.Duration) 
 func (s *Server) Token(userID int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.catchUp(time.Now())
 	return s.issue(s.mustKnow(userID), "", s.settings.SessionTimeout)
 }
 
@@ -54,6 +56,7 @@ func (s *Server) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	s.catchUp(now)
 	for _, t := range s.tokens {
 		if t.session.Active() {
 			t.idled = true
@@ -61,7 +64,7 @@ func (s *Server) RevokeTokens() {
 		}
 	}
 	for _, c := range s.chains {
-		c.expiry = now
+		c.Expiry = now
 	}
 }
 
@@ -71,6 +74,14 @@ func (s *Server) expireIdle(now time.Time) {
 		if end := t.used.Add(t.timeout); t.session.Active() && !now.Before(end) {
 			t.idled = true
 			s.end(t.session, end)
+		}
+	}
+	for _, c := range s.chains {
+		if c.session == nil || !c.session.Active() {
+			continue
+		}
+		if end := c.session.LastAccess.Add(s.settings.SessionTimeout); !now.Before(end) {
+			s.end(c.session, end)
 		}
 	}
 }
@@ -149,5 +160,5 @@ func (s *Server) whoAmI(x *exchange) answer {
 	if refusal != nil {
 		return *refusal
 	}
-	return x.succeeded(whoAmIReply{User: whoAmIUser{who.user.Login, who.user.ID, who.user.guid}})
+	return x.succeeded(whoAmIReply{User: whoAmIUser{who.user.Login, who.user.ID, who.user.GUID}})
 }

@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -9,24 +11,37 @@ import (
 
 // A User is a person or a service account.
 type User struct {
-	ID       int    `json:"id"`    // 0 lets the Server choose
-	Login    string `json:"login"` // the name to log in with; DOMAIN\name for a domain's user
+	ID    int    `json:"id"`    // 0 lets the Server choose
+	Login string `json:"login"` // the name to log in with; DOMAIN\name for a domain's user
+	// Display is the full name, and what sessions show instead of the login: Administrator logs in as
+	// admin. Empty is the login.
 	Display  string `json:"display,omitzero"`
-	Password string `json:"password,omitzero"`
-	Email    string `json:"email,omitzero"`
+	Password string `json:"password,omitzero"` // without one nobody logs in over the API
+	Email    string `json:"email,omitzero"`    // several people may share one, which then logs in nobody
+	UPN      string `json:"upn,omitzero"`
+	GUID     string `json:"guid,omitzero"` // empty lets the Server choose
+	// Disabled people do not log in or sign on any more. Their sessions go on, as documented.
+	Disabled    bool      `json:"disabled,omitzero"`
+	LockedUntil time.Time `json:"lockedUntil,omitzero"` // what failed logins bring; until then nobody logs in
+	// CompanyID and Company are whose the user is; zero and empty is the CommCell itself.
+	CompanyID int    `json:"companyId,omitzero"`
+	Company   string `json:"company,omitzero"`
 	// Administrator is the right "Add, Delete and Modify a User", without which one sees and ends
-	// one's own sessions only.
+	// one's own sessions only, and sees no other user.
 	Administrator bool `json:"administrator,omitzero"`
 }
 
 // user is what the Server knows of a User.
 type user struct {
 	User
-	guid        string
-	sessions    []*session  // oldest login first
-	failures    []time.Time // of logins, those that count for a lock-out
-	lockedUntil time.Time
+	sessions  []*session  // oldest login first
+	failures  []time.Time // of logins, those that count for a lock-out
+	lockedAt  time.Time
+	lastLogin time.Time
+	comebacks []*Comeback
 }
+
+func (u *user) locked(now time.Time) bool { return now.Before(u.LockedUntil) }
 
 // AddUser adds a user and returns the userId. One with the ID or the login of another is a mistake
 // in the test, as is one without a login: it panics.
@@ -41,15 +56,6 @@ func (s *Server) AddUser(u User) int {
 func (s *Server) addUser(u User) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names := slices.DeleteFunc([]string{strings.ToLower(u.Login), strings.ToLower(u.Email)}, func(name string) bool { return name == "" })
-	if u.Login == "" {
-		return 0, fmt.Errorf("a user needs a login")
-	}
-	for _, name := range names {
-		if s.logins[name] != nil {
-			return 0, fmt.Errorf("there is a user %s already", name)
-		}
-	}
 	if u.ID == 0 {
 		for u.ID = len(s.users) + 1; s.users[u.ID] != nil; {
 			u.ID++
@@ -58,29 +64,97 @@ func (s *Server) addUser(u User) (int, error) {
 	if u.ID < 0 || s.users[u.ID] != nil {
 		return 0, fmt.Errorf("the userId %d is taken or negative", u.ID)
 	}
+	known := &user{}
+	if err := s.describe(known, u); err != nil {
+		return 0, err
+	}
+	s.users[u.ID] = known
+	return u.ID, nil
+}
+
+// ChangeUser changes what a user is: a name, a lock, whether he is enabled. Sessions that are there
+// keep the name that they were made with. It panics if there is no such user, and if the outcome is
+// one that [Server.AddUser] would not take.
+func (s *Server) ChangeUser(userID int, change func(*User)) {
+	if err := s.changeUser(userID, func(u *User) error { change(u); return nil }); err != nil {
+		panic("simulator: " + err.Error())
+	}
+}
+
+func (s *Server) changeUser(userID int, change func(*User) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.users[userID]
+	if known == nil {
+		return noSuchUser(userID)
+	}
+	u := known.User
+	if err := change(&u); err != nil {
+		return err
+	}
+	if u.ID != userID {
+		return fmt.Errorf("the userId %d stays as it is", userID)
+	}
+	return s.describe(known, u)
+}
+
+// describe makes u of a user, and keeps the logins in step.
+func (s *Server) describe(known *user, u User) error {
+	login := strings.ToLower(u.Login)
+	if login == "" {
+		return errors.New("a user needs a login")
+	}
+	if other := s.logins[login]; other != nil && other != known {
+		return fmt.Errorf("there is a user %s already", login)
+	}
 	if u.Display == "" {
 		u.Display = u.Login
 	}
-	known := &user{User: u, guid: s.guid()}
-	s.users[u.ID] = known
-	for _, name := range names {
-		s.logins[name] = known
+	if u.GUID == "" {
+		u.GUID = s.guid()
 	}
-	return u.ID, nil
+	delete(s.logins, strings.ToLower(known.Login))
+	s.logins[login] = known
+	known.User = u
+	return nil
 }
+
+func noSuchUser(userID int) error { return fmt.Errorf("there is no user with the userId %d", userID) }
 
 // Users are all users by ID, without their passwords.
 func (s *Server) Users() []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	users := make([]User, 0, len(s.users))
-	for _, known := range s.users {
+	for _, known := range s.byID() {
 		u := known.User
 		u.Password = ""
 		users = append(users, u)
 	}
-	slices.SortFunc(users, func(a, b User) int { return a.ID - b.ID })
 	return users
+}
+
+// byID are all users by ID.
+func (s *Server) byID() []*user {
+	return slices.SortedFunc(maps.Values(s.users), func(a, b *user) int { return a.ID - b.ID })
+}
+
+// whoLogsIn is whose login or e-mail a name is; nil if it is nobody's or that of several.
+func (s *Server) whoLogsIn(name string) *user {
+	if known := s.logins[strings.ToLower(name)]; known != nil {
+		return known
+	}
+	var found *user
+	for _, known := range s.users {
+		if name == "" || !strings.EqualFold(known.Email, name) {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = known
+	}
+	return found
 }
 
 // guid is a new GUID in the upper case of every sample.
