@@ -146,11 +146,16 @@ func (l *lane) rank() rank {
 // A token that turns out to be dead is renewed, and the request repeated, once.
 func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
 	for renewed := false; ; renewed = true {
+		leave, err := l.pace.enter(l.stopping, l.name)
+		if err != nil {
+			return "", nil, err
+		}
 		request = l.requestID()
 		l.reach(BeforeCall)
 		begun := time.Now()
 		err = l.Server.Logoff(l.finish, request, doc.ids())
 		l.called(time.Since(begun))
+		leave(err == nil && l.full(doc))
 		l.reach(AfterCall)
 		answer, err = l.noted(doc, err)
 		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {
@@ -161,6 +166,18 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 			return request, answer, err
 		}
 	}
+}
+
+// full reports whether a document holds about as much as it may.
+func (l *lane) full(doc document) bool {
+	if len(doc) == l.cap.sessions() {
+		return true
+	}
+	bytes := webserver.DocumentOverhead
+	for _, s := range doc {
+		bytes += webserver.SessionSize(s.id)
+	}
+	return bytes > l.Config.BatchMaxBytes*9/10
 }
 
 // noted keeps what a call means for its sessions, whatever becomes of them later.

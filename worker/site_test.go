@@ -487,3 +487,17 @@ func (r *running) pages() string {
 	}
 	return all.String()
 }
+
+// metric is the value of a gauge without labels.
+func (r *running) metric(name string) float64 {
+	families, err := r.registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	panic("no metric " + name)
+}

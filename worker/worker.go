@@ -57,6 +57,8 @@ type Config struct {
 	Replicas int
 	// Slots is how many requests may be in flight; UrgentSlots of them bulk jobs cannot take.
 	Slots, UrgentSlots int
+	// AdaptSlots lets the bulk requests in flight follow the Web Server's latency, within the slots.
+	AdaptSlots bool
 	// BatchMaxSessions and BatchMaxBytes cap one document.
 	BatchMaxSessions, BatchMaxBytes int
 	// BulkLinger is the longest that a bulk document which is not full waits for more.
@@ -144,6 +146,7 @@ type Worker struct {
 	results  jetstream.Stream
 	outbox   *outbox
 	slots    *slots
+	pace     *pace
 	door     *door
 	leases   *leases
 	settling map[jobs.Lane]chan struct{} // bounds the batches whose results are being stored
@@ -223,6 +226,7 @@ func (w *Worker) prepare() error {
 	w.js = js
 	w.outbox = newOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
+	w.pace = newPace(w.Config, w.Metrics)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
 	w.settling = map[jobs.Lane]chan struct{}{}

@@ -66,6 +66,7 @@ type settings struct {
 	}
 	Slots           int           `default:"4" desc:"requests in flight"`
 	UrgentSlots     int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
+	AdaptSlots      bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
 	BatchMax        batchMax      `split_words:"true"`
 	BulkLinger      time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
 	Verify          string        `default:"auto" desc:"read sessions back: auto or off (this version never does)"`
@@ -311,6 +312,7 @@ func (s settings) workerConfig() worker.Config {
 	c.Slots, c.UrgentSlots = s.Slots, s.UrgentSlots
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
+	c.AdaptSlots = s.AdaptSlots
 	c.LooseIDs = s.LooseSessionIDs
 	c.Tries = s.Tries
 	c.ShutdownTimeout = s.ShutdownTimeout
