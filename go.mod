@@ -17,6 +17,7 @@ require (
 	github.com/prometheus/common v0.72.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/rs/zerolog v1.33.0
+	golang.org/x/sync v0.25.0
 	golang.org/x/term v0.47.0
 	pgregory.net/rapid v1.2.0
 )

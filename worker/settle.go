@@ -81,9 +81,12 @@ func (w *Worker) settle(ds []*delivery) {
 		return
 	}
 	permits := w.settling[finished[0].lane]
-	permits <- struct{}{}
+	weight := min(int64(len(finished)), w.mostSettling())
+	if permits.Acquire(w.finish, weight) != nil {
+		return // a stop has taken too long: the jobs stay in the stream
+	}
 	w.settles.Go(func() {
-		defer func() { <-permits }()
+		defer permits.Release(weight)
 		if left := w.settleOnce(finished); len(left) > 0 {
 			w.park(left)
 		}

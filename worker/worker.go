@@ -28,6 +28,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
@@ -149,7 +150,7 @@ type Worker struct {
 	pace     *pace
 	door     *door
 	leases   *leases
-	settling map[jobs.Lane]chan struct{} // bounds the batches whose results are being stored
+	settling map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
 	parked   unsettled
 	rules    jobs.Rules
 	maxBytes int // of one stored message
@@ -229,12 +230,18 @@ func (w *Worker) prepare() error {
 	w.pace = newPace(w.Config, w.Metrics)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
-	w.settling = map[jobs.Lane]chan struct{}{}
+	w.settling = map[jobs.Lane]*semaphore.Weighted{}
 	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
-		w.settling[lane] = make(chan struct{}, 2*w.Config.Slots)
+		w.settling[lane] = semaphore.NewWeighted(w.mostSettling())
 	}
 	w.cap = newDocumentCap(w.Config.BatchMaxSessions, w.Metrics)
 	return nil
+}
+
+// mostSettling is how many results of a lane may be on their way to being stored: those of two full
+// documents. NATS stores one after the other; more would not be stored any sooner, and be held meanwhile.
+func (w *Worker) mostSettling() int64 {
+	return int64(2 * w.Config.BatchMaxSessions)
 }
 
 // sayStopped tells how the stop went. What is still held has no stored result, so it is delivered
