@@ -97,12 +97,11 @@ type SessionResult struct {
 }
 
 // Conclude fills in the counts, and the status unless the job is invalid. A job without a session
-// is done when none of its users is left. A map that Counts has already is used again.
+// is done when none of its users is left. An empty map in Counts is filled, any other replaced.
 func (r *Result) Conclude() {
-	if r.Counts == nil {
+	if r.Counts == nil || len(r.Counts) > 0 {
 		r.Counts = make(map[Outcome]int, 1)
 	}
-	clear(r.Counts)
 	successes := 0
 	for _, s := range r.Sessions {
 		r.Counts[s.Outcome]++

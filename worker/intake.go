@@ -122,6 +122,7 @@ func (w *Worker) open(d *delivery) {
 
 // conclude writes down in r what became of a job.
 func (w *Worker) conclude(d *delivery, r *jobs.Result) {
+	clear(r.Counts)
 	*r = jobs.Result{
 		Version:        jobs.ResultVersion,
 		JobID:          d.job.ID,

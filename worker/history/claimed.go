@@ -27,7 +27,6 @@ func (c *check) claimed() {
 // concluded checks that a result's status and counts follow from its outcomes.
 func (c *check) concluded(r *result) {
 	again := r.Result
-	again.Counts = nil // it would be used again
 	again.Conclude()
 	switch {
 	case again.Status != r.Status:
