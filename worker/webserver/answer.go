@@ -352,10 +352,12 @@ func walkXML(body []byte, v visitor) error {
 			open = open[:len(open)-1]
 			v.end()
 		case xml.CharData:
-			if len(open) > 0 {
-				v.value(open[len(open)-1], string(t))
-			} else if len(bytes.TrimSpace(t)) > 0 {
+			switch blank := len(bytes.TrimSpace(t)) == 0; {
+			case blank:
+			case len(open) == 0:
 				return errors.New("text outside the root")
+			default:
+				v.value(open[len(open)-1], string(t))
 			}
 		case xml.Directive:
 			return errors.New("a DOCTYPE")

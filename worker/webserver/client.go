@@ -19,8 +19,7 @@
 //     where a list is read, and [Config.Timeout];
 //   - no token or password is in an error, not even where the server repeats it.
 //
-// It leaves out reading sessions back, looking up users, and access tokens that renew themselves. A
-// Bearer token is used as it is given.
+// It leaves out access tokens that renew themselves: a Bearer token is used as it is given.
 //
 // What it knows of the Web Server comes from Commvault's documentation of DELETE Sessions, POST Login
 // and RenewLoginToken, from published answers of real servers, and from published clients.
@@ -96,6 +95,8 @@ type Client struct {
 	auth    auth
 
 	sessionPaths choice // GET Session or GET Sessions
+	userCalls    choice // GET V4/user or GET User
+	nameCalls    choice // GET User/byName, or a search of all users
 	sight        sight
 }
 

@@ -23,7 +23,7 @@ const (
 	Accepted              // the documented success
 	Refused               // the request was read, and what it says was refused
 	TooLarge              // the request was too large to be read
-	NotFound              // wrong path or, behind IIS, a request that was too large
+	NotFound              // wrong path or, behind IIS, a request that was too large; of a look-up: ErrNoUser
 	Undecided             // 500: a session in the document that has ended, or a fault
 	Unauthorized          // the token is missing, expired or invalid
 	LoginRejected         // the user name or password is wrong, or the account is locked

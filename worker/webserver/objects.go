@@ -12,7 +12,8 @@ import (
 type object struct {
 	name   string
 	inside *object // nil for the root
-	// values are its own, the first of each name, and as "user.userId" those of an object in it.
+	// values are its own, of each name the first that is not empty, and as "user.userId" those of an
+	// object in it.
 	values map[string]string
 	holds  bool // a row is somewhere in it
 }
@@ -46,7 +47,7 @@ func readObjects(a answer, list func(name string), done func(*object)) error {
 
 func (o *object) set(name, value string) {
 	name = strings.ToLower(name)
-	if _, known := o.values[name]; known || value == "" {
+	if o.values[name] != "" {
 		return
 	}
 	if o.values == nil {
@@ -68,14 +69,34 @@ func (o *object) tell() {
 	}
 }
 
-// first is the first value there is among the names, which are lower case.
+// first is the first value that is not empty among the names, which are lower case.
 func (o *object) first(names ...string) string {
 	for _, name := range names {
-		if value, known := o.values[name]; known {
+		if value := o.values[name]; value != "" {
 			return value
 		}
 	}
 	return ""
+}
+
+// has reports whether any of the names has a value, even an empty one.
+func (o *object) has(names ...string) bool {
+	for _, name := range names {
+		if _, known := o.values[name]; known {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether an object is somewhere in one of that name.
+func (o *object) within(name string) bool {
+	for around := o.inside; around != nil; around = around.inside {
+		if around.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // yes reads what JSON and XML write for true.
