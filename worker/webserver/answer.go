@@ -153,7 +153,7 @@ func (w words) shown(a answer) string {
 	case (a.op == "sessions" || a.op == "user") && startsWith(content(a), '{', '<', '['):
 		return ""
 	}
-	return string(a.body)
+	return string(a.body[:min(len(a.body), maxBody)])
 }
 
 // readWords looks at the first byte instead of the declared type, which is known to lie.
@@ -168,7 +168,7 @@ func readWords(a answer) words {
 		if !utf8.Valid(body) && a.whole() {
 			return words{}
 		}
-		return words{text: string(body)}
+		return words{text: string(body[:min(len(body), maxBody)])}
 	}
 	var r remarks
 	err := walk(body, visitor{value: r.note})
@@ -274,6 +274,11 @@ func walk(body []byte, v visitor) error {
 	return walkXML(body, v)
 }
 
+// maxDepth is how deep an answer may nest. Those that are known nest four deep.
+const maxDepth = 100
+
+var errTooDeep = fmt.Errorf("nested more than %d deep", maxDepth)
+
 func walkJSON(body []byte, v visitor) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var key string    // the last that was read
@@ -294,7 +299,9 @@ func walkJSON(body []byte, v visitor) error {
 		case '{', '[':
 			around, _ := d.StackIndex(d.StackDepth() - 1)
 			name := named(around)
-			open = append(open, name)
+			if open = append(open, name); len(open) > maxDepth {
+				return errTooDeep
+			}
 			if holder == '{' {
 				v.begin(name)
 			} else {
@@ -319,9 +326,6 @@ func walkJSON(body []byte, v visitor) error {
 	return nil
 }
 
-// maxDepth is how deep XML may nest; the JSON decoder has a limit of its own.
-const maxDepth = 1000
-
 func walkXML(body []byte, v visitor) error {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // .NET declares utf-16 over UTF-8
@@ -340,7 +344,7 @@ func walkXML(body []byte, v visitor) error {
 				roots++
 			}
 			if open = append(open, t.Name.Local); len(open) > maxDepth {
-				return errors.New("nested too deep")
+				return errTooDeep
 			}
 			v.begin(t.Name.Local)
 			for _, attribute := range t.Attr {

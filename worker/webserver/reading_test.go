@@ -151,3 +151,89 @@ func TestSimulatorEndOfOurOwnSessionShows(t *testing.T) {
 		}
 	})
 }
+
+func TestSimulatorRenewsPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var current webserver.Pair
+		b := newBench(t, simulator.Settings{}, func(c *webserver.Config) {
+			c.Username, c.Password = "", nil
+			c.Token = func() (string, error) { return "Bearer " + current.Access, nil }
+		})
+		current.Access, current.Refresh = b.sim.AccessToken(1, "/Session")
+		ids := b.sim.SignOnMany(7, 1)
+		first := current
+		for range 3 {
+			<-time.After(20 * time.Minute)
+			renewed, err := b.client.RenewPair(t.Context(), current)
+			if err != nil || renewed.Access == current.Access || renewed.Refresh == current.Refresh {
+				t.Fatalf("%v", err)
+			}
+			if !renewed.Expires.After(time.Now()) || !renewed.RenewableUntil.After(renewed.Expires) {
+				t.Errorf("expires %v, renewable until %v", renewed.Expires, renewed.RenewableUntil)
+			}
+			current = renewed
+			l, err := b.client.Sessions(t.Context(), 7)
+			if e, _ := errors.AsType[*webserver.Error](err); e != nil { // the token before the renewal
+				if err := b.client.Renew(t.Context(), e); e.Verdict != webserver.Unauthorized || err != nil {
+					t.Errorf("%v, then %v", e, err)
+				}
+				l, err = b.client.Sessions(t.Context(), 7)
+			}
+			if _, found := l.Find(ids[0]); err != nil || !found {
+				t.Errorf("%v", err)
+			}
+		}
+		// An older pair ends the chain, for good.
+		for _, p := range []webserver.Pair{first, current} {
+			_, err := b.client.RenewPair(t.Context(), p)
+			e, _ := errors.AsType[*webserver.Error](err)
+			if e == nil || e.Verdict != webserver.LoginRejected || e.Sent {
+				t.Errorf("%+v", e)
+			}
+		}
+		if n := b.sim.Count("refresh"); n != 5 {
+			t.Errorf("%d renewals", n)
+		}
+	})
+}
+
+func TestSimulatorPairsInDoubtAreSent(t *testing.T) {
+	for _, test := range []struct {
+		fault simulator.Fault
+		sent  bool
+	}{
+		{simulator.Hang(true), true},
+		{simulator.Hang(false), true},
+		{simulator.Reset(true), true},
+		{simulator.Status(502), true},
+		{simulator.Page(), true},
+		{simulator.Empty(), true},
+		{simulator.GzipBomb(), true},
+		{simulator.Generic500(), true},
+		{simulator.Throttle(5), false},
+		{simulator.Redirect("https://sso.example/"), false},
+	} {
+		t.Run(test.fault.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, simulator.Settings{})
+				var p webserver.Pair
+				p.Access, p.Refresh = b.sim.AccessToken(1)
+				b.sim.FailNextOn("refresh", test.fault)
+				_, err := b.client.RenewPair(t.Context(), p)
+				e, _ := errors.AsType[*webserver.Error](err)
+				if e == nil || e.Op != "token" || e.Sent != test.sent || strings.Contains(err.Error(), p.Access) || strings.Contains(err.Error(), p.Refresh) {
+					t.Errorf("%+v", e)
+				}
+				if n := b.sim.Count("refresh"); n != 1 {
+					t.Errorf("%d calls", n)
+				}
+				if test.sent {
+					return
+				}
+				if _, err := b.client.RenewPair(t.Context(), p); err != nil {
+					t.Errorf("again: %v", err)
+				}
+			})
+		})
+	}
+}

@@ -284,6 +284,7 @@ func TestUsersByEmailTellsNobodyFromNoAnswer(t *testing.T) {
 		"one row without id":             {calls{v4List: says(200, v4List(v4Jane, `{"email":"x@corp.example"}`))}, Unavailable, false},
 		"cut off":                        {calls{v4List: says(200, v4List(v4Jane, v4Max)[:200])}, Unavailable, false},
 		"page":                           {calls{v4List: says(200, maintenance)}, Unavailable, false},
+		"nested without end":             {calls{v4List: says(200, strings.Repeat(`{"users":`, 101)+v4Jane+strings.Repeat("}", 101))}, Unavailable, false},
 		"error":                          {calls{v4List: says(200, `{"errorCode":2,"errorMessage":"User not found"}`)}, Refused, false},
 		"error beside a list":            {calls{v4List: says(200, `{"errorCode":2,`+v4List(v4Jane, v4Max)[1:])}, Refused, false},
 		"403, and no old list":           {calls{v4List: says(403, "")}, Forbidden, false},
