@@ -19,10 +19,11 @@
 //     where a list is read, and [Config.Timeout];
 //   - no token or password is in an error, not even where the server repeats it.
 //
-// It leaves out access tokens that renew themselves: a Bearer token is used as it is given.
+// It leaves out when to renew an access token and where to keep it: [Client.RenewPair] makes the call,
+// and a Bearer token is used as it is given.
 //
-// What it knows of the Web Server comes from Commvault's documentation of DELETE Sessions, POST Login
-// and RenewLoginToken, from published answers of real servers, and from published clients.
+// What it knows of the Web Server comes from Commvault's documentation of the calls it makes, from
+// published answers of real servers, and from published clients.
 package webserver
 
 import (

@@ -26,7 +26,7 @@ const (
 	NotFound              // wrong path or, behind IIS, a request that was too large; of a look-up: ErrNoUser
 	Undecided             // 500: a session in the document that has ended, or a fault
 	Unauthorized          // the token is missing, expired or invalid
-	LoginRejected         // the user name or password is wrong, or the account is locked
+	LoginRejected         // the user name or password is wrong, the account is locked, or a pair of tokens is dead
 	Forbidden             // a permission is missing, the address is not allowed, or a firewall says no
 	Throttled             // too many calls
 	Misconfigured         // waiting does not mend it: redirect, certificate, blocked verb, unreadable secret

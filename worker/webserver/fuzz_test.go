@@ -114,7 +114,8 @@ func FuzzSessions(f *testing.F) {
 		`{"a":{"@sessions":{"@sessionId":"x","@userId":"1"}}}`, `{"sessions":[{"sessionId":"x","user":{"userId":9223372036854775808}}]}`, "<a><b>", "",
 	} {
 		f.Add(200, body, false)
-		f.Add(404, body, true)
+		f.Add(200, body, true)
+		f.Add(404, body, false)
 	}
 	f.Fuzz(func(t *testing.T, status int, body string, broken bool) {
 		c, err := New(Config{URL: "https://web.example/api", Token: fixed("QSDK 3canary")})

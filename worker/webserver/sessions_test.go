@@ -113,6 +113,7 @@ func TestAnswersThatAreNoListOfSessions(t *testing.T) {
 		"our own instead":         {200, list(listed(emc, 1, 1, 0, "")), Forbidden},
 		"times of no sense":       {200, list(strings.Replace(row, `"logoutTime":0`, `"logoutTime":"soon"`, 1)), Unavailable},
 		"negative times":          {200, list(strings.Replace(row, `"logoutTime":0`, `"logoutTime":-1`, 1)), Unavailable},
+		"a time after all time":   {200, list(strings.Replace(row, `"logoutTime":0`, `"logoutTime":999999999999`, 1)), Unavailable},
 		"an ID of no sense":       {200, list(strings.Replace(row, guid, `a\u0000b`, 1)), Unavailable},
 		"an ID without end":       {200, list(strings.Replace(row, guid, strings.Repeat("A", 300), 1)), Unavailable},
 		"error body":              {200, generic500, Refused},
@@ -139,6 +140,14 @@ func TestAnswersThatAreNoListOfSessions(t *testing.T) {
 		if strings.Contains(err.Error(), guid) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: shows %v", name, err)
 		}
+	}
+}
+
+// While our own userId is unknown, a row of nobody is not our own.
+func TestRowsOfNobodyAreNotOurs(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Session": says(200, list(listed(guid, 0, 1, 0, "")))})
+	if e := facts(t, second(s.client(t).Sessions(t.Context(), 7))); e.Verdict != Unavailable {
+		t.Errorf("%v", e)
 	}
 }
 

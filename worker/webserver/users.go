@@ -177,7 +177,7 @@ func (c *Client) lookedUp(a answer, why error) *Error {
 		return nil
 	}
 	said := noUserRemark.MatchString(e.Text) && !notOfUsers.MatchString(e.Text)
-	if (e.Verdict == Refused || e.Verdict == NotFound) && !e.Page && readWords(a).whole && said {
+	if (e.Verdict == Refused || e.Verdict == NotFound) && readWords(a).whole && said {
 		return noUser(e)
 	}
 	e.elsewhere = e.elsewhere || outOfScope(e)

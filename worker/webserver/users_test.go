@@ -76,12 +76,13 @@ func (s *site) asked() []string {
 
 func TestUserByIDInEveryForm(t *testing.T) {
 	for name, c := range map[string]calls{
-		"V4":           {v4ID: says(200, v4Jane)},
-		"V4, wrapped":  {v4ID: says(200, `{"user":`+v4Jane+`}`)},
-		"V4, listed":   {v4ID: says(200, v4List(v4Jane))},
-		"old":          {oldID: says(200, oldList(oldJane))},
-		"old, strings": {oldID: says(200, strings.NewReplacer(`"userId":7`, `"userId":"7"`, `"enableUser":true`, `"enableUser":"1"`).Replace(oldList(oldJane)))},
-		"old, V10":     {oldID: says(200, `{"App_GetUserPropertiesResponse":{"users":{"@email":"Jane@corp.example","@UPN":"jane.doe@corp.example","@enableUser":"1","userEntity":{"@userId":"7","@userName":"CORP\\jane"}}}}`)},
+		"V4":             {v4ID: says(200, v4Jane)},
+		"V4, wrapped":    {v4ID: says(200, `{"user":`+v4Jane+`}`)},
+		"V4, listed":     {v4ID: says(200, v4List(v4Jane))},
+		"old":            {oldID: says(200, oldList(oldJane))},
+		"old, strings":   {oldID: says(200, strings.NewReplacer(`"userId":7`, `"userId":"7"`, `"enableUser":true`, `"enableUser":"1"`).Replace(oldList(oldJane)))},
+		"users in users": {oldID: says(200, oldList(strings.Replace(oldJane, "{", `{"users":[{"userId":8}],`, 1)))},
+		"old, V10":       {oldID: says(200, `{"App_GetUserPropertiesResponse":{"users":{"@email":"Jane@corp.example","@UPN":"jane.doe@corp.example","@enableUser":"1","userEntity":{"@userId":"7","@userName":"CORP\\jane"}}}}`)},
 		"old, XML": {oldID: says(200, `<?xml version="1.0"?><App_GetUserPropertiesResponse><users email="Jane@corp.example" UPN="jane.doe@corp.example" enableUser="1">`+
 			`<userEntity userId="7" userName="CORP\jane"/><associatedUserGroups userGroupId="1" userGroupName="all"/></users></App_GetUserPropertiesResponse>`)},
 		"403 for V4": {v4ID: says(403, `{"errorCode":5}`), oldID: says(200, oldList(oldJane))},
@@ -209,6 +210,25 @@ func TestUserByName(t *testing.T) {
 		if asked := s.asked(); test.asked != nil && !slices.Equal(asked, test.asked) {
 			t.Errorf("%s: %q", name, asked)
 		}
+	}
+}
+
+func TestNameThatAPathCannotCarryIsNoReasonToSearchForOthers(t *testing.T) {
+	s := directory(t, calls{v4List: says(200, v4List(v4Jane, v4Max)), byName: func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, `\`) {
+			says(400, "")(w, r)
+			return
+		}
+		says(200, oldList(oldMax))(w, r)
+	}})
+	c := s.client(t)
+	for _, name := range []string{`CORP\jane`, "max"} {
+		if _, err := c.UserByName(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+	if asked := s.asked(); len(asked) != 3 || asked[2] != "/User/byName(userName='max')" {
+		t.Errorf("%q", asked)
 	}
 }
 
