@@ -339,7 +339,10 @@ func TestListThatIsCutOffByTheConnectionIsNone(t *testing.T) {
 
 func TestSessionsEndWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	s := serve(t, map[string]http.HandlerFunc{"Session": func(http.ResponseWriter, *http.Request) { cancel(); <-ctx.Done() }})
+	s := serve(t, map[string]http.HandlerFunc{"Session": func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}})
 	if _, err := s.client(t).Sessions(ctx, 7); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
