@@ -106,6 +106,127 @@ func FuzzLogin(f *testing.F) {
 	})
 }
 
+// FuzzSessions has any answer read as a list of sessions: what is taken for one says what it should.
+func FuzzSessions(f *testing.F) {
+	for _, body := range []string{
+		list(captured), list(), list(captured, listed(emc, 7, 5, 6, "")), "{}", `{"sessions":null}`, `{"sessions":["x"]}`, `{"sessions":[{}]}`, maintenance, generic500,
+		`<Api_GetSessionsResponse/>`, `<Api_GetSessionsResponse><sessions sessionId="a" loginTime="1"><user userId="1"/></sessions></Api_GetSessionsResponse>`,
+		`{"a":{"@sessions":{"@sessionId":"x","@userId":"1"}}}`, `{"sessions":[{"sessionId":"x","user":{"userId":9223372036854775808}}]}`, "<a><b>", "",
+	} {
+		f.Add(200, body, false)
+		f.Add(200, body, true)
+		f.Add(404, body, false)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string, broken bool) {
+		c, err := New(Config{URL: "https://web.example/api", Token: fixed("QSDK 3canary")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := answer{op: "sessions", status: status, header: http.Header{}, body: []byte(body)}
+		if broken {
+			a.cut = errors.New("cut off")
+		}
+		rows, e := c.judgeSessions(a, 1)
+		if e != nil {
+			if rows != nil || e.Verdict <= Accepted || e.Verdict > Unavailable {
+				t.Fatalf("%+v", e)
+			}
+			return
+		}
+		if status != 200 || broken || rows == nil || isPage(content(a)) {
+			t.Fatalf("%d %q is a list of %d", status, body, len(rows))
+		}
+		for _, row := range rows {
+			if row.UserID != 1 || misfit(row.ID) != "" || row.LoginTime.Year() > 9999 || row.LogoutTime.Year() > 9999 {
+				t.Fatalf("%q gives %+v", body, row)
+			}
+		}
+		l := c.listing(rows, 1)
+		if l.Complete && len(rows) >= listCap || len(l.Sessions) != len(rows) {
+			t.Fatalf("%d rows: %t", len(rows), l.Complete)
+		}
+		for i := range l.Sessions {
+			if i > 0 && l.Sessions[i].LoginTime.After(l.Sessions[i-1].LoginTime) {
+				t.Fatal("not the newest first")
+			}
+			if row, found := l.Find(l.Sessions[i].ID); !found || !strings.EqualFold(row.ID, l.Sessions[i].ID) {
+				t.Fatalf("%q is not found", l.Sessions[i].ID)
+			}
+		}
+	})
+}
+
+// FuzzUsers has any answer read as users: whoever is taken for one has an id, and is who was asked for.
+func FuzzUsers(f *testing.F) {
+	for _, body := range []string{
+		v4Jane, v4List(v4Jane, v4Max), oldList(oldJane, oldMax), oldList(), unknownUser, "{}", `{"users":["x"]}`, `{"users":{"users":{"id":7}}}`, maintenance, generic500,
+		`<R><users email="x"><userEntity userId="7" userName="jane"/></users></R>`, `{"user":{"id":"7"}}`, `{"id":7,"users":[{}]}`, `{"numberOfUsers":"9","users":[{"id":1}]}`,
+	} {
+		f.Add(200, body)
+		f.Add(404, body)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		a := answer{op: "user", status: status, header: http.Header{}, body: []byte(body)}
+		p, err := readUsers(a)
+		for _, u := range p.users {
+			if err == nil && u.ID <= 0 || !utf8.ValidString(u.Name+u.Email+u.UPN) {
+				t.Fatalf("%q gives %+v", body, u)
+			}
+		}
+		if p.doubt(false) == nil && (len(p.users) == 0 || p.total > int64(len(p.users))) {
+			t.Fatalf("no doubt about %q", body)
+		}
+		if u, err := readUser(a, 7); err == nil && u.ID != 7 {
+			t.Fatalf("%q gives %+v", body, u)
+		}
+		if u, err := readNamed(a, "jane"); err == nil && !strings.EqualFold(u.Name, "jane") && !strings.EqualFold(u.Email, "jane") && !strings.EqualFold(u.UPN, "jane") {
+			t.Fatalf("%q gives %+v", body, u)
+		}
+		c, err := New(Config{URL: "https://web.example/api", Token: fixed("QSDK 3canary")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := c.lookedUp(a, errors.New("not read"))
+		if e == nil || errors.Is(e, ErrNoUser) && (status/100 == 5 || e.Verdict != NotFound || e.Page) {
+			t.Fatalf("%d %q: %+v", status, body, e)
+		}
+	})
+}
+
+// FuzzPair has any answer read as a pair: tokens are taken as they stand in it, and are never shown.
+func FuzzPair(f *testing.F) {
+	for _, body := range []string{
+		renewedBody, strings.Replace(renewedBody, "tokenExpiryTimestamp", "tokenExpiryTimes}amp", 1), `{"accessToken":"a","refreshToken":"r","expiresIn":1800}`,
+		`<R accessToken="a" refreshToken="b"/>`, `{"accessToken":"a\u0041","refreshToken":"\`, `{"accessToken":"a`, maintenance, "",
+	} {
+		f.Add(200, body)
+		f.Add(450, body)
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		begun := time.Unix(1000, 0)
+		p := readPair([]byte(body), begun)
+		if !p.Expires.IsZero() && p.Expires.Unix() < 1 || p.Expires.Year() > 9999 || p.RenewableUntil.Year() > 9999 {
+			t.Fatalf("%q gives %v, %v", body, p.Expires, p.RenewableUntil)
+		}
+		lower := strings.ToLower(body)
+		if p.Access != "" && !strings.Contains(lower, "accesstoken") || p.Refresh != "" && !strings.Contains(lower, "refreshtoken") {
+			t.Fatalf("%q gives %q, %q", body, p.Access, p.Refresh)
+		}
+		c, err := New(Config{URL: "https://web.example/api", Token: fixed("QSDK 3canary")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.secrets.add("3canary")
+		e := c.pairVerdict(answer{op: "token", status: status, header: http.Header{}, body: []byte(body)})
+		if e.Verdict <= Accepted || e.Verdict > Unavailable || strings.Contains(e.Error(), "3canary") {
+			t.Fatalf("%+v", e)
+		}
+		if in4xx := status/100 == 4; in4xx && e.Sent || status/100 == 5 && status != 501 && !e.Sent || status/100 == 2 && !e.Sent {
+			t.Fatalf("%d: sent is %t", status, e.Sent)
+		}
+	})
+}
+
 func BenchmarkClassify(b *testing.B) {
 	for name, body := range map[string]string{"success": successElement, "error": generic500, "page": iisPage + strings.Repeat("x", 4000)} {
 		b.Run(name, func(b *testing.B) {
