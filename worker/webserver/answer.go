@@ -21,6 +21,10 @@ import (
 // maxBody is the most of a body that is read. The documented answer has some 30 bytes.
 const maxBody = 64 << 10
 
+// maxRead is the most of a body that is read where lists are asked for: a full list of sessions has
+// 14 kB, one of all users some 400 bytes for each.
+const maxRead = 8 << 20
+
 // An answer is what came back to one request.
 type answer struct {
 	op        string
@@ -138,13 +142,15 @@ type words struct {
 }
 
 // shown is what is worth showing of a body. Where nothing in it is known to be for people, that is
-// all of it, except after a login, whose answer may hold a token in any form.
+// all of it, except where the answer may hold a token in any form, or sessions and people.
 func (w words) shown(a answer) string {
 	structured := startsWith(content(a), '{', '<')
 	switch {
 	case w.page, w.text != "" && structured:
 		return w.text
-	case a.op == "login", a.op == "renew", !utf8.Valid(a.body):
+	case a.op == "login", a.op == "renew", a.op == "token", !utf8.Valid(a.body):
+		return ""
+	case (a.op == "sessions" || a.op == "user") && startsWith(content(a), '{', '<', '['):
 		return ""
 	}
 	return string(a.body)
@@ -165,7 +171,7 @@ func readWords(a answer) words {
 		return words{text: string(body)}
 	}
 	var r remarks
-	err := walk(body, r.note)
+	err := walk(body, visitor{value: r.note})
 	return words{whole: err == nil && a.whole(), refusing: r.refusing, text: r.text()}
 }
 
@@ -173,7 +179,7 @@ func readWords(a answer) words {
 // XML element, complete.
 func readValues(a answer, note func(name, value string)) bool {
 	body := content(a)
-	return startsWith(body, '{', '<') && !isPage(body) && walk(body, note) == nil && a.whole()
+	return startsWith(body, '{', '<') && !isPage(body) && walk(body, visitor{value: note}) == nil && a.whole()
 }
 
 func startsWith(body []byte, first ...byte) bool {
@@ -247,30 +253,64 @@ func (r *remarks) text() string {
 	return text + " (" + codes + ")"
 }
 
-// walk calls note for every named value of a JSON object or an XML element, at any depth. An error
-// means that the body is not exactly one of these. A leading @ of a name, in the JSON of very old
-// servers, is dropped.
-func walk(body []byte, note func(name, value string)) error {
-	if body[0] == '{' {
-		return walkJSON(body, note)
-	}
-	return walkXML(body, note)
+// A visitor is told what a body holds, in its order. Names are told as they are spelled, but without
+// the leading @ of very old servers. Without begin only the values are told.
+type visitor struct {
+	value func(name, value string) // a text, a number, true or false; an attribute or the text of an element
+	begin func(name string)        // an object or an element; in a list, by the name of the list
+	end   func()                   // of what began last
+	list  func(name string)        // a JSON array, even an empty one
 }
 
-func walkJSON(body []byte, note func(name, value string)) error {
+// walk visits a JSON object or an XML element, at any depth. An error means that the body is not
+// exactly one of these.
+func walk(body []byte, v visitor) error {
+	if v.begin == nil {
+		v.begin, v.end, v.list = func(string) {}, func() {}, func(string) {}
+	}
+	if body[0] == '{' {
+		return walkJSON(body, v)
+	}
+	return walkXML(body, v)
+}
+
+func walkJSON(body []byte, v visitor) error {
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	var name string
+	var key string    // the last that was read
+	var open []string // the names of the objects and lists around
+	named := func(holder jsontext.Kind) string {
+		if holder == '[' {
+			return open[len(open)-1]
+		}
+		return key
+	}
 	for first := true; first || d.StackDepth() > 0; first = false {
 		t, err := d.ReadToken()
 		if err != nil {
 			return err
 		}
-		switch holder, n := d.StackIndex(d.StackDepth()); {
-		case t.Kind() != '"' && t.Kind() != '0' && t.Kind() != 't' && t.Kind() != 'f':
-		case holder == '{' && n%2 == 1:
-			name = strings.TrimPrefix(t.String(), "@")
-		default:
-			note(name, t.String())
+		holder, n := d.StackIndex(d.StackDepth())
+		switch t.Kind() {
+		case '{', '[':
+			around, _ := d.StackIndex(d.StackDepth() - 1)
+			name := named(around)
+			open = append(open, name)
+			if holder == '{' {
+				v.begin(name)
+			} else {
+				v.list(name)
+			}
+		case '}', ']':
+			open = open[:len(open)-1]
+			if t.Kind() == '}' {
+				v.end()
+			}
+		case '"', '0', 't', 'f':
+			if holder == '{' && n%2 == 1 {
+				key = strings.TrimPrefix(t.String(), "@")
+			} else {
+				v.value(named(holder), t.String())
+			}
 		}
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
@@ -279,7 +319,10 @@ func walkJSON(body []byte, note func(name, value string)) error {
 	return nil
 }
 
-func walkXML(body []byte, note func(name, value string)) error {
+// maxDepth is how deep XML may nest; the JSON decoder has a limit of its own.
+const maxDepth = 1000
+
+func walkXML(body []byte, v visitor) error {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // .NET declares utf-16 over UTF-8
 	var open []string
@@ -296,17 +339,25 @@ func walkXML(body []byte, note func(name, value string)) error {
 			if len(open) == 0 {
 				roots++
 			}
-			open = append(open, t.Name.Local)
+			if open = append(open, t.Name.Local); len(open) > maxDepth {
+				return errors.New("nested too deep")
+			}
+			v.begin(t.Name.Local)
 			for _, attribute := range t.Attr {
-				note(attribute.Name.Local, attribute.Value)
+				if attribute.Name.Space != "xmlns" && attribute.Name.Local != "xmlns" {
+					v.value(attribute.Name.Local, attribute.Value)
+				}
 			}
 		case xml.EndElement:
 			open = open[:len(open)-1]
+			v.end()
 		case xml.CharData:
-			if len(open) > 0 {
-				note(open[len(open)-1], string(t))
-			} else if len(bytes.TrimSpace(t)) > 0 {
+			switch blank := len(bytes.TrimSpace(t)) == 0; {
+			case blank:
+			case len(open) == 0:
 				return errors.New("text outside the root")
+			default:
+				v.value(open[len(open)-1], string(t))
 			}
 		case xml.Directive:
 			return errors.New("a DOCTYPE")

@@ -1,22 +1,25 @@
 // Package webserver is a client of the Commvault Web Server's REST API for one purpose: to end
-// sessions with DELETE <webservice>/Sessions.
+// sessions with DELETE <webservice>/Sessions, and to see that they have ended.
 //
 // Every method makes one attempt and says what came of it. Nothing here retries, splits a document
 // or waits: an [Error] carries the facts, and its caller decides. The exceptions keep the token in
 // order: the first call logs in, and [Client.Renew] replaces a refused token once for all who were
-// refused with it.
+// refused with it. And where versions of the Web Server know different calls for the same thing, a read
+// that meets an unknown one asks the other.
 //
 // It guarantees that
 //   - success is never inferred: [Client.Logoff] returns nil for the documented answer alone;
-//   - a request is sent at most once, to the configured address and nowhere else: redirects are not
-//     followed, and proxies of the environment and cookies are not used;
+//   - a list of sessions or users is a complete answer, understood to its last row, or an error;
+//   - a request is sent at most once, but for a read whose kept connection turns out dead before any
+//     answer, which net/http sends again;
+//   - it goes to the configured address and nowhere else: redirects are not followed, and proxies of
+//     the environment and cookies are not used;
 //   - a rejected login is not tried again for [Config.LoginPause], so that no account is locked out;
-//   - an answer, however large or broken, costs at most 64 KiB of headers, 64 KiB of body and
-//     [Config.Timeout];
+//   - an answer, however large or broken, costs at most 64 KiB of headers, 64 KiB of body, or 8 MiB
+//     where a list is read, and [Config.Timeout];
 //   - no token or password is in an error, not even where the server repeats it.
 //
-// It leaves out reading sessions back, looking up users, and access tokens that renew themselves. A
-// Bearer token is used as it is given.
+// It leaves out access tokens that renew themselves: a Bearer token is used as it is given.
 //
 // What it knows of the Web Server comes from Commvault's documentation of DELETE Sessions, POST Login
 // and RenewLoginToken, from published answers of real servers, and from published clients.
@@ -75,7 +78,7 @@ type Config struct {
 
 // A Call is one HTTP call that has ended.
 type Call struct {
-	Op       string // logoff, ping, login, renew or logout
+	Op       string // logoff, sessions, user, ping, login, renew, logout or token
 	Status   int    // 0 when there was no answer
 	Verdict  Verdict
 	Sessions int // how many the document held
@@ -90,6 +93,11 @@ type Client struct {
 	lines   lines
 	secrets secrets
 	auth    auth
+
+	sessionPaths choice // GET Session or GET Sessions
+	userCalls    choice // GET V4/user or GET User
+	nameCalls    choice // GET User/byName, or a search of all users
+	sight        sight
 }
 
 // New returns a Client, or everything that is wrong with c at once. It calls nobody.

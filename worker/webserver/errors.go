@@ -23,7 +23,7 @@ const (
 	Accepted              // the documented success
 	Refused               // the request was read, and what it says was refused
 	TooLarge              // the request was too large to be read
-	NotFound              // wrong path or, behind IIS, a request that was too large
+	NotFound              // wrong path or, behind IIS, a request that was too large; of a look-up: ErrNoUser
 	Undecided             // 500: a session in the document that has ended, or a fault
 	Unauthorized          // the token is missing, expired or invalid
 	LoginRejected         // the user name or password is wrong, or the account is locked
@@ -48,7 +48,7 @@ func (v Verdict) String() string {
 
 // An Error is a call that was no success, as facts. None of its fields holds a token or a password.
 type Error struct {
-	Op      string // logoff, ping, login, renew or logout
+	Op      string // logoff, sessions, user, ping, login, renew, logout or token
 	Verdict Verdict
 	Status  int // of the answer; 0 without one
 	// Text is what the server said: one line, printable, at most 300 bytes. It is empty when the
@@ -69,8 +69,9 @@ type Error struct {
 	// that was it.
 	Err error
 
-	hint  string // what an operator can do about it, where advice does not know
-	token *token // that the request carried
+	hint      string // what an operator can do about it, where advice does not know
+	token     *token // that the request carried
+	elsewhere bool   // another call for the same may fare better
 }
 
 // Error says what was done, what came of it and, where an operator can act, what to look at.

@@ -39,17 +39,25 @@ type site struct {
 // serve starts a site. Handlers are found by the last part of the path; one that is missing answers 404.
 func serve(t testing.TB, handlers map[string]http.HandlerFunc) *site {
 	t.Helper()
+	return serveAll(t, func(w http.ResponseWriter, r *http.Request) {
+		handler := handlers[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
+		if handler == nil {
+			http.NotFound(w, r)
+			return
+		}
+		handler(w, r)
+	})
+}
+
+// serveAll starts a site with one handler for all paths.
+func serveAll(t testing.TB, handler http.HandlerFunc) *site {
+	t.Helper()
 	s := &site{}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
 		s.requests = append(s.requests, received{r, string(body)})
 		s.mu.Unlock()
-		handler := handlers[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
-		if handler == nil {
-			http.NotFound(w, r)
-			return
-		}
 		handler(w, r)
 	}))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -34,6 +35,7 @@ type auth struct {
 	mu     sync.Mutex
 	token  *token  // nil until there is one
 	flight *flight // nil when nobody is getting one
+	self   atomic.Int64
 
 	// The last rejected login. Only the flight reads and writes these.
 	rejected         *Error
@@ -62,6 +64,10 @@ func (c *Client) Renew(ctx context.Context, refused *Error) error {
 	_, e := c.obtain(ctx, refused)
 	return asError(e)
 }
+
+// Self is our own userId, as the last login told it; 0 while it is unknown, which it remains with a
+// given token.
+func (c *Client) Self() int64 { return c.auth.self.Load() }
 
 // authorized makes a call with the token, which it gets first if there is none.
 func (c *Client) authorized(ctx context.Context, r request, judge func(answer) *Error) *Error {
@@ -254,6 +260,7 @@ type loginAnswer struct {
 	status    int
 	whole     bool // it is a JSON object or an XML element, complete
 	token     string
+	userID    int64 // 0 where it is not said
 	lockedOut bool
 	locked    time.Duration
 }
@@ -276,6 +283,8 @@ func readLogin(a answer) loginAnswer {
 			if l.token == "" {
 				l.token = value
 			}
+		case strings.EqualFold(name, "aliasName"):
+			l.userID = number(strings.TrimSpace(value))
 		case strings.EqualFold(name, "isAccountLocked"):
 			l.lockedOut = value == "true" || value == "1"
 		case strings.EqualFold(name, "remainingLockTime"):
@@ -291,6 +300,9 @@ func readLogin(a answer) loginAnswer {
 // own takes a token from our own login into use.
 func (c *Client) own(l loginAnswer) *token {
 	c.remember(l.token)
+	if l.userID != 0 { // a renewal does not say it
+		c.auth.self.Store(l.userID)
+	}
 	return &token{value: l.token, own: true}
 }
 

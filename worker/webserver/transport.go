@@ -2,6 +2,7 @@ package webserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,6 +26,10 @@ type request struct {
 	id       string
 	token    *token // nil for none
 	sessions int
+	limit    int  // of the answer's body; 0 means maxBody
+	fresh    bool // on a connection of its own, since one that idled may be dead without our knowing
+	// salvage, unless nil, is asked whether a success that was cut off holds all that was wanted.
+	salvage func(answer) bool
 }
 
 // call makes one request and has its answer judged; nil is success. A connection goes on being used
@@ -32,9 +37,15 @@ type request struct {
 func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error) *Error {
 	begun := time.Now()
 	l := c.lines.take()
+	if r.fresh {
+		l.transport.CloseIdleConnections()
+	}
 	a, e := c.exchange(ctx, l, r)
-	if e == nil {
+	switch {
+	case e == nil:
 		e = judge(a)
+	case r.salvage != nil && a.status/100 == 2 && r.salvage(a):
+		e = nil
 	}
 	c.lines.give(l, e == nil)
 	observed := Call{Op: r.op, Status: a.status, Verdict: Accepted, Sessions: r.sessions, Took: time.Since(begun)}
@@ -68,7 +79,7 @@ func (c *Client) exchange(caller context.Context, l *line, r request) (answer, *
 		e.Sent = before.Load() >= 0 && l.written.Load() > before.Load()
 		return answer{}, e
 	}
-	a := read(response)
+	a := read(response, cmp.Or(r.limit, maxBody))
 	a.op, a.url = r.op, q.URL
 	if a.cut == nil {
 		return a, nil
@@ -104,21 +115,19 @@ func (c *Client) httpRequest(ctx context.Context, r request) (*http.Request, err
 	return q, nil
 }
 
-var errTooLong = fmt.Errorf("the body is longer than %d bytes", maxBody)
-
 // read reads a body to its end, or to the limit.
-func read(response *http.Response) answer {
+func read(response *http.Response, limit int) answer {
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
-	if err == nil && len(body) > maxBody {
-		err = errTooLong
+	body, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
+	if err == nil && len(body) > limit {
+		err = fmt.Errorf("the body is longer than %d bytes", limit)
 	}
 	// Without a length or chunks the body ends with the connection, whatever was cut off.
 	framed := response.ContentLength >= 0 || len(response.TransferEncoding) > 0
 	return answer{
 		status:    response.StatusCode,
 		header:    response.Header,
-		body:      body[:min(len(body), maxBody)],
+		body:      body[:min(len(body), limit)],
 		saysEmpty: framed && len(body) == 0,
 		cut:       err,
 	}
