@@ -24,8 +24,9 @@ import (
 const checkTime = 8 * time.Second
 
 // check says line by line whether a worker with these settings would work. It changes nothing,
-// except that it logs in to the Web Server and out again where it has a user name.
-func check(ctx context.Context, stdout io.Writer) error {
+// except that it logs in to the Web Server and out again where it has a user name, and that a proof,
+// where it is asked for, ends one of its own sessions.
+func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	s, warnings, err := load()
 	if err != nil {
 		return err
@@ -37,7 +38,11 @@ func check(ctx context.Context, stdout io.Writer) error {
 	}
 	r.checkNATS(ctx, s)
 	r.checkSync(ctx, s)
-	r.checkWebServer(ctx, s)
+	if prove.asked {
+		r.proveWebServer(ctx, s, prove.user)
+	} else {
+		r.checkWebServer(ctx, s)
+	}
 	if r.failed > 0 {
 		return fmt.Errorf("%d of the checks failed", r.failed)
 	}
@@ -173,7 +178,7 @@ func (r *report) checkWebServer(ctx context.Context, s settings) {
 		return
 	}
 	defer server.CloseIdle()
-	r.line("webserver", server.Ping(ctx), "answers, and takes the credentials; whether they may end sessions shows with the first job")
+	r.line("webserver", server.Ping(ctx), "answers, and takes the credentials; whether they may end sessions shows with `check --prove`, or with the first job")
 	if err := server.Logout(ctx); err != nil {
 		r.warn("webserver", "the check's own session was not logged out: "+err.Error())
 	}

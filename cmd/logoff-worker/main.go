@@ -45,6 +45,8 @@ Usage:
   logoff-worker [run]    work jobs until SIGTERM or SIGINT
   logoff-worker init     create the streams and consumers that are missing, and exit
   logoff-worker check    say whether the settings, NATS and the Web Server will do, and exit
+      --prove            log in twice, end the second session by its ID, and see that it ended
+      --prove-user ID    with --prove: see whether another user's sessions can be read, too
   logoff-worker version  print the version
 
 Settings come from the environment:
@@ -55,29 +57,39 @@ Settings come from the environment:
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
+	var prove proving
+	flags.BoolVar(&prove.asked, "prove", false, "")
+	flags.Func("prove-user", "", prove.setUser)
 	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) || flags.Arg(0) == "help" {
+	command := flags.Arg(0)
+	if err == nil && command != "" {
+		err = flags.Parse(flags.Args()[1:]) // flags stand behind the command, too
+	}
+	if errors.Is(err, flag.ErrHelp) || command == "help" {
 		fmt.Fprint(stdout, help)
 		return usage(stdout)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
 	}
-	if flags.NArg() > 1 {
-		return fmt.Errorf("%w: %q is one word too many (try --help)", errUsage, flags.Arg(1))
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%w: %q is one word too many (try --help)", errUsage, flags.Arg(0))
 	}
-	switch flags.Arg(0) {
+	if err := prove.problem(command); err != nil {
+		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
+	}
+	switch command {
 	case "", "run":
 		return runWorker(ctx, stderr)
 	case "init":
 		return initStreams(ctx, stdout, stderr)
 	case "check":
-		return check(ctx, stdout)
+		return check(ctx, stdout, prove)
 	case "version":
 		_, err := fmt.Fprintln(stdout, "logoff-worker", version())
 		return err
 	}
-	return fmt.Errorf("%w: there is no command %q (try --help)", errUsage, flags.Arg(0))
+	return fmt.Errorf("%w: there is no command %q (try --help)", errUsage, command)
 }
 
 // release is set by the build to the version that is released.

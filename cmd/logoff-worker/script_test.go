@@ -29,6 +29,8 @@ func TestScripts(t *testing.T) {
 			env.Defer(b.Shutdown)
 			sim := simulator.New(simulator.Settings{}, 1)
 			sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
+			sim.AddUser(simulator.User{ID: 7, Login: "jane"})
+			sim.SignOn(7, simulator.ConsoleWeb)
 			server := httptest.NewServer(sim)
 			env.Defer(server.Close)
 			env.Setenv("NATS", b.URL())
