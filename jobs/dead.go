@@ -105,7 +105,8 @@ func DecodeDeadLetter(header map[string][]string, payload []byte) (DeadLetter, e
 
 // Unfinished returns the job that does what r says was not done, ready to be published again: under
 // the same id, with the same notes, and without a deadline that has passed at now. Sessions that r
-// says nothing about are in it; so are those that r has beyond the job's own.
+// says nothing about are in it; so are those that r has beyond the job's own, unless they were found
+// through a user, who is in it instead.
 func (j Job) Unfinished(r Result, now time.Time) Job {
 	outcomes := make(map[string]Outcome, len(r.Sessions))
 	for _, s := range r.Sessions {
@@ -121,10 +122,11 @@ func (j Job) Unfinished(r Result, now time.Time) Job {
 		delete(outcomes, s.ID)
 	}
 	for _, s := range r.Sessions {
-		if outcome, foreign := outcomes[s.ID]; foreign && !outcome.Success() {
+		if outcome, foreign := outcomes[s.ID]; foreign && !outcome.Success() && !s.Found {
 			left.Sessions = append(left.Sessions, Session{ID: s.ID, UserID: s.UserID})
 		}
 	}
+	left.Users = slices.DeleteFunc(slices.Clone(j.Users), r.off)
 	if r.UsersLeft == 0 {
 		left.Users = nil
 	}
@@ -132,4 +134,11 @@ func (j Job) Unfinished(r Result, now time.Time) Job {
 		left.NotAfter = time.Time{}
 	}
 	return left
+}
+
+// off reports whether a user of the job is known to be off.
+func (r Result) off(u User) bool {
+	return slices.ContainsFunc(r.Users, func(told UserResult) bool {
+		return told.Outcome.Success() && told.ID == u.ID && told.Name == u.Name && told.Email == u.Email
+	})
 }

@@ -35,6 +35,7 @@ func (r *Result) appendJSON(b []byte) ([]byte, error) {
 		r.Sessions[i].append(&w)
 	}
 	w.b = append(w.b, ']')
+	w.users(r.Users)
 	w.counts(r.Counts)
 	w.number("usersLeft", int64(r.UsersLeft))
 	w.note("error", r.Error)
@@ -50,10 +51,7 @@ func (r *Result) appendJSON(b []byte) ([]byte, error) {
 	w.note("reason", r.Reason)
 	w.note("requestedBy", r.RequestedBy)
 	w.labels(r.Labels)
-	if r.Trimmed {
-		w.name("trimmed")
-		w.b = append(w.b, "true"...)
-	}
+	w.truth("trimmed", r.Trimmed)
 	return append(w.b, '}'), w.err
 }
 
@@ -65,7 +63,30 @@ func (s *SessionResult) append(w *writer) {
 	w.note("requestId", s.RequestID)
 	w.number("attempts", int64(s.Attempts))
 	w.note("serverText", s.ServerText)
+	w.truth("found", s.Found)
 	w.b = append(w.b, '}')
+}
+
+func (w *writer) users(users []UserResult) {
+	if len(users) == 0 {
+		return
+	}
+	w.name("users")
+	w.b = append(w.b, '[')
+	for i, u := range users {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = append(w.b, '{')
+		w.number("id", u.ID)
+		w.note("name", u.Name)
+		w.note("email", u.Email)
+		w.numbers("userIds", u.UserIDs)
+		w.text("outcome", string(u.Outcome))
+		w.note("error", u.Error)
+		w.b = append(w.b, '}')
+	}
+	w.b = append(w.b, ']')
 }
 
 // A writer appends the members of an object. What is empty is left out by number and note.
@@ -114,6 +135,28 @@ func (w *writer) integer(name string, value int64) {
 func (w *writer) number(name string, value int64) {
 	if value != 0 {
 		w.integer(name, value)
+	}
+}
+
+func (w *writer) numbers(name string, values []int64) {
+	if len(values) == 0 {
+		return
+	}
+	w.name(name)
+	w.b = append(w.b, '[')
+	for i, value := range values {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = strconv.AppendInt(w.b, value, 10)
+	}
+	w.b = append(w.b, ']')
+}
+
+func (w *writer) truth(name string, value bool) {
+	if value {
+		w.name(name)
+		w.b = append(w.b, "true"...)
 	}
 }
 

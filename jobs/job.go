@@ -46,9 +46,11 @@ type Job struct {
 	RequestedBy string `json:"requestedBy,omitzero"`
 	// EventTime is when that happened which the job answers. NotAfter is when it is too late to
 	// send anything; zero means never.
-	EventTime time.Time         `json:"eventTime,omitzero"`
-	NotAfter  time.Time         `json:"notAfter,omitzero"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	EventTime time.Time `json:"eventTime,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+	// IncludeNewer ends sessions of people that began after EventTime too.
+	IncludeNewer bool              `json:"includeNewer,omitzero"`
+	Labels       map[string]string `json:"labels,omitempty"`
 }
 
 // A Session is named by the Web Server's ID for it. UserID is its owner, without whom it cannot be

@@ -99,7 +99,7 @@ func TestXMLIsToleratedWhereItMeansTheSame(t *testing.T) {
 // Every file in testdata/invalid has its message here, and what is known of its id.
 func TestInvalidJobsSayWhereAndWhy(t *testing.T) {
 	const (
-		known      = "unknown member; members are id, sessions, users, reason, requestedBy, eventTime, notAfter, labels"
+		known      = "unknown member; members are id, sessions, users, reason, requestedBy, eventTime, notAfter, includeNewer, labels"
 		noSession  = " is no session ID; a GUID is accepted, with or without EMC before it"
 		aSession   = ` found; a session is a string, or an object {"id": …, "userId": …}`
 		attributes = "at line 1, byte 25: the element sessions needs the attribute val and no other"

@@ -59,14 +59,16 @@ const ResultVersion = 1
 
 // A Result says what became of a job.
 type Result struct {
-	Version   int             `json:"version"`
-	JobID     string          `json:"jobId"`
-	Status    Status          `json:"status"`
-	Lane      Lane            `json:"lane"`
-	Publisher string          `json:"publisher,omitzero"` // as the subject names it
-	Sessions  []SessionResult `json:"sessions"`
-	Counts    map[Outcome]int `json:"counts"`
-	// UsersLeft is how many of the job's users were not worked.
+	Version   int    `json:"version"`
+	JobID     string `json:"jobId"`
+	Status    Status `json:"status"`
+	Lane      Lane   `json:"lane"`
+	Publisher string `json:"publisher,omitzero"` // as the subject names it
+	// Sessions are those that the job names, then those that were found through its users.
+	Sessions []SessionResult `json:"sessions"`
+	Users    []UserResult    `json:"users,omitempty"`
+	Counts   map[Outcome]int `json:"counts"`
+	// UsersLeft is how many of the job's users are not known to be off.
 	UsersLeft int `json:"usersLeft,omitzero"`
 	// Error says in words why the job is invalid, or what was not done.
 	Error          string    `json:"error,omitzero"`
@@ -81,8 +83,8 @@ type Result struct {
 	Reason      string            `json:"reason,omitzero"`
 	RequestedBy string            `json:"requestedBy,omitzero"`
 	Labels      map[string]string `json:"labels,omitempty"`
-	// Trimmed means that attempts, request ids and server texts were left out, so that the result
-	// fits into one message.
+	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
+	// sessions of users who are off, so that the result fits into one message.
 	Trimmed bool `json:"trimmed,omitzero"`
 }
 
@@ -94,6 +96,40 @@ type SessionResult struct {
 	RequestID  string  `json:"requestId,omitzero"`
 	Attempts   int     `json:"attempts,omitzero"`
 	ServerText string  `json:"serverText,omitzero"`
+	// Found says that the job did not name the session, but its user.
+	Found bool `json:"found,omitzero"`
+}
+
+// A UserOutcome is what became of one user.
+type UserOutcome string
+
+// The outcomes of users.
+const (
+	UserOff         UserOutcome = "off"          // nothing is on that began before the event
+	UserNothingOn   UserOutcome = "nothing_on"   // nothing was on to begin with
+	UserUnknown     UserOutcome = "unknown"      // the Web Server knows nobody of that name
+	UserStillActive UserOutcome = "still_active" // something is on at the last look
+	UserUndecided   UserOutcome = "undecided"    // the Web Server did not say who it is, or what is on
+	UserProtected   UserOutcome = "protected"    // left alone
+	UserExpired     UserOutcome = "expired"      // notAfter passed before anything could be done
+)
+
+// UserOutcomes lists them, those that are a success first.
+var UserOutcomes = []UserOutcome{UserOff, UserNothingOn, UserUnknown, UserStillActive, UserUndecided, UserProtected, UserExpired}
+
+// Success reports whether the user is known to be off.
+func (o UserOutcome) Success() bool { return o == UserOff || o == UserNothingOn }
+
+// A UserResult says what became of one user, named as the job named it.
+type UserResult struct {
+	ID    int64  `json:"id,omitzero"`
+	Name  string `json:"name,omitzero"`
+	Email string `json:"email,omitzero"`
+	// UserIDs are the Web Server's for that name; an e-mail address may have several.
+	UserIDs []int64     `json:"userIds,omitempty"`
+	Outcome UserOutcome `json:"outcome"`
+	// Error says in words what was in the way.
+	Error string `json:"error,omitzero"`
 }
 
 // Conclude fills in the counts, and the status unless the job is invalid. A job without a session
@@ -102,7 +138,16 @@ func (r *Result) Conclude() {
 	if r.Counts == nil || len(r.Counts) > 0 {
 		r.Counts = make(map[Outcome]int, 1)
 	}
-	successes := 0
+	successes, off, tooLate := 0, 0, 0
+	for _, u := range r.Users {
+		switch {
+		case u.Outcome.Success():
+			off++
+		case u.Outcome == UserExpired:
+			tooLate++
+		}
+	}
+	r.UsersLeft = len(r.Users) - off
 	for _, s := range r.Sessions {
 		r.Counts[s.Outcome]++
 		if s.Outcome.Success() {
@@ -113,9 +158,9 @@ func (r *Result) Conclude() {
 	case r.Status == Invalid:
 	case successes == len(r.Sessions) && r.UsersLeft == 0:
 		r.Status = Done
-	case successes > 0:
+	case successes+off > 0:
 		r.Status = Partial
-	case r.Counts[Expired] == len(r.Sessions) && r.UsersLeft == 0:
+	case r.Counts[Expired] == len(r.Sessions) && tooLate == r.UsersLeft:
 		r.Status = ExpiredJob
 	default:
 		r.Status = Failed
@@ -133,6 +178,8 @@ const (
 	bareSession = len(`{"id":,"outcome":"already_logged_off"},`)
 	bareOwner   = len(`"userId":,`)
 	bareLabel   = len(`:,`)
+	// bareUser is what a user needs, with an id, a few userIds and a short error.
+	bareUser = 400
 )
 
 // Append appends the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
@@ -140,7 +187,7 @@ const (
 // it is. The result of a job that was decoded under the same MaxBytes always fits.
 func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 	data, err := r.appendJSON(slices.Grow(dst, encodedResult+encodedSession*len(r.Sessions)))
-	for _, shrink := range []func(*Result){(*Result).shortenTexts, (*Result).trim} {
+	for _, shrink := range []func(*Result){(*Result).shortenTexts, (*Result).trim, (*Result).leaveOut} {
 		if err != nil || maxBytes == 0 || len(data)-len(dst) <= maxBytes {
 			break
 		}
@@ -169,7 +216,17 @@ func (r *Result) trim() {
 	r.Trimmed = true
 	r.Error = escape(r.Error, bareError)
 	for i, s := range r.Sessions {
-		r.Sessions[i] = SessionResult{ID: s.ID, UserID: s.UserID, Outcome: s.Outcome}
+		r.Sessions[i] = SessionResult{ID: s.ID, UserID: s.UserID, Outcome: s.Outcome, Found: s.Found}
+	}
+}
+
+// leaveOut leaves out the sessions that were found through users, for which no job reserves room. The
+// counts keep them.
+func (r *Result) leaveOut() {
+	r.Sessions = slices.DeleteFunc(r.Sessions, func(s SessionResult) bool { return s.Found })
+	r.Users = slices.Clone(r.Users)
+	for i := range r.Users {
+		r.Users[i].Error = escape(r.Users[i].Error, shortText)
 	}
 }
 
@@ -188,6 +245,9 @@ func (j *Job) checkSize(maxBytes int) *InvalidError {
 		if s.UserID != 0 {
 			need += bareOwner + len(strconv.FormatInt(s.UserID, 10))
 		}
+	}
+	for _, u := range j.Users {
+		need += bareUser + quotedLength(u.Name) + quotedLength(u.Email)
 	}
 	if need > maxBytes {
 		return invalidAt("", "too large: its result may need %d bytes of at most %d; split it", need, maxBytes)

@@ -34,32 +34,50 @@ func TestSampleResultsAreWrittenAsTheyAreRead(t *testing.T) {
 
 func TestStatusFollowsFromTheOutcomes(t *testing.T) {
 	for _, c := range []struct {
-		outcomes  []Outcome
-		usersLeft int
-		want      Status
+		outcomes []Outcome
+		users    []UserOutcome
+		want     Status
 	}{
-		{[]Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound}, 0, Done},
-		{[]Outcome{LoggedOff}, 1, Partial},
-		{[]Outcome{Accepted, Expired}, 0, Partial},
-		{[]Outcome{Accepted, StillActive}, 0, Partial},
-		{[]Outcome{Expired, Expired}, 0, ExpiredJob},
-		{[]Outcome{Expired}, 1, Failed},
-		{[]Outcome{Expired, Undecided}, 0, Failed},
-		{[]Outcome{StillActive}, 0, Failed},
-		{[]Outcome{Undecided}, 0, Failed},
-		{[]Outcome{Rejected}, 0, Failed},
-		{[]Outcome{Protected}, 0, Failed},
-		{[]Outcome{"from the future"}, 0, Failed},
-		{[]Outcome{""}, 0, Failed},
-		{nil, 1, Failed},
-		{nil, 0, Done},
+		{[]Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound}, nil, Done},
+		{[]Outcome{LoggedOff}, []UserOutcome{UserUnknown}, Partial},
+		{[]Outcome{Accepted, Expired}, nil, Partial},
+		{[]Outcome{Accepted, StillActive}, nil, Partial},
+		{[]Outcome{Expired, Expired}, nil, ExpiredJob},
+		{[]Outcome{Expired}, []UserOutcome{UserUnknown}, Failed},
+		{[]Outcome{Expired, Undecided}, nil, Failed},
+		{[]Outcome{StillActive}, nil, Failed},
+		{[]Outcome{Undecided}, nil, Failed},
+		{[]Outcome{Rejected}, nil, Failed},
+		{[]Outcome{Protected}, nil, Failed},
+		{[]Outcome{"from the future"}, nil, Failed},
+		{[]Outcome{""}, nil, Failed},
+		{nil, []UserOutcome{UserUnknown}, Failed},
+		{nil, nil, Done},
+		{nil, []UserOutcome{UserOff, UserNothingOn}, Done},
+		{nil, []UserOutcome{UserOff, UserUnknown}, Partial},
+		{nil, []UserOutcome{UserStillActive}, Failed},
+		{nil, []UserOutcome{UserProtected}, Failed},
+		{nil, []UserOutcome{UserExpired}, ExpiredJob},
+		{[]Outcome{Expired}, []UserOutcome{UserExpired}, ExpiredJob},
+		{[]Outcome{Undecided}, []UserOutcome{UserExpired}, Failed},
+		{nil, []UserOutcome{"from the future"}, Failed},
 	} {
-		r := Result{UsersLeft: c.usersLeft, Status: Done}
+		r := Result{Status: Done}
+		left := 0
+		for _, o := range c.users {
+			r.Users = append(r.Users, UserResult{Outcome: o})
+			if !o.Success() {
+				left++
+			}
+		}
 		for _, o := range c.outcomes {
 			r.Sessions = append(r.Sessions, SessionResult{Outcome: o})
 		}
 		if r.Conclude(); r.Status != c.want {
 			t.Errorf("%v: %s", c, r.Status)
+		}
+		if r.UsersLeft != left {
+			t.Errorf("%v: %d users left", c, r.UsersLeft)
 		}
 		total := 0
 		for _, n := range r.Counts {
