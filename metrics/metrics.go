@@ -23,7 +23,7 @@ type Build struct {
 
 // The label values of what is no enumeration of package jobs.
 var (
-	operations = []string{"logoff", "login", "renew", "ping", "logout"}
+	operations = []string{"logoff", "login", "renew", "ping", "logout", "sessions", "user", "token"}
 	verdicts   = []string{
 		"accepted", "refused", "too_large", "not_found", "undecided", "unauthorized", "login_rejected",
 		"forbidden", "throttled", "misconfigured", "unavailable",

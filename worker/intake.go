@@ -26,7 +26,11 @@ type delivery struct {
 	invalid    string // why it is no job
 
 	mu        sync.Mutex
+	targets   []jobs.Session       // those that the job names, then those that were found through its users
 	sessions  []jobs.SessionResult // what became of each
+	people    []*person            // the job's users
+	places    map[string]int       // of the targets, by ID in capitals; made when it is needed
+	rounds    int                  // of ending what is on of them
 	completed time.Time
 	left      int          // sessions that have neither an outcome nor been given back
 	returned  bool         // a session was given back unsent, so the job is handed back
@@ -116,8 +120,20 @@ func (w *Worker) open(d *delivery) {
 		d.invalid = err.Error()
 		return
 	}
+	d.targets = job.Sessions
 	d.left = len(job.Sessions)
 	d.sessions = make([]jobs.SessionResult, d.left)
+	for i, s := range d.targets {
+		if w.guard.protects(s) {
+			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
+		}
+	}
+	for _, u := range job.Users {
+		d.people = append(d.people, &person{named: u})
+	}
+	if len(d.people) > 0 {
+		d.left++
+	}
 }
 
 // conclude writes down in r what became of a job.
@@ -141,12 +157,11 @@ func (w *Worker) conclude(d *delivery, r *jobs.Result) {
 		RequestedBy:    d.job.RequestedBy,
 		Labels:         d.job.Labels,
 	}
-	switch {
-	case d.invalid != "":
+	if d.invalid != "" {
 		r.Status, r.Error = jobs.Invalid, d.invalid
-	case len(d.job.Users) > 0:
-		r.UsersLeft = len(d.job.Users)
-		r.Error = "users are not supported by this version: nobody was looked up; name the sessions instead"
+	}
+	for _, p := range d.people {
+		r.Users = append(r.Users, p.result())
 	}
 	r.Conclude()
 }
@@ -210,12 +225,19 @@ func (w *Worker) storedResult(ctx context.Context, d *delivery) *jobs.Result {
 func (d *delivery) set(i int, outcome jobs.SessionResult, now time.Time) (complete bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.job.Sessions[i]
-	outcome.ID, outcome.UserID = s.ID, s.UserID
+	s := d.targets[i]
+	outcome.ID, outcome.UserID, outcome.Found = s.ID, s.UserID, i >= len(d.job.Sessions)
 	d.sessions[i] = outcome
 	d.completed = now
 	d.left--
 	return d.left == 0
+}
+
+// owner is that of the i-th session; 0 when nobody has told.
+func (d *delivery) owner(i int) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.targets[i].UserID
 }
 
 // giveBack notes that a session of the job is not sent by us, and reports whether it was the last

@@ -55,6 +55,10 @@ func (l *lane) run(ctx context.Context) {
 		}
 		l.fill(ctx)
 		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
+		if len(doc) == 0 { // what was found through users is sent by those who found it
+			free()
+			continue
+		}
 		l.sent = time.Now()
 		l.sends.Go(func() { l.send(doc, free) })
 	}
@@ -204,8 +208,15 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
 		l.more = meta.NumPending > 0
 	}
+	var people []*delivery
 	for _, d := range l.receive(msgs, pulled) {
-		l.queue.add(d, l.cap.sessions())
+		l.queue.add(d, 0, l.cap.sessions())
+		if len(d.people) > 0 {
+			people = append(people, d)
+		}
+	}
+	if len(people) > 0 {
+		l.proofs.Go(func() { l.lookUpPeople(people) })
 	}
 }
 

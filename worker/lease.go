@@ -50,7 +50,7 @@ func (l *leases) weigh(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of[d.lane] -= d.weight
-	d.weight = max(1, len(d.job.Sessions))
+	d.weight = max(1, len(d.targets)+len(d.people))
 	l.of[d.lane] += d.weight
 }
 

@@ -66,7 +66,8 @@ func (b *modelledBatch) add(names []string, notAfter time.Time) {
 	}
 	b.jobs[d] = &modelledJob{d: d, decided: make([]int, len(names))}
 	b.order = append(b.order, d)
-	b.queue.add(d, 8)
+	d.targets = d.job.Sessions
+	b.queue.add(d, 0, 8)
 }
 
 func (b *modelledBatch) decide(askers []asker, outcome jobs.Outcome) {

@@ -52,23 +52,27 @@ func newQueue(fold bool) *queue {
 	return &queue{known: map[string]*session{}, fold: fold}
 }
 
-// add puts a job's sessions in line, apart if they are more than a document may hold. One that is
-// already in hand gets another asker instead.
-func (q *queue) add(d *delivery, most int) {
+// add puts a job's sessions in line, from the given one on, apart if they are more than a document may
+// hold. One that is already in hand gets another asker instead; one that has an outcome is passed over.
+func (q *queue) add(d *delivery, from, most int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	line := &q.waiting
-	if len(d.job.Sessions) > most {
+	if len(d.targets)-from > most {
 		line = &q.large
 	}
-	for i, named := range d.job.Sessions {
-		key := named.ID
+	for i := from; i < len(d.targets); i++ {
+		if d.sessions[i].Outcome != "" {
+			continue
+		}
+		id := d.targets[i].ID
+		key := id
 		if q.fold {
 			key = strings.ToUpper(key)
 		}
 		s := q.known[key]
 		if s == nil {
-			s = &session{id: named.ID, key: key}
+			s = &session{id: id, key: key}
 			q.known[key] = s
 			*line = append(*line, s)
 		}
@@ -151,6 +155,21 @@ func (q *queue) deadline(doc document) (earliest time.Time) {
 		}
 	}
 	return earliest
+}
+
+// owners are those of a document's sessions, as far as a job has told.
+func (q *queue) owners(doc document) map[*session]int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	owners := map[*session]int64{}
+	for _, s := range doc {
+		for _, a := range s.askers {
+			if owner := a.d.owner(a.i); owner != 0 {
+				owners[s] = owner
+			}
+		}
+	}
+	return owners
 }
 
 // wanted reports whether a session is still asked for.

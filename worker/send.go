@@ -15,12 +15,17 @@ import (
 // given back when the worker stops. It frees the slot when the last answer is in.
 func (l *lane) send(doc document, free func()) {
 	defer free()
+	sifted := false
 	for s := newSplitting(doc, l.Config.Tries); s.more(); {
 		doc := s.next()
 		request, answer, err := l.deliver(&doc)
 		if err != nil {
 			l.handBack(append(s.rest, doc)...)
 			return
+		}
+		if answer != nil && answer.Verdict == webserver.Undecided && !sifted {
+			sifted = true
+			doc = l.sift(doc, request)
 		}
 		switch s.answered(doc, answer) {
 		case accepted:
@@ -61,7 +66,7 @@ func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, 
 			}
 			continue
 		}
-		p, err := l.door.enter(l.stopping, l.rank(), deadline)
+		p, err := l.admitted(l.stopping, l.rank(), deadline, l.budget.write)
 		if errors.Is(err, errOverdue) {
 			continue
 		}
@@ -158,6 +163,9 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 		leave(err == nil && l.full(doc))
 		l.reach(AfterCall)
 		answer, err = l.noted(doc, err)
+		if l.guard.logins.Load() != l.Server.Logins() {
+			l.proofs.Go(l.identify)
+		}
 		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {
 			return request, answer, err
 		}
@@ -256,6 +264,7 @@ func (w *Worker) alive(since time.Time) bool {
 
 // ping asks the harmless question; nil means that the Web Server is well and our token good.
 func (w *Worker) ping() *webserver.Error {
+	w.budget.asked(time.Now())
 	answer, err := facts(w.Server.Ping(w.finish))
 	switch {
 	case err != nil:

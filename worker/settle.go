@@ -22,7 +22,7 @@ func (l *lane) conclude(doc document, outcome jobs.SessionResult) {
 			}
 		}
 	}
-	l.settle(complete)
+	l.wrapUp(complete)
 }
 
 // dropOverdue takes those sessions out of a document that no job asks for any more, because its
@@ -47,7 +47,7 @@ func (l *lane) dropOverdue(doc *document) {
 		}
 	}
 	*doc = kept
-	l.settle(complete)
+	l.wrapUp(complete)
 }
 
 // handBack gives sessions that are not sent back to their jobs, and the jobs back to the stream.

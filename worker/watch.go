@@ -30,6 +30,7 @@ func (w *Worker) watchWebServer(ctx context.Context) {
 		switch {
 		case answer == nil || answer.Verdict == webserver.NotFound && !answer.Page:
 			w.door.answer(p)
+			w.identify()
 		case answer.Verdict == webserver.NotFound:
 			answer.Verdict = webserver.Misconfigured
 			fallthrough

@@ -13,8 +13,10 @@
 // session counts as accepted only if a success answer covered a document that held it. A job may be
 // sent to the Web Server twice, never zero times.
 //
-// It leaves out what a session ID cannot tell: whether the session really ended is known only by
-// reading it back, and people are not yet looked up, so a job's users are reported as not done.
+// Whether a session really ended is known only by reading it back, which needs its owner: prove.go does so
+// where a job names one. A job's users are looked up in people.go, what is on of them goes the same way, and
+// what they open meanwhile goes it again. ask.go asks the Web Server what changes nothing, guard.go knows what
+// is left alone, budget.go how many requests there may be.
 package worker
 
 import (
@@ -64,6 +66,13 @@ type Config struct {
 	BatchMaxSessions, BatchMaxBytes int
 	// BulkLinger is the longest that a bulk document which is not full waits for more.
 	BulkLinger time.Duration
+	// ReadBack has the sessions read back whose owner a job names.
+	ReadBack bool
+	// ProtectedSessions and ProtectedUsers are left alone; a user is meant by userId, name or e-mail address.
+	ProtectedSessions, ProtectedUsers []string
+	// ReadsPerHour and WritesPerHour are the requests to the Web Server within any hour, RequestsPerSecond
+	// both together within any second; 0 is no limit. Each replica has its own.
+	ReadsPerHour, WritesPerHour, RequestsPerSecond int
 	// LooseIDs admits session IDs that are no GUIDs.
 	LooseIDs bool
 	// Tries is how often a session is sent before a Web Server that answers, but gives no verdict
@@ -89,6 +98,7 @@ func DefaultConfig() Config {
 		BatchMaxSessions: 200,
 		BatchMaxBytes:    65_000,
 		BulkLinger:       100 * time.Millisecond,
+		ReadBack:         true,
 		Tries:            3,
 		Backoff:          Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 		KeepAlive:        5 * time.Minute,
@@ -122,6 +132,9 @@ func (c Config) Validate() error {
 	wrong("BatchMaxSessions", c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "%d is not 1 to %d", c.BatchMaxSessions, jobs.MaxSessions)
 	wrong("BatchMaxBytes", c.BatchMaxBytes >= minDocumentBytes, "%d is not %d or more", c.BatchMaxBytes, minDocumentBytes)
 	wrong("BulkLinger", c.BulkLinger >= 0 && c.BulkLinger <= time.Minute, "%v is not 0 to 1m", c.BulkLinger)
+	wrong("ReadsPerHour", c.ReadsPerHour >= 0, "%d is negative", c.ReadsPerHour)
+	wrong("WritesPerHour", c.WritesPerHour == 0 || c.WritesPerHour >= 5, "%d is not 0, or 5 or more", c.WritesPerHour)
+	wrong("RequestsPerSecond", c.RequestsPerSecond >= 0, "%d is negative", c.RequestsPerSecond)
 	wrong("Tries", c.Tries >= 1, "%d is not 1 or more", c.Tries)
 	wrong("Backoff", c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "from %v to %v is no range", c.Backoff.Min, c.Backoff.Max)
 	wrong("KeepAlive", c.KeepAlive > 0, "%v is not more than 0", c.KeepAlive)
@@ -143,25 +156,29 @@ type Worker struct {
 	// Reached, if set, is told of each [Point] but MidLogin that a job passes, and may never return.
 	Reached func(Point)
 
-	js       jetstream.JetStream
-	results  jetstream.Stream
-	outbox   *outbox
-	slots    *slots
-	pace     *pace
-	door     *door
-	leases   *leases
-	settling map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
-	parked   unsettled
-	rules    jobs.Rules
-	maxBytes int // of one stored message
-	cap      *documentCap
-	proved   atomic.Int64 // when the Web Server last showed that it is well, Unix nanoseconds
-	requests atomic.Int64
-	accepted atomic.Int64    // documents
-	stopping context.Context // ends when Run is told to stop
-	finish   context.Context // ends when a stop has taken too long
-	sends    sync.WaitGroup
-	settles  sync.WaitGroup
+	js        jetstream.JetStream
+	results   jetstream.Stream
+	outbox    *outbox
+	slots     *slots
+	pace      *pace
+	door      *door
+	leases    *leases
+	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
+	parked    unsettled
+	rules     jobs.Rules
+	maxBytes  int // of one stored message
+	cap       *documentCap
+	proved    atomic.Int64 // when the Web Server last showed that it is well, Unix nanoseconds
+	requests  atomic.Int64
+	accepted  atomic.Int64    // documents
+	stopping  context.Context // ends when Run is told to stop
+	finish    context.Context // ends when a stop has taken too long
+	budget    *budget
+	guard     *guard
+	directory directory
+	sends     sync.WaitGroup
+	proofs    sync.WaitGroup // looking users up, reading back, and sending what that finds
+	settles   sync.WaitGroup
 }
 
 // Run works jobs until ctx ends, then stops gracefully: nothing new is begun, calls in flight
@@ -212,6 +229,7 @@ func (w *Worker) work(ctx context.Context, p plan) {
 	}
 	lanes.Wait()
 	w.sends.Wait()
+	w.proofs.Wait()
 	w.settles.Wait()
 }
 
@@ -230,6 +248,8 @@ func (w *Worker) prepare() error {
 	w.pace = newPace(w.Config, w.Metrics)
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
+	w.guard = newGuard(w.Config)
+	w.budget = newBudget(w.Config, w.Server.Logins)
 	w.settling = map[jobs.Lane]*semaphore.Weighted{}
 	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
 		w.settling[lane] = semaphore.NewWeighted(w.mostSettling())

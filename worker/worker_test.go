@@ -448,31 +448,6 @@ func TestExpiredJobIsNotSent(t *testing.T) {
 	})
 }
 
-func TestUsersAreReportedAsNotDone(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{})
-		ids := s.sim.SignOnMany(7, 1)
-		s.start(options{})
-		s.publish("logoff.requests", `{"users":[{"id":42}]}`, fmt.Sprintf(`{"users":[{"name":"CORP\\jane"}],"sessions":[%q]}`, ids[0]))
-		results := s.await(2)
-		for _, result := range results {
-			want := jobs.Failed
-			if len(result.Sessions) > 0 {
-				want = jobs.Partial // what can be ended is ended
-			}
-			if result.Status != want || !strings.Contains(result.Error, "users are not supported") {
-				t.Errorf("%d sessions: %s, %q", len(result.Sessions), result.Status, result.Error)
-			}
-		}
-		if s.alive(ids) != 0 {
-			t.Error("the session beside the user is still on")
-		}
-		if n := s.deadLetters(); n != 2 {
-			t.Errorf("%d dead letters", n)
-		}
-	})
-}
-
 func TestBadInputIsKeptAndReported(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{})

@@ -64,17 +64,22 @@ type settings struct {
 		Timeout       time.Duration `default:"30s" desc:"time for one request"`
 		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server can ask for"`
 	}
-	Slots           int           `default:"4" desc:"requests in flight"`
-	UrgentSlots     int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
-	AdaptSlots      bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
-	BatchMax        batchMax      `split_words:"true"`
-	BulkLinger      time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
-	Verify          string        `default:"auto" desc:"read sessions back: auto or off (this version never does)"`
-	LooseSessionIDs bool          `envconfig:"LOOSE_SESSION_IDS" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
-	Tries           int           `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
-	WorkerName      string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
-	HTTPAddr        string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
-	Log             struct {
+	Slots             int           `default:"4" desc:"requests in flight"`
+	UrgentSlots       int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
+	AdaptSlots        bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
+	BatchMax          batchMax      `split_words:"true"`
+	BulkLinger        time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
+	Verify            string        `default:"auto" desc:"read back the sessions whose owner is known: auto or off"`
+	ProtectedSessions []string      `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
+	ProtectedUsers    []string      `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
+	WritesPerHour     int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
+	ReadsPerHour      int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
+	RequestsPerSecond int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
+	LooseSessionIDs   bool          `envconfig:"LOOSE_SESSION_IDS" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
+	Tries             int           `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
+	WorkerName        string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
+	HTTPAddr          string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
+	Log               struct {
 		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
 		Format string     `desc:"text or json (default: text on a terminal, else json)"`
 	}
@@ -143,16 +148,19 @@ func (s settings) problems() []error {
 
 // variables names the variable behind each field of a worker's settings.
 var variables = map[string]string{
-	"Subjects":         "LOGOFF_PREFIX",
-	"Provision":        "LOGOFF_NATS_PROVISION",
-	"Replicas":         "LOGOFF_NATS_REPLICAS",
-	"Slots":            "LOGOFF_SLOTS",
-	"UrgentSlots":      "LOGOFF_URGENT_SLOTS",
-	"BatchMaxSessions": "LOGOFF_BATCH_MAX_SESSIONS",
-	"BatchMaxBytes":    "LOGOFF_BATCH_MAX_BYTES",
-	"BulkLinger":       "LOGOFF_BULK_LINGER",
-	"Tries":            "LOGOFF_TRIES",
-	"ShutdownTimeout":  "LOGOFF_SHUTDOWN_TIMEOUT",
+	"Subjects":          "LOGOFF_PREFIX",
+	"Provision":         "LOGOFF_NATS_PROVISION",
+	"Replicas":          "LOGOFF_NATS_REPLICAS",
+	"Slots":             "LOGOFF_SLOTS",
+	"UrgentSlots":       "LOGOFF_URGENT_SLOTS",
+	"BatchMaxSessions":  "LOGOFF_BATCH_MAX_SESSIONS",
+	"BatchMaxBytes":     "LOGOFF_BATCH_MAX_BYTES",
+	"BulkLinger":        "LOGOFF_BULK_LINGER",
+	"WritesPerHour":     "LOGOFF_WRITES_PER_HOUR",
+	"ReadsPerHour":      "LOGOFF_READS_PER_HOUR",
+	"RequestsPerSecond": "LOGOFF_REQUESTS_PER_SECOND",
+	"Tries":             "LOGOFF_TRIES",
+	"ShutdownTimeout":   "LOGOFF_SHUTDOWN_TIMEOUT",
 }
 
 func (s settings) natsProblems(p *problems) {
@@ -313,6 +321,9 @@ func (s settings) workerConfig() worker.Config {
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
 	c.AdaptSlots = s.AdaptSlots
+	c.ReadBack = s.Verify == "auto"
+	c.ProtectedSessions, c.ProtectedUsers = s.ProtectedSessions, s.ProtectedUsers
+	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
 	c.LooseIDs = s.LooseSessionIDs
 	c.Tries = s.Tries
 	c.ShutdownTimeout = s.ShutdownTimeout

@@ -36,6 +36,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -94,6 +95,7 @@ type Client struct {
 	lines   lines
 	secrets secrets
 	auth    auth
+	logins  atomic.Int64
 
 	sessionPaths choice // GET Session or GET Sessions
 	userCalls    choice // GET V4/user or GET User

@@ -297,8 +297,12 @@ func readLogin(a answer) loginAnswer {
 	return l
 }
 
+// Logins is how many tokens our own logins and renewals have brought; each login makes another session.
+func (c *Client) Logins() int64 { return c.logins.Load() }
+
 // own takes a token from our own login into use.
 func (c *Client) own(l loginAnswer) *token {
+	c.logins.Add(1)
 	c.remember(l.token)
 	if l.userID != 0 { // a renewal does not say it
 		c.auth.self.Store(l.userID)

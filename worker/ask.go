@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"errors"
+	"time"
+
+	"logoffworker/worker/webserver"
+)
+
+// asks is how often something is asked of a Web Server that is well otherwise and does not answer it.
+const asks = 3
+
+// ask asks the Web Server something that changes nothing, and waits out, as calls that end sessions do,
+// whatever concerns every call. A nil answer is success. An error means that the worker stops, or that the
+// deadline, unless that is zero, has come.
+//
+// A question alone never closes the door: a Web Server that cannot answer it may well end sessions.
+func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webserver.Error, error) {
+	renewed := false
+	for tries := 1; ; {
+		p, err := w.admitted(w.stopping, who, deadline, w.budget.read)
+		if err != nil {
+			return nil, err
+		}
+		begun := time.Now()
+		answer, err := facts(question())
+		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized && !renewed {
+			renewed = true
+			w.door.leave(p)
+			if renewal, err := facts(w.Server.Renew(w.finish, answer)); err != nil || renewal == nil {
+				continue
+			} else {
+				answer = renewal
+			}
+		}
+		switch {
+		case err != nil:
+			w.door.leave(p)
+			return nil, err
+		case answer == nil:
+			w.proved.Store(time.Now().UnixNano())
+			w.door.answer(p)
+			return nil, nil
+		case w.concernsAll(answer, begun):
+			w.Metrics.Retried(answer.Verdict.String())
+			if wait := w.door.fail(p, answer); wait > 0 && !pause(w.stopping, wait) {
+				return nil, w.stopping.Err()
+			}
+			continue
+		case answer.Verdict != webserver.Unavailable || tries == asks:
+			w.door.leave(p)
+			return answer, nil
+		}
+		w.door.leave(p)
+		if !pause(w.stopping, w.Config.Backoff.after(10*tries)) {
+			return nil, w.stopping.Err()
+		}
+		tries++
+	}
+}
+
+// concernsAll reports whether what came of a question would come of every call.
+func (w *Worker) concernsAll(answer *webserver.Error, begun time.Time) bool {
+	switch answer.Verdict {
+	case webserver.Throttled, webserver.Unauthorized, webserver.LoginRejected:
+		return true
+	case webserver.Unavailable:
+		return !w.alive(begun)
+	}
+	return false
+}
+
+// stopped reports whether an error of ask means that the worker stops, and not that the time is up.
+func stopped(err error) bool { return err != nil && !errors.Is(err, errOverdue) }

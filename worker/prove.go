@@ -1,0 +1,299 @@
+package worker
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/webserver"
+)
+
+// The Web Server's success says nothing about single sessions, so what can be read back is: the sessions of
+// whose owner a job tells, and everything of the people that it names. One list for each owner serves all
+// jobs that are complete at once.
+
+// looks are the waits before a list is read again because something is still on: the effect of a logoff
+// may show late.
+var looks = []time.Duration{time.Second, 3 * time.Second}
+
+// proofTime bounds how long read-back of accepted sessions waits for the Web Server, or for the budget of
+// reads: what is known is then told as it is.
+const proofTime = 30 * time.Second
+
+// wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
+// others are settled.
+func (l *lane) wrapUp(ds []*delivery) {
+	var known, open []*delivery
+	for _, d := range ds {
+		if !d.returned && !d.stored && len(l.doubtful(d)) > 0 {
+			open = append(open, d)
+		} else {
+			known = append(known, d)
+		}
+	}
+	l.settle(known)
+	if len(open) > 0 {
+		l.proofs.Go(func() { l.prove(open) })
+	}
+}
+
+// doubtful are the owners whose lists can say more about a job.
+func (l *lane) doubtful(d *delivery) (owners []int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.Config.ReadBack {
+		for i, s := range d.sessions {
+			if d.targets[i].UserID != 0 && canBeProved(s.Outcome) {
+				owners = append(owners, d.targets[i].UserID)
+			}
+		}
+	}
+	for _, p := range d.people {
+		if p.outcome == "" {
+			owners = append(owners, p.ids...)
+		}
+	}
+	return owners
+}
+
+func canBeProved(o jobs.Outcome) bool {
+	return o == jobs.Accepted || o == jobs.Undecided || o == jobs.Rejected
+}
+
+// prove reads back until nothing that may change is on, or the looks are used up. Jobs of which more has to
+// be ended are sent again, and come back.
+func (l *lane) prove(ds []*delivery) {
+	for try := 0; ; try++ {
+		last := try == len(looks)
+		listings := l.list(ds)
+		if l.stopping.Err() != nil {
+			l.unproved(ds)
+			return
+		}
+		var known, more, waiting []*delivery
+		for _, d := range ds {
+			switch added, on := l.apply(d, listings, last); {
+			case added:
+				more = append(more, d)
+			case on:
+				waiting = append(waiting, d)
+			default:
+				known = append(known, d)
+			}
+		}
+		l.settle(known)
+		if len(more) > 0 {
+			l.proofs.Go(l.sendWaiting)
+		}
+		if len(waiting) == 0 {
+			return
+		}
+		if !pause(l.stopping, looks[try]) {
+			l.unproved(waiting)
+			return
+		}
+		ds = waiting
+	}
+}
+
+// unproved settles jobs as they are when the worker stops; those with users are done anew by somebody else.
+func (l *lane) unproved(ds []*delivery) {
+	for _, d := range ds {
+		d.returned = len(d.people) > 0
+	}
+	l.settle(ds)
+}
+
+// A listed is an owner's list, or why there is none.
+type listed struct {
+	webserver.Listing
+	problem string
+	late    bool // there was no time
+}
+
+// list reads the lists of all owners of whom jobs are in doubt.
+func (l *lane) list(ds []*delivery) map[int64]listed {
+	deadlines := map[int64]time.Time{}
+	soon := time.Now().Add(proofTime)
+	for _, d := range ds {
+		for _, owner := range l.doubtful(d) {
+			until, known := deadlines[owner]
+			switch wanted := d.lookUntil(soon); {
+			case !known:
+				deadlines[owner] = wanted
+			case !until.IsZero() && (wanted.IsZero() || wanted.After(until)):
+				deadlines[owner] = wanted
+			}
+		}
+	}
+	owners := make([]int64, 0, len(deadlines))
+	for owner := range deadlines {
+		owners = append(owners, owner)
+	}
+	slices.Sort(owners)
+	lists := l.listsOf(owners, deadlines)
+	// What is seen of one shows that an empty list of another is not for want of a right.
+	empty := slices.DeleteFunc(owners, func(owner int64) bool {
+		list := lists[owner]
+		return list.problem != "" || list.Complete || len(list.Sessions) > 0
+	})
+	if len(empty) < len(lists) {
+		maps.Copy(lists, l.listsOf(empty, deadlines))
+	}
+	return lists
+}
+
+func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
+	lists := make(map[int64]listed, len(owners))
+	var mu sync.Mutex
+	each(owners, func(owner int64) {
+		read := l.listOf(owner, deadlines[owner])
+		mu.Lock()
+		defer mu.Unlock()
+		lists[owner] = read
+	})
+	return lists
+}
+
+// lookUntil is how long a job's lists are worth waiting for: those that show what is on of its users until
+// notAfter.
+func (d *delivery) lookUntil(soon time.Time) time.Time {
+	if len(d.people) > 0 && d.rounds == 0 {
+		return d.job.NotAfter
+	}
+	return soon
+}
+
+func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
+	answer, err := l.ask(l.rank(), deadline, func() (err error) {
+		read.Listing, err = l.Server.Sessions(l.finish, owner)
+		return err
+	})
+	switch {
+	case err != nil:
+		read.late, read.problem = true, "there was no time to list the sessions"
+	case answer != nil:
+		read.problem = "the sessions were not listed: " + answer.Error()
+	}
+	return read
+}
+
+// apply takes what lists say over into a job. added reports that more is to be ended, on that something of
+// the job is on which may go off yet; after the last look nothing is.
+func (l *lane) apply(d *delivery, lists map[int64]listed, last bool) (added, on bool) {
+	from := len(d.targets)
+	on = l.readBack(d, lists, last)
+	for _, p := range d.people {
+		if p.outcome != "" {
+			continue
+		}
+		if l.look(d, p, lists) {
+			if on = true; last {
+				p.stillOn(d.rounds)
+			}
+		}
+		d.looked()
+	}
+	if len(d.targets) == from {
+		return false, on && !last
+	}
+	d.rounds++
+	l.leases.weigh(d)
+	l.queue.add(d, from, l.cap.sessions())
+	return true, false
+}
+
+// looked notes that something was learned of a job just now.
+func (d *delivery) looked() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.completed = time.Now()
+}
+
+// readBack takes over what lists say about the sessions of a job that are not proved yet.
+func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.sessions {
+		s := &d.sessions[i]
+		list, read := lists[d.targets[i].UserID]
+		if !read || list.problem != "" || !canBeProved(s.Outcome) {
+			continue
+		}
+		switch row, found := list.Find(s.ID); {
+		case found && !row.LogoutTime.IsZero() && s.Outcome == jobs.Accepted:
+			s.Outcome = jobs.LoggedOff
+		case found && !row.LogoutTime.IsZero():
+			s.Outcome, s.ServerText = jobs.AlreadyLoggedOff, ""
+		case found && s.Outcome == jobs.Accepted && last:
+			s.Outcome = jobs.StillActive
+		case found && s.Outcome == jobs.Accepted:
+			on = true
+			continue
+		case !found && list.Covers(time.Time{}):
+			s.Outcome, s.ServerText = jobs.NotFound, ""
+		default:
+			continue
+		}
+		d.completed = time.Now()
+	}
+	return on
+}
+
+// sendWaiting sends what waits in the lane's queue, and returns when it is sent.
+func (l *lane) sendWaiting() {
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	for {
+		if all, _ := l.queue.length(); all == 0 {
+			return
+		}
+		slot := l.slots.take(l.stopping, l.name)
+		if slot == nil {
+			l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
+			return
+		}
+		free := l.counted(slot)
+		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
+		if len(doc) == 0 {
+			free()
+			return
+		}
+		sent.Go(func() { l.send(doc, free) })
+	}
+}
+
+// sift reads back the sessions of a document about which the Web Server gave no verdict, as far as their
+// owners are known: those that are off need not be sent again, and are not the cause that is looked for.
+func (l *lane) sift(doc document, request string) document {
+	owners := l.queue.owners(doc)
+	if len(owners) == 0 || !l.Config.ReadBack {
+		return doc
+	}
+	deadlines := map[int64]time.Time{}
+	for _, owner := range owners {
+		deadlines[owner] = time.Now().Add(proofTime)
+	}
+	lists := l.listsOf(slices.Collect(maps.Keys(deadlines)), deadlines)
+	var off, gone, left document
+	for _, s := range doc {
+		list := lists[owners[s]]
+		row, found := list.Find(s.id)
+		switch {
+		case owners[s] == 0 || list.problem != "":
+			left = append(left, s)
+		case found && !row.LogoutTime.IsZero():
+			off = append(off, s)
+		case !found && list.Covers(time.Time{}):
+			gone = append(gone, s)
+		default:
+			left = append(left, s)
+		}
+	}
+	l.conclude(off, jobs.SessionResult{Outcome: jobs.AlreadyLoggedOff, RequestID: request})
+	l.conclude(gone, jobs.SessionResult{Outcome: jobs.NotFound, RequestID: request})
+	return left
+}
