@@ -248,6 +248,8 @@ func (s *simulation) publishOne() {
 		s.publishJob([]string{s.recent[s.random.IntN(len(s.recent))]}, 0)
 	case kind < 33:
 		s.publishJob(s.fresh(300), 0)
+	case kind < 39:
+		s.publishPerson(kind < 36)
 	default:
 		s.publishJob(s.fresh(1+s.random.IntN(20)), 0)
 	}
@@ -275,6 +277,21 @@ func (s *simulation) publishJob(ids []string, patience time.Duration) {
 	}
 	s.recent = append(s.recent, ids[0])
 	s.publishMessage(p, data)
+}
+
+// publishPerson publishes a job that names somebody new, or else all of his sessions with him as their owner.
+func (s *simulation) publishPerson(byID bool) {
+	user := s.sim.AddUser(simulator.User{Login: fmt.Sprintf("person-%d", s.number), Display: "Somebody"})
+	ids := s.sim.SignOnMany(user, 1+s.random.IntN(5))
+	if byID {
+		s.publishMessage(history.Published{Users: []int64{int64(user)}, On: ids}, fmt.Appendf(nil, `{"users":[{"id":%d}]}`, user))
+		return
+	}
+	var owned []string
+	for _, id := range ids {
+		owned = append(owned, fmt.Sprintf(`{"id":%q,"userId":%d}`, id, user))
+	}
+	s.publishMessage(history.Published{Sessions: ids}, []byte(`{"sessions":[`+strings.Join(owned, ",")+`]}`))
 }
 
 func (s *simulation) publishBytes(data string) {

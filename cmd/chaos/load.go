@@ -86,7 +86,8 @@ func (l *load) run(ctx context.Context, rate int) error {
 }
 
 // next publishes one job of the mixture: both lanes, mostly one session, some with several, some that
-// name a session again, some that are too late soon, 0.2 % poison and 0.1 % malformed.
+// name a session again, some that are too late soon, some that name a person or his sessions with him,
+// 0.2 % poison and 0.1 % malformed.
 func (l *load) next(ctx context.Context) error {
 	l.mu.Lock()
 	lane, kind := jobs.Bulk, l.random.IntN(1000)
@@ -108,6 +109,8 @@ func (l *load) next(ctx context.Context) error {
 		return l.job(ctx, lane, 3, time.Time{})
 	case kind <= 90:
 		return l.repeat(lane)
+	case kind <= 93:
+		return l.person(ctx, lane, kind%2 == 0)
 	}
 	return l.job(ctx, lane, 1, time.Time{})
 }
@@ -123,6 +126,34 @@ func (l *load) job(ctx context.Context, lane jobs.Lane, n int, notAfter time.Tim
 		ids = append(ids, id)
 	}
 	l.send(lane, ids, notAfter)
+	return nil
+}
+
+// person publishes a job that names a person whom nobody has named yet, or else all of his sessions with him
+// as their owner.
+func (l *load) person(ctx context.Context, lane jobs.Lane, byID bool) error {
+	user, ids, err := l.d.world.web.person(ctx, 3)
+	if err != nil {
+		return err
+	}
+	id := l.newID()
+	job := map[string]any{"id": id, "requestedBy": "chaos"}
+	p := history.Published{JobID: id, Lane: lane}
+	if byID {
+		job["users"] = []map[string]int64{{"id": user}}
+		p.Users, p.On = []int64{user}, ids
+	} else {
+		var owned []map[string]any
+		for _, session := range ids {
+			owned = append(owned, map[string]any{"id": session, "userId": user})
+		}
+		job["sessions"], p.Sessions = owned, ids
+	}
+	data, err := json.Marshal(job, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	l.publish(&message{data: data, Published: p})
 	return nil
 }
 

@@ -16,7 +16,8 @@ type webServer struct {
 
 	mu       sync.Mutex
 	sessions []string // signed on, not yet named by a job
-	seen     int      // number of the latest logoff that was looked at
+	people   int
+	seen     int // number of the latest logoff that was looked at
 }
 
 // background is what fails all the time: one logoff of 200 meets a dead token.
@@ -60,6 +61,22 @@ func (s *webServer) session(ctx context.Context) (id string, err error) {
 	id = s.sessions[0]
 	s.sessions = s.sessions[1:]
 	return id, nil
+}
+
+// person is somebody new, with sessions that are on.
+func (s *webServer) person(ctx context.Context, sessions int) (user int64, ids []string, err error) {
+	s.mu.Lock()
+	s.people++
+	login := fmt.Sprintf("person%d", s.people)
+	s.mu.Unlock()
+	var made struct {
+		ID int64 `json:"id"`
+	}
+	if err := s.Ask(ctx, http.MethodPost, "/users", map[string]string{"login": login, "display": login}, &made); err != nil {
+		return 0, nil, err
+	}
+	err = s.Ask(ctx, http.MethodPost, "/sessions", map[string]int64{"userId": made.ID, "console": 19, "count": int64(sessions)}, &ids)
+	return made.ID, ids, err
 }
 
 func asked(r stage.Request) history.Request {

@@ -13,13 +13,50 @@ func (c *check) claimed() {
 	for _, r := range c.results {
 		c.concluded(r)
 		for _, s := range r.Sessions {
-			switch {
-			case s.Outcome.Success():
+			switch s.Outcome {
+			case jobs.Accepted:
 				c.accepted(r, s)
-			case s.Outcome == jobs.Rejected:
+			case jobs.LoggedOff:
+				c.accepted(r, s)
+				c.ended(r, s)
+			case jobs.AlreadyLoggedOff:
+				c.ended(r, s)
+			case jobs.NotFound:
+				c.violated("I3", r.name(), "session %q is not_found, and was signed on", s.ID)
+			case jobs.Rejected:
 				c.rejected(r, s)
 			}
 			c.givenUp(r, s)
+		}
+		for _, u := range r.Users {
+			c.off(r, u)
+		}
+	}
+}
+
+// ended checks that a session that was read back as ended was.
+func (c *check) ended(r *result, s jobs.SessionResult) {
+	if !c.over(s.ID, r) {
+		c.violated("I3", r.name(), "session %q is %s, and the Web Server had not ended it", s.ID, s.Outcome)
+	}
+}
+
+// over reports whether the Web Server had ended a session when a result was complete.
+func (c *check) over(id string, r *result) bool {
+	session := c.session(id)
+	return slices.ContainsFunc(session.requests, func(q *Request) bool {
+		return q.Time.Before(r.CompletedAt) && slices.ContainsFunc(q.Applied, func(applied string) bool { return c.session(applied) == session })
+	})
+}
+
+// off checks that a user of whom nothing is said to be on was off.
+func (c *check) off(r *result, u jobs.UserResult) {
+	if r.job == nil || !u.Outcome.Success() {
+		return
+	}
+	for _, id := range r.job.On {
+		if !c.over(id, r) {
+			c.violated("I3", r.name(), "user %d is %s, and session %q was on", u.ID, u.Outcome, id)
 		}
 	}
 }

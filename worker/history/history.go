@@ -60,13 +60,17 @@ type Published struct {
 	Lane       jobs.Lane `json:"lane"`
 	JobID      string    `json:"jobId"`              // as the publisher named it; empty for a message that names none
 	Sessions   []string  `json:"sessions,omitempty"` // as spelled there; none for a malformed message
-	NotAfter   time.Time `json:"notAfter,omitzero"`
-	Malformed  bool      `json:"malformed,omitzero"` // no job: its result must be invalid
-	State      State     `json:"state"`
-	Sequence   uint64    `json:"sequence,omitzero"` // in the request stream, where known
-	Sent       time.Time `json:"sent"`              // before the first try
-	Confirmed  time.Time `json:"confirmed,omitzero"`
-	Payload    []byte    `json:"payload,omitempty"` // of a malformed message
+	// Users are the userIds that it names, and On their sessions that were on when it was published, which
+	// nobody else ends.
+	Users     []int64   `json:"users,omitempty"`
+	On        []string  `json:"on,omitempty"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+	Malformed bool      `json:"malformed,omitzero"` // no job: its result must be invalid
+	State     State     `json:"state"`
+	Sequence  uint64    `json:"sequence,omitzero"` // in the request stream, where known
+	Sent      time.Time `json:"sent"`              // before the first try
+	Confirmed time.Time `json:"confirmed,omitzero"`
+	Payload   []byte    `json:"payload,omitempty"` // of a malformed message
 	// Retried is set when it was sent more than once. It may then be stored more than once: a server
 	// that was killed forgets which ids it has had once their messages have left the stream.
 	Retried bool `json:"retried,omitzero"`

@@ -25,7 +25,7 @@ func (c *check) joinJobs() {
 		if j.JobID != "" {
 			c.byID[place{deployment: j.Deployment, id: j.JobID}] = j
 		}
-		for _, id := range j.Sessions {
+		for _, id := range slices.Concat(j.Sessions, j.On) {
 			c.session(id).asked++
 		}
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,7 @@ func (c *check) sent() {
 		if j.Malformed {
 			continue
 		}
-		for _, id := range j.Sessions {
+		for _, id := range slices.Concat(j.Sessions, j.On) {
 			if first, known := asked[id]; !known || j.Sent.Before(first) {
 				asked[id] = j.Sent
 			}

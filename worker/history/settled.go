@@ -62,11 +62,26 @@ func (c *check) names(j *job, r *result) {
 		want = once(j.Sessions)
 	}
 	var have []string
+	found := map[*session]bool{}
 	for _, s := range r.Sessions {
-		have = append(have, s.ID)
+		if !s.Found {
+			have = append(have, s.ID)
+			continue
+		}
+		switch session := c.session(s.ID); {
+		case found[session]:
+			c.violated("I4", j.name(), "session %q was found twice", s.ID)
+		case !slices.ContainsFunc(j.On, func(on string) bool { return c.session(on) == session }):
+			c.violated("I4", j.name(), "session %q was found, and is none of its users'", s.ID)
+		default:
+			found[session] = true
+		}
 	}
 	if d := difference(want, have); d != "" {
 		c.violated("I4", j.name(), "the sessions of its result are not its own: %s", d)
+	}
+	if !j.Malformed && len(r.Users) != len(j.Users) {
+		c.violated("I4", j.name(), "its result tells of %d users, it named %d", len(r.Users), len(j.Users))
 	}
 }
 
@@ -139,9 +154,12 @@ func (c *check) replayable(r *result, letter jobs.DeadLetter) {
 	}
 	var want, have []string
 	for _, s := range r.Sessions {
-		if !s.Outcome.Success() {
+		if !s.Outcome.Success() && !s.Found {
 			want = append(want, s.ID)
 		}
+	}
+	if left := len(again.Users); left != r.UsersLeft {
+		c.violated("I1", r.name(), "its dead letter names %d users, %d are left", left, r.UsersLeft)
 	}
 	for _, s := range again.Sessions {
 		have = append(have, s.ID)
