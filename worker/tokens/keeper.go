@@ -147,7 +147,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		kicks := k.wanted()
 		err := k.look(ctx)
-		if err == nil && !time.Now().Before(k.due()) {
+		if due, may := k.due(); err == nil && may && time.Until(due) <= 0 {
 			k.renew(ctx)
 		}
 		if ctx.Err() != nil {
@@ -168,7 +168,9 @@ func (k *Keeper) rest(ctx context.Context, err error) {
 	case k.record.State == renewing:
 		wait = waitInterval
 	default:
-		wait = min(wait, max(time.Until(k.due()), waitInterval))
+		if due, may := k.due(); may {
+			wait = min(wait, max(time.Until(due), waitInterval))
+		}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -179,17 +181,16 @@ func (k *Keeper) rest(ctx context.Context, err error) {
 	}
 }
 
-// due is when this replica is to renew the pair; far away when it must not.
-func (k *Keeper) due() time.Time {
-	r, now := k.record, time.Now()
+// due is when this replica is to renew the pair, if it may.
+func (k *Keeper) due() (at time.Time, may bool) {
+	r := k.record
 	if !k.known || r.State != good {
-		return now.Add(lookInterval)
+		return at, false
 	}
-	due := r.due(k.jitter)
-	if k.isRefused(r.Pair.Access) && r.mayRenewEarly(now) {
-		due = now
+	if !k.isRefused(r.Pair.Access) || !r.mayRenewEarly(time.Now()) {
+		at = r.due(k.jitter)
 	}
-	return latest(due, r.NotBefore, k.resting)
+	return latest(at, r.NotBefore, k.resting), true
 }
 
 // refusedAgain is how long a new access token that is refused does not cause a renewal: a Web Server

@@ -18,7 +18,7 @@ const pairKey = "pair"
 const storeTimeout = 2 * time.Second
 
 var (
-	errNoRecord = errors.New("no pair is stored")
+	errNoRecord = ErrNothingStored
 	errConflict = errors.New("somebody else has changed the stored pair")
 )
 
