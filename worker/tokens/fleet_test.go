@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,8 @@ type fleet struct {
 	sim     *simulator.Server
 	dial    func(context.Context, string, string) (net.Conn, error)
 	broker  *broker.Broker
+	connect func() (net.Conn, error) // to NATS
+	user    string                   // there
 	store   string
 	keyFile string
 	pair    string // the pair file
@@ -91,6 +94,7 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 	f.dial, stop = f.sim.Pipe()
 	t.Cleanup(stop)
 	f.startBroker()
+	f.connect = func() (net.Conn, error) { return f.broker.Dial() }
 	t.Cleanup(func() { f.broker.Shutdown() })
 	f.write(f.keyFile, keyText)
 	t.Cleanup(func() { // before the broker
@@ -144,6 +148,7 @@ type replica struct {
 	health   *metrics.Health
 	registry *prometheus.Registry
 	nc       *nats.Conn
+	ear      atomic.Pointer[hearing]
 	cancel   context.CancelFunc
 	ended    chan struct{}
 	working  sync.WaitGroup
@@ -160,7 +165,8 @@ func (f *fleet) start(name string, change func(*tokens.Config)) *replica {
 	r := &replica{f: f, name: name, health: metrics.NewHealth(tokens.Part), registry: prometheus.NewRegistry(), ended: make(chan struct{})}
 	var err error
 	r.nc, err = nats.Connect("", nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
-		nats.ReconnectWait(250*time.Millisecond), nats.SetCustomDialer(f), nats.Timeout(5*time.Second))
+		nats.ReconnectWait(250*time.Millisecond), nats.SetCustomDialer(r), nats.Timeout(5*time.Second),
+		nats.PingInterval(10*time.Second), nats.MaxPingsOutstanding(2), nats.UserInfo(f.user, f.user))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -198,7 +204,33 @@ func (f *fleet) start(name string, change func(*tokens.Config)) *replica {
 }
 
 // Dial connects to whatever broker there is.
-func (f *fleet) Dial(_, _ string) (net.Conn, error) { return f.broker.Dial() }
+func (r *replica) Dial(_, _ string) (net.Conn, error) {
+	conn, err := r.f.connect()
+	if err != nil {
+		return nil, err
+	}
+	ear := &hearing{Conn: conn}
+	r.ear.Store(ear)
+	return ear, nil
+}
+
+// A hearing is a connection that can go deaf: it sends on, and nothing comes back.
+type hearing struct {
+	net.Conn
+	deaf atomic.Bool
+}
+
+func (h *hearing) Read(b []byte) (int, error) {
+	for {
+		n, err := h.Conn.Read(b)
+		if err != nil || !h.deaf.Load() {
+			return n, err
+		}
+	}
+}
+
+// deafen lets no answer of NATS reach a replica any more, until it connects anew.
+func (r *replica) deafen() { r.ear.Load().deaf.Store(true) }
 
 // work has a replica call the Web Server every so often, as a worker does with its jobs: a refused token
 // is replaced once.

@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -20,6 +21,9 @@ type Stored struct {
 	// File tells how a pair file stands to it.
 	File FilePair
 }
+
+// LogValue keeps the tokens out of logs.
+func (s Stored) LogValue() slog.Value { return s.Pair.LogValue() }
 
 // A FilePair is how the pair of a file stands to the stored one.
 type FilePair int

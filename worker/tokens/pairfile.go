@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -25,6 +26,9 @@ type pair struct {
 
 // Format keeps the tokens out of whatever a pair is printed with.
 func (p pair) Format(s fmt.State, verb rune) { webserver.Pair(p).Format(s, verb) }
+
+// LogValue keeps the tokens out of logs.
+func (p pair) LogValue() slog.Value { return webserver.Pair(p).LogValue() }
 
 // errPairFile says what a pair file must hold. What it does hold is never repeated.
 var errPairFile = errors.New(`must hold JSON with the texts "accessToken" and "refreshToken", and if known "tokenExpiryTimestamp" and "renewableUntilTimestamp" in seconds since 1970`)

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -38,6 +39,9 @@ type record struct {
 	NotBefore time.Time `json:"notBefore,omitzero"` // nobody presents the pair earlier
 	Failures  int       `json:"failures,omitzero"`  // renewals in a row that were turned away
 }
+
+// LogValue keeps the tokens out of logs.
+func (r record) LogValue() slog.Value { return r.Pair.LogValue() }
 
 const (
 	// assumedLife is that of an access token whose expiry is not known: the shortest documented.

@@ -26,7 +26,10 @@ func (k *Keeper) renew(ctx context.Context) {
 	intent := k.record.intended(rand.Text(), k.c.Name, k.instance, time.Now())
 	revision, err := k.store.write(ctx, intent, k.revision)
 	switch {
-	case errors.Is(err, errConflict): // another replica was first
+	case errors.Is(err, errConflict): // another replica was first; who waits for a token waits for that one
+		if err := k.look(ctx); err != nil {
+			k.restAfter(err, 0)
+		}
 		return
 	case err != nil:
 		k.restAfter(err, 0) // if it was stored all the same, the next look takes it back
