@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/webserver"
 )
 
 // checkTime bounds each question that check asks.
@@ -25,7 +25,7 @@ const checkTime = 8 * time.Second
 
 // check says line by line whether a worker with these settings would work. It changes nothing,
 // except that it logs in to the Web Server and out again where it has a user name, and that a proof,
-// where it is asked for, ends one of its own sessions.
+// where it is asked for, ends one of its own sessions. A pair of tokens is not renewed.
 func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	s, warnings, err := load()
 	if err != nil {
@@ -36,12 +36,12 @@ func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	for _, warning := range warnings {
 		r.warn("settings", warning)
 	}
-	r.checkNATS(ctx, s)
+	access := r.checkNATS(ctx, s)
 	r.checkSync(ctx, s)
 	if prove.asked {
-		r.proveWebServer(ctx, s, prove.user)
+		r.proveWebServer(ctx, s, access, prove.user)
 	} else {
-		r.checkWebServer(ctx, s)
+		r.checkWebServer(ctx, s, access)
 	}
 	if r.failed > 0 {
 		return fmt.Errorf("%d of the checks failed", r.failed)
@@ -68,7 +68,8 @@ func (r *report) warn(what, words string) {
 	fmt.Fprintf(r.w, "warn  %-10s %s\n", what, words)
 }
 
-func (r *report) checkNATS(ctx context.Context, s settings) {
+// checkNATS returns the access token that is stored in NATS, if one is.
+func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	c := s.connection()
@@ -83,27 +84,30 @@ func (r *report) checkNATS(ctx context.Context, s settings) {
 	nc, err := worker.Connect(c, health, metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
 	if err != nil {
 		r.line("nats", err, "")
-		return
+		return ""
 	}
 	defer nc.Close()
 	if err := awaitConnection(ctx, nc, health); err != nil {
 		if s.NATS.URL == embedded {
 			r.warn("nats", "the embedded broker is not running; it starts with the worker, and its streams with it")
-			return
+			return ""
 		}
 		r.line("nats", err, "")
-		return
+		return ""
 	}
 	r.line("nats", nil, "connected to "+nc.ConnectedUrlRedacted()+", server "+nc.ConnectedServerVersion())
-	r.checkStreams(ctx, s, nc)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		r.line("streams", err, "")
+		return ""
+	}
+	r.checkStreams(ctx, s, js)
+	return r.checkPair(ctx, s, js)
 }
 
-func (r *report) checkStreams(ctx context.Context, s settings, nc *nats.Conn) {
-	js, err := jetstream.New(nc)
-	if err == nil {
-		config := s.workerConfig()
-		err = worker.ProvisionStreams(ctx, js, config.Subjects, worker.ProvisionVerify, config.Replicas)
-	}
+func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetStream) {
+	config := s.workerConfig()
+	err := worker.ProvisionStreams(ctx, js, config.Subjects, worker.ProvisionVerify, config.Replicas)
 	missing := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
 	if missing && s.NATS.Provision == string(worker.ProvisionCreate) {
 		r.warn("streams", err.Error()+"; the worker creates it when it starts")
@@ -169,16 +173,27 @@ func syncsAlways(ctx context.Context, monitor string) (bool, error) {
 	return varz.JetStream.Config.SyncAlways, nil
 }
 
-func (r *report) checkWebServer(ctx context.Context, s settings) {
+// checkWebServer asks with the access token that is stored in NATS, if there is one.
+func (r *report) checkWebServer(ctx context.Context, s settings, access string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	server, err := s.client(nil)
+	var token func() (string, error)
+	if access != "" {
+		token = func() (string, error) { return "Bearer " + access, nil }
+	}
+	server, err := s.client(token, nil)
 	if err != nil {
 		r.line("webserver", err, "")
 		return
 	}
 	defer server.CloseIdle()
-	r.line("webserver", server.Ping(ctx), "answers, and takes the credentials; whether they may end sessions shows with `check --prove`, or with the first job")
+	err = server.Ping(ctx)
+	var refused *webserver.Error
+	if s.hasPair() && errors.As(err, &refused) && refused.Verdict == webserver.Unauthorized {
+		r.warn("webserver", "answers, and refuses the access token, which has probably expired: the worker renews it when it starts; this check does not")
+		return
+	}
+	r.line("webserver", err, "answers, and takes the credentials; whether they may end sessions shows with `check --prove`, or with the first job")
 	if err := server.Logout(ctx); err != nil {
 		r.warn("webserver", "the check's own session was not logged out: "+err.Error())
 	}

@@ -52,14 +52,14 @@ type proof struct {
 
 // proveWebServer is checkWebServer with a proof. One login serves both, since a wrong password that is
 // tried twice may lock the account.
-func (r *report) proveWebServer(ctx context.Context, s settings, user int64) {
+func (r *report) proveWebServer(ctx context.Context, s settings, access string, user int64) {
 	if s.Webserver.Username == "" {
-		r.checkWebServer(ctx, s)
+		r.checkWebServer(ctx, s, access)
 		r.line("prove", errors.New("nothing was proved: with a token there is no second login whose session could be ended; prove once with LOGOFF_WEBSERVER_USERNAME and its password, from here and with the same URL, and what is left to see with the first job is what the token itself may do"), "")
 		return
 	}
-	first, err := s.client(nil)
-	second, again := s.client(nil)
+	first, err := s.client(nil, nil)
+	second, again := s.client(nil, nil)
 	if err := cmp.Or(err, again); err != nil {
 		r.line("webserver", err, "")
 		return

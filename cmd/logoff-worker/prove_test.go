@@ -374,7 +374,7 @@ func TestProofTakesTheSettings(t *testing.T) {
 	s.Webserver.Username, s.Webserver.Password = "svc", provePassword
 	var out strings.Builder
 	r := report{w: &out}
-	r.proveWebServer(t.Context(), s, 0)
+	r.proveWebServer(t.Context(), s, "", 0)
 	if r.failed != 0 || !strings.Contains(out.String(), proveRefused) || sim.Count("logoff") != 1 {
 		t.Errorf("%d logoffs:\n%s", sim.Count("logoff"), out.String())
 	}
@@ -387,7 +387,7 @@ func TestProofNeedsALogin(t *testing.T) {
 	s.Webserver.Token = secret(sim.Token(proveUser))
 	var out strings.Builder
 	r := report{w: &out}
-	r.proveWebServer(t.Context(), s, 0)
+	r.proveWebServer(t.Context(), s, "", 0)
 	if r.failed != 1 || !strings.Contains(out.String(), "ok    webserver") || !strings.Contains(out.String(), "FAIL  prove      nothing was proved: with a token") ||
 		!strings.Contains(out.String(), "LOGOFF_WEBSERVER_USERNAME") {
 		t.Errorf("it says\n%s", out.String())

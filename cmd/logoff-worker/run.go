@@ -23,6 +23,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
 
@@ -69,7 +70,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	reached := crashes()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: version(), GoVersion: runtime.Version()})
-	health := metrics.NewHealth(worker.Parts...)
+	health := metrics.NewHealth(s.parts()...)
 	config := s.workerConfig()
 	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", redactURLs(s.Webserver.URL))
 
@@ -83,12 +84,21 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	server, err := s.client(func(c webserver.Call) {
+	observe := func(c webserver.Call) {
 		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
 		if reached != nil && (c.Op == "login" || c.Op == "renew") {
 			reached(worker.MidLogin)
 		}
-	})
+	}
+	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, observe)
+	if err != nil {
+		return err
+	}
+	defer stopTokens()
+	if ctx.Err() != nil {
+		return nil // while there was no token yet
+	}
+	server, err := s.client(token, observe)
 	if err != nil {
 		return err
 	}
@@ -182,13 +192,17 @@ func publicKey(seedFile string) (string, error) {
 	return pair.PublicKey()
 }
 
-// client returns the Web Server's client; observe hears of each call.
-func (s settings) client(observe func(webserver.Call)) (*webserver.Client, error) {
+// client returns the Web Server's client, with a token in place of that of the settings unless it is nil;
+// observe hears of each call.
+func (s settings) client(token func() (string, error), observe func(webserver.Call)) (*webserver.Client, error) {
 	config, err := s.webserverConfig()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	config.Observe = observe
+	if token != nil {
+		config.Token = token
+	}
 	return webserver.New(config)
 }
 
@@ -228,9 +242,16 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := worker.ProvisionStreams(ctx, js, config.Subjects, config.Provision, config.Replicas); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
+	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
 		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
-	return err
+	if !s.hasPair() {
+		return nil
+	}
+	if err := tokens.Provision(ctx, js, s.bucket(), s.createsBucket(), s.NATS.Replicas); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucket())
+	return nil
 }
 
 // awaitConnection waits until NATS is reached, and otherwise says why it was not.

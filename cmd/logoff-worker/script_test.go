@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the program as a person would. NATS and a Web Server are there, at $NATS and
-// $WEBSERVER; nothing listens at $NOBODY.
+// $WEBSERVER; nothing listens at $NOBODY. $PAIR is a file with an access token and its refresh token.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -28,11 +30,16 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(b.Shutdown)
 			sim := simulator.New(simulator.Settings{}, 1)
-			sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
+			sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
 			sim.AddUser(simulator.User{ID: 7, Login: "jane"})
 			sim.SignOn(7, simulator.ConsoleWeb)
 			server := httptest.NewServer(sim)
 			env.Defer(server.Close)
+			pair := filepath.Join(env.WorkDir, "pair.json")
+			if err := writePair(pair, sim); err != nil {
+				return err
+			}
+			env.Setenv("PAIR", pair)
 			env.Setenv("NATS", b.URL())
 			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
 			nobody, err := freeAddress()
@@ -41,6 +48,14 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 	})
+}
+
+// writePair has user 1 make an access token, and writes the file of it that an operator would.
+func writePair(path string, sim *simulator.Server) error {
+	access, refresh := sim.AccessToken(1)
+	chains := sim.Chains()
+	text := fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q,"tokenExpiryTimestamp":%d}`, access, refresh, chains[len(chains)-1].Expiry.Unix())
+	return os.WriteFile(path, []byte(text), 0o600)
 }
 
 // freeAddress is an address at which nothing listens.

@@ -57,6 +57,8 @@ type settings struct {
 		AcceptEmpty   bool          `split_words:"true" default:"false" desc:"take a success answer without a body for accepted"`
 		Token         secret        `desc:"token sent as it is: 'QSDK ...' or 'Bearer ...'"`
 		TokenFile     string        `split_words:"true" desc:"file with the token, read again when it is refused"`
+		PairFile      string        `split_words:"true" desc:"file with an access token and its refresh token (JSON), which the workers renew together"`
+		PairKeyFile   string        `split_words:"true" desc:"file with the key that encrypts the renewed pair in NATS: 32 bytes, base64 or hex"`
 		Username      string        `desc:"log in with this name instead of a token"`
 		Password      secret        `desc:"password of the user name"`
 		PasswordFile  string        `split_words:"true" desc:"file with the password, read again at every login"`
@@ -196,13 +198,17 @@ func (s settings) webserverProblems(p *problems) {
 	p.check("LOGOFF_WEBSERVER_URL", v.URL != "", "required: the whole base URL, such as https://commvault.example/commandcenter/api")
 	p.oneOf("LOGOFF_WEBSERVER_TOKEN", v.Token, v.TokenFile)
 	p.oneOf("LOGOFF_WEBSERVER_PASSWORD", v.Password, v.PasswordFile)
-	token, login := v.Token != "" || v.TokenFile != "", v.Username != ""
-	p.check("LOGOFF_WEBSERVER_TOKEN", token || login, "required, or LOGOFF_WEBSERVER_USERNAME and its password")
+	token, login, pair := v.Token != "" || v.TokenFile != "", v.Username != "", s.hasPair()
+	p.check("LOGOFF_WEBSERVER_TOKEN", token || login || pair, "required, or LOGOFF_WEBSERVER_USERNAME and its password, or LOGOFF_WEBSERVER_PAIR_FILE and its key")
 	p.check("LOGOFF_WEBSERVER_TOKEN", !token || !login, "a token and a user name are given; keep one")
+	p.check("LOGOFF_WEBSERVER_PAIR_FILE", !pair || !token && !login, "given beside a token or a user name; keep one")
+	if pair {
+		s.pairProblems(p)
+	}
 	p.check("LOGOFF_WEBSERVER_PASSWORD", !login || v.Password != "" || v.PasswordFile != "", "required with LOGOFF_WEBSERVER_USERNAME")
 	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "not more than 0")
 	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "not more than 0")
-	if v.URL != "" && (token || login) {
+	if v.URL != "" && (token || login || pair) {
 		config, err := s.webserverConfig()
 		if err == nil {
 			_, err = webserver.New(config)
@@ -340,9 +346,12 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 		MaxRetryAfter: v.MaxRetryAfter,
 		UserAgent:     "logoff-worker/" + version(),
 	}
-	if v.Username != "" {
+	switch {
+	case v.Username != "":
 		c.Username, c.Password = v.Username, source(v.Password, v.PasswordFile)
-	} else {
+	case s.hasPair():
+		c.Token = pairSource(v.PairFile)
+	default:
 		c.Token = source(v.Token, v.TokenFile)
 	}
 	if v.CAFile != "" {

@@ -1,0 +1,159 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// pairKey is the one key of the bucket.
+const pairKey = "pair"
+
+// storeTimeout is how long JetStream may take to answer one question.
+const storeTimeout = 2 * time.Second
+
+var (
+	errNoRecord = ErrNothingStored
+	errConflict = errors.New("somebody else has changed the stored pair")
+)
+
+var legalBucket = regexp.MustCompile(`^[-_0-9A-Za-z]+$`)
+
+// LegalBucket reports whether NATS takes a bucket of this name.
+func LegalBucket(name string) bool { return legalBucket.MatchString(name) }
+
+// A store is the bucket with the fleet's record. Writes are by compare-and-set alone.
+type store struct {
+	js       jetstream.JetStream
+	bucket   string
+	create   bool
+	replicas int
+	key      Key
+	kv       jetstream.KeyValue // nil until it was found, and after it failed
+}
+
+func (s *store) place() string { return s.bucket + "/" + pairKey }
+
+// Provision finds the bucket, or creates it where that is wanted, and checks that it keeps what it is
+// given.
+func Provision(ctx context.Context, js jetstream.JetStream, bucket string, create bool, replicas int) error {
+	s := store{js: js, bucket: bucket, create: create, replicas: replicas}
+	return s.open(ctx)
+}
+
+// open finds or creates the bucket.
+func (s *store) open(ctx context.Context) error {
+	kv, err := s.js.KeyValue(ctx, s.bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) && s.create {
+		kv, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: s.bucket, Description: "access token of the logoff workers, encrypted",
+			History: 1, Storage: jetstream.FileStorage, Replicas: s.replicas,
+		})
+		if errors.Is(err, jetstream.ErrBucketExists) { // another replica was first
+			kv, err = s.js.KeyValue(ctx, s.bucket)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	if err := unsafe(status); err != nil {
+		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	s.kv = kv
+	return nil
+}
+
+// unsafe says why a bucket would lose the pair.
+func unsafe(status jetstream.KeyValueStatus) error {
+	if status.TTL() != 0 {
+		return fmt.Errorf("it forgets what is older than %v, the pair too: it must have no TTL", status.TTL())
+	}
+	if s, ok := status.(*jetstream.KeyValueBucketStatus); ok && s.StreamInfo().Config.Storage != jetstream.FileStorage {
+		return errors.New("it is kept in memory: it must have file storage")
+	}
+	return nil
+}
+
+// read returns what is stored and its revision. A handle that was good may have lost its bucket, so it
+// asks again with a new one.
+func (s *store) read(ctx context.Context) (record, uint64, error) {
+	kept := s.kv != nil
+	r, revision, err := s.readOnce(ctx)
+	if err != nil && kept && s.kv == nil {
+		r, revision, err = s.readOnce(ctx)
+	}
+	return r, revision, err
+}
+
+func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
+	defer cancel()
+	if s.kv == nil {
+		if err := s.open(ctx); err != nil {
+			return record{}, 0, err
+		}
+	}
+	entry, err := s.kv.Get(ctx, pairKey)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
+		return record{}, 0, errNoRecord
+	case err != nil:
+		s.kv = nil
+		return record{}, 0, fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	text, err := s.key.decrypt(entry.Value(), s.place())
+	if err != nil {
+		return record{}, 0, err
+	}
+	var r record
+	if err := json.Unmarshal(text, &r); err != nil || len(r.Seeds) == 0 || !usable(r.Pair.Access) {
+		return record{}, 0, errSealed // the error would quote it
+	}
+	return r, entry.Revision(), nil
+}
+
+// write stores r if the revision is still the last one; 0 is for a key that is not there. Any error but
+// errConflict leaves open whether it was stored.
+func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
+	defer cancel()
+	if s.kv == nil {
+		if err := s.open(ctx); err != nil {
+			return 0, err
+		}
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return 0, errors.New("the pair cannot be written as JSON") // the error would quote it
+	}
+	sealed := s.key.encrypt(text, s.place())
+	if revision == 0 {
+		revision, err = s.kv.Create(ctx, pairKey, sealed)
+	} else {
+		revision, err = s.kv.Update(ctx, pairKey, sealed, revision)
+	}
+	if conflict(err) {
+		return 0, errConflict
+	}
+	if err != nil {
+		s.kv = nil
+		return 0, fmt.Errorf("bucket %s: %w", s.bucket, err)
+	}
+	return revision, nil
+}
+
+// conflict reports whether NATS refused a write because of its revision.
+func conflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) ||
+		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
