@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -16,6 +17,11 @@ const asks = 3
 //
 // A question alone never closes the door: a Web Server that cannot answer it may well end sessions.
 func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webserver.Error, error) {
+	done, err := w.mayAsk(who, deadline)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	renewed := false
 	for tries := 1; ; {
 		p, err := w.admitted(w.stopping, who, deadline, w.budget.read)
@@ -56,6 +62,27 @@ func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webs
 			return nil, w.stopping.Err()
 		}
 		tries++
+	}
+}
+
+// mayAsk waits for one of the few turns at asking; done ends it. Reading back is no reason to keep more
+// connections busy than ending sessions does.
+func (w *Worker) mayAsk(who rank, deadline time.Time) (done func(), err error) {
+	ctx := w.stopping
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	turns := w.asking[who]
+	select {
+	case turns <- struct{}{}:
+		return func() { <-turns }, nil
+	case <-ctx.Done():
+		if w.stopping.Err() != nil {
+			return nil, w.stopping.Err()
+		}
+		return nil, errOverdue
 	}
 }
 

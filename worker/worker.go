@@ -175,6 +175,7 @@ type Worker struct {
 	finish    context.Context // ends when a stop has taken too long
 	budget    *budget
 	guard     *guard
+	asking    [2]chan struct{} // the questions on their way, by rank
 	directory directory
 	sends     sync.WaitGroup
 	proofs    sync.WaitGroup // looking users up, reading back, and sending what that finds
@@ -249,6 +250,9 @@ func (w *Worker) prepare() error {
 	w.door = newDoor(w.Config.Backoff, w.doorMoved)
 	w.leases = newLeases()
 	w.guard = newGuard(w.Config)
+	for who := range w.asking {
+		w.asking[who] = make(chan struct{}, max(2, w.Config.Slots/2))
+	}
 	w.budget = newBudget(w.Config, w.Server.Logins)
 	w.settling = map[jobs.Lane]*semaphore.Weighted{}
 	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
