@@ -27,6 +27,7 @@ type outbox struct {
 	inbox   string // answers come on it, followed by a batch's number and a place in it
 	number  uint64
 	batches map[uint64]*sending
+	heard   uint64 // answers so far
 }
 
 // An answer is what JetStream said to one message.
@@ -103,14 +104,21 @@ func (o *outbox) forget(number uint64) {
 	delete(o.batches, number)
 }
 
-// await returns the answers that are in when all are, or when the time is up.
+// quiet is how long nothing at all may be heard of what is on its way. It is short beside the time that
+// many messages may take on a slow disk, because what nobody takes, as while a leader is elected or a right is
+// missing, is better published again soon.
+const quiet = 3 * time.Second
+
+// await returns the answers that are in when all are, when nothing more is heard, or when the time is up.
 func (o *outbox) await(ctx context.Context, s *sending) []answer {
-	timer := time.NewTimer(publishTimeout)
-	defer timer.Stop()
-	select {
-	case <-s.all:
-	case <-timer.C:
-	case <-ctx.Done():
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	for before := o.answersHeard(); o.goesOn(ctx, s); {
+		now := o.answersHeard()
+		if now == before {
+			break
+		}
+		before = now
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -120,6 +128,26 @@ func (o *outbox) await(ctx context.Context, s *sending) []answer {
 		o.renew()
 	}
 	return answers
+}
+
+// goesOn waits for a while, and reports whether there is still something to wait for.
+func (o *outbox) goesOn(ctx context.Context, s *sending) bool {
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	select {
+	case <-s.all:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (o *outbox) answersHeard() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.heard
 }
 
 // renew has the next batch listen anew: the server may have ended the subscription, as it does when a
@@ -163,6 +191,7 @@ func (o *outbox) hear(s *sending, i int, a answer) {
 		return
 	}
 	s.answers[i], s.heard[i] = a, true
+	o.heard++
 	if s.left--; s.left == 0 {
 		close(s.all)
 	}
