@@ -291,6 +291,30 @@ func TestOutageDuringLookUp(t *testing.T) {
 	})
 }
 
+// Nor does an outage between the logoff and its read-back.
+func TestOutageBeforeReadBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		ids := s.sim.SignOnMany(7, 2)
+		down := false
+		s.start(options{reached: func(p worker.Point) {
+			if p == worker.AfterCall && !down {
+				down = true
+				s.sim.Configure(func(c *simulator.Settings) { c.Down = 503 })
+			}
+		}})
+		s.publish("logoff.requests", `{"users":[{"id":7}]}`)
+		passes(t, time.Hour)
+		if s.left() != 1 || s.alive(ids) != 0 {
+			t.Errorf("%d jobs left, %d sessions on", s.left(), s.alive(ids))
+		}
+		s.sim.Configure(func(c *simulator.Settings) { c.Down = 0 })
+		if r := s.await(1)[0]; r.Status != jobs.Done || r.Users[0].Outcome != jobs.UserOff {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // A tenant's quota is never exceeded, and what bulk jobs want does not keep urgent ones waiting.
 func TestQuotaIsKept(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -158,10 +158,10 @@ func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]
 	return lists
 }
 
-// lookUntil is how long a job's lists are worth waiting for: those that show what is on of its users until
-// notAfter.
+// lookUntil is how long a job's lists are worth waiting for: those of its users until notAfter, because no
+// outage makes a user undecided.
 func (d *delivery) lookUntil(soon time.Time) time.Time {
-	if len(d.people) > 0 && d.rounds == 0 {
+	if len(d.people) > 0 {
 		return d.job.NotAfter
 	}
 	return soon
