@@ -64,9 +64,9 @@ type fleet struct {
 	t       *testing.T
 	sim     *simulator.Server
 	dial    func(context.Context, string, string) (net.Conn, error)
-	broker  *broker.Broker
-	connect func() (net.Conn, error) // to NATS
-	user    string                   // there
+	broker  atomic.Pointer[broker.Broker] // the one that runs, or ran last
+	connect func() (net.Conn, error)      // to NATS
+	user    string                        // there
 	store   string
 	keyFile string
 	pair    string // the pair file
@@ -94,8 +94,8 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 	f.dial, stop = f.sim.Pipe()
 	t.Cleanup(stop)
 	f.startBroker()
-	f.connect = func() (net.Conn, error) { return f.broker.Dial() }
-	t.Cleanup(func() { f.broker.Shutdown() })
+	f.connect = func() (net.Conn, error) { return f.broker.Load().Dial() }
+	t.Cleanup(func() { f.broker.Load().Shutdown() })
 	f.write(f.keyFile, keyText)
 	t.Cleanup(func() { // before the broker
 		for _, r := range f.replicas {
@@ -108,10 +108,11 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 
 func (f *fleet) startBroker() {
 	f.t.Helper()
-	var err error
-	if f.broker, err = broker.Start(broker.Options{StoreDir: f.store}); err != nil {
+	started, err := broker.Start(broker.Options{StoreDir: f.store})
+	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.broker.Store(started)
 }
 
 func (f *fleet) write(path, text string) {
@@ -389,7 +390,7 @@ func (f *fleet) noSecrets(text string) {
 
 func (f *fleet) js() jetstream.JetStream {
 	f.t.Helper()
-	nc, err := f.broker.Connect()
+	nc, err := f.broker.Load().Connect()
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestNewPairSurvivesAnOutageOfNATS(t *testing.T) {
 		old := f.give(simulator.AccessGrant{})
 		replicas := []*replica{f.start("a", nil), f.start("b", nil)}
 		out := make(chan struct{})
-		f.at(tokens.AfterCall, func() { f.broker.Shutdown(); close(out) })
+		f.at(tokens.AfterCall, func() { f.broker.Load().Shutdown(); close(out) })
 		<-out
 		passes(40 * time.Second)
 		keeps, waits := replicas[0], replicas[1]
@@ -119,7 +119,7 @@ func TestStopWithoutNATSTellsWhatIsLost(t *testing.T) {
 		f := newFleet(t, simulator.Settings{})
 		f.give(simulator.AccessGrant{})
 		a := f.start("a", nil)
-		f.at(tokens.AfterCall, func() { f.broker.Shutdown(); a.cancel() })
+		f.at(tokens.AfterCall, func() { f.broker.Load().Shutdown(); a.cancel() })
 		begun := time.Now()
 		<-a.ended
 		if took := time.Since(begun); took > 24*time.Minute {
@@ -159,7 +159,7 @@ func TestNATSOutAtTheStartIsWaitedFor(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		f := newFleet(t, simulator.Settings{})
 		f.give(simulator.AccessGrant{})
-		f.broker.Shutdown()
+		f.broker.Load().Shutdown()
 		a := f.start("a", nil)
 		passes(time.Minute)
 		says(t, a.problem(), "cannot be looked at")
@@ -389,7 +389,7 @@ func TestReadmePermissionsOfAPairAreEnough(t *testing.T) {
 			t.Fatalf("the README lists %q", allowed)
 		}
 		f := newFleet(t, simulator.Settings{})
-		f.broker.Shutdown() // this test brings its own, with users
+		f.broker.Load().Shutdown() // this test brings its own, with users
 		s, err := server.NewServer(&server.Options{
 			JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
 			Users: []*server.User{
