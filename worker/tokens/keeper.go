@@ -18,7 +18,8 @@
 // whose bucket was deleted.
 //
 // What NATS loses, the replicas remember: the latest record that any of them has seen is stored again.
-// With all of them down and the bucket lost the pair is lost, too.
+// A pair that no replica which still runs has seen (it is up to 15 seconds old, or all are down) is lost
+// with the bucket.
 //
 // It leaves out making and revoking access tokens, which the Web Server's people do.
 package tokens
