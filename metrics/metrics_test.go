@@ -72,18 +72,23 @@ func TestListOfMetricsIsGolden(t *testing.T) {
 		}
 		fmt.Fprintf(&list, "%-58s %-9s %s\n", name, strings.ToLower(family.GetType().String()), family.GetHelp())
 	}
-	const path = "testdata/metrics.txt"
+	golden(t, "testdata/metrics.txt", list.String())
+}
+
+// golden compares a list of metrics with a file, which -update writes.
+func golden(t *testing.T, path, list string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(list.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(list), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	golden, err := os.ReadFile(path)
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(golden) != list.String() {
-		t.Errorf("the metrics are not those of %s; after a change on purpose, run the test with -update. They are:\n%s", path, list.String())
+	if string(want) != list {
+		t.Errorf("the metrics are not those of %s; after a change on purpose, run the test with -update. They are:\n%s", path, list)
 	}
 }
 

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,19 +25,7 @@ func TestListOfTokenMetricsIsGolden(t *testing.T) {
 		}
 		fmt.Fprintf(&list, "%-58s %-9s %s\n", name, strings.ToLower(family.GetType().String()), family.GetHelp())
 	}
-	const path = "testdata/token.txt"
-	if *update {
-		if err := os.WriteFile(path, []byte(list.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	golden, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(golden) != list.String() {
-		t.Errorf("the metrics are not those of %s; after a change on purpose, run the test with -update. They are:\n%s", path, list.String())
-	}
+	golden(t, "testdata/token.txt", list.String())
 }
 
 func TestTokenTellsItsStateAndItsTimes(t *testing.T) {

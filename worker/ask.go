@@ -32,11 +32,9 @@ func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webs
 		answer, err := facts(question())
 		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized && !renewed {
 			renewed = true
-			w.door.leave(p)
-			if renewal, err := facts(w.Server.Renew(w.finish, answer)); err != nil || renewal == nil {
+			if answer, err = facts(w.Server.Renew(w.finish, answer)); err == nil && answer == nil {
+				w.door.leave(p)
 				continue
-			} else {
-				answer = renewal
 			}
 		}
 		switch {

@@ -189,18 +189,25 @@ func (w *Worker) lookUp(again []*delivery) {
 	}
 	ctx, cancel := context.WithTimeout(w.finish, lookUpTime)
 	defer cancel()
-	var all sync.WaitGroup
-	turns := make(chan struct{}, lookUps)
-	for _, d := range again {
+	each(lookUps, again, func(d *delivery) {
+		if stored := w.storedResult(ctx, d); stored != nil {
+			d.settledAs(stored)
+		}
+	})
+}
+
+// each does something for all, so many at once, and returns when it is done.
+func each[T any](atOnce int, all []T, do func(T)) {
+	var done sync.WaitGroup
+	turns := make(chan struct{}, atOnce)
+	for _, one := range all {
 		turns <- struct{}{}
-		all.Go(func() {
+		done.Go(func() {
 			defer func() { <-turns }()
-			if stored := w.storedResult(ctx, d); stored != nil {
-				d.settledAs(stored)
-			}
+			do(one)
 		})
 	}
-	all.Wait()
+	done.Wait()
 }
 
 // storedResult returns the result that a job has in the stream; nil when it has none or none could

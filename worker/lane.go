@@ -120,12 +120,10 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 		}
 	}
 	begun := time.Now()
-	slot := l.slots.take(ctx, l.name)
-	if slot == nil {
-		return nil
+	if free = l.slot(ctx, l.name); free != nil {
+		l.more = l.more || time.Since(begun) > time.Millisecond
 	}
-	l.more = l.more || time.Since(begun) > time.Millisecond
-	return l.counted(slot)
+	return free
 }
 
 // onlyLarge reports whether nothing waits but sessions of jobs that are larger than a document. Smaller
@@ -141,14 +139,15 @@ func (l *lane) onlyLarge() bool {
 func (l *lane) takeBulkSlot(ctx context.Context) (free func()) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
-	slot := l.slots.take(ctx, jobs.Bulk)
+	return l.slot(ctx, jobs.Bulk)
+}
+
+// slot waits for one of the slots that a lane can have, and counts it as ours; nil when ctx ended first.
+func (l *lane) slot(ctx context.Context, of jobs.Lane) (free func()) {
+	slot := l.slots.take(ctx, of)
 	if slot == nil {
 		return nil
 	}
-	return l.counted(slot)
-}
-
-func (l *lane) counted(slot func()) (free func()) {
 	l.Metrics.Slots(l.name, +1)
 	return func() {
 		l.Metrics.Slots(l.name, -1)

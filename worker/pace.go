@@ -42,18 +42,18 @@ func newPace(c Config, m *metrics.Metrics) *pace {
 		Build()}
 }
 
-// enter waits until a request may be made. It must be told of the request's end, and whether its time can
-// be compared with others'. The error is that of ctx.
-func (p *pace) enter(ctx context.Context, lane jobs.Lane) (leave func(comparable bool), err error) {
+// enter waits until a request may be made. It must be told of the request's end, and asks whether its time
+// can be compared with others'. The error is that of ctx.
+func (p *pace) enter(ctx context.Context, lane jobs.Lane) (leave func(comparable func() bool), err error) {
 	if p.limiter == nil || lane != jobs.Bulk {
-		return func(bool) {}, nil
+		return func(func() bool) {}, nil
 	}
 	permit, err := p.limiter.AcquirePermit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return func(comparable bool) {
-		if comparable {
+	return func(comparable func() bool) {
+		if comparable() {
 			permit.Record()
 		} else {
 			permit.Drop()

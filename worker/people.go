@@ -35,8 +35,8 @@ func (p *person) end(outcome jobs.UserOutcome, problem string) {
 	p.outcome, p.problem = outcome, problem
 }
 
-// atOnce is how many questions about people are asked at once.
-const atOnce = 8
+// people is how many of them are seen to at once; how many are asked about is another matter ([Worker.ask]).
+const people = 8
 
 // lookUpPeople finds out who the users of jobs are and what is on of them, and sends that off together.
 func (l *lane) lookUpPeople(ds []*delivery) {
@@ -50,7 +50,7 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 			all = append(all, named{d, p})
 		}
 	}
-	each(all, func(n named) { l.lookUpPerson(n.delivery, n.person) })
+	each(people, all, func(n named) { l.lookUpPerson(n.delivery, n.person) })
 	lists := l.list(ds)
 	if l.stopping.Err() != nil {
 		l.handBackJobs(ds)
@@ -84,20 +84,6 @@ func (d *delivery) lookedUp() bool {
 	defer d.mu.Unlock()
 	d.left--
 	return d.left == 0
-}
-
-// each does something for all, a few at once.
-func each[T any](all []T, do func(T)) {
-	var done sync.WaitGroup
-	turns := make(chan struct{}, atOnce)
-	for _, one := range all {
-		turns <- struct{}{}
-		done.Go(func() {
-			defer func() { <-turns }()
-			do(one)
-		})
-	}
-	done.Wait()
 }
 
 // lookUpPerson finds out who a user is, and whether he is left alone.

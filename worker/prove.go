@@ -114,6 +114,31 @@ type listed struct {
 	late    bool // there was no time
 }
 
+// A standing is what a list says of one session.
+type standing int
+
+const (
+	unknown standing = iota // it says nothing
+	on
+	off
+	gone // it is not in the list, and would be
+)
+
+func (l listed) standing(id string) standing {
+	if l.problem != "" {
+		return unknown
+	}
+	switch row, found := l.Find(id); {
+	case found && row.LogoutTime.IsZero():
+		return on
+	case found:
+		return off
+	case l.Covers(time.Time{}):
+		return gone
+	}
+	return unknown
+}
+
 // list reads the lists of all owners of whom jobs are in doubt.
 func (l *lane) list(ds []*delivery) map[int64]listed {
 	deadlines := map[int64]time.Time{}
@@ -129,11 +154,7 @@ func (l *lane) list(ds []*delivery) map[int64]listed {
 			}
 		}
 	}
-	owners := make([]int64, 0, len(deadlines))
-	for owner := range deadlines {
-		owners = append(owners, owner)
-	}
-	slices.Sort(owners)
+	owners := slices.Sorted(maps.Keys(deadlines))
 	lists := l.listsOf(owners, deadlines)
 	// What is seen of one shows that an empty list of another is not for want of a right.
 	empty := slices.DeleteFunc(owners, func(owner int64) bool {
@@ -149,7 +170,7 @@ func (l *lane) list(ds []*delivery) map[int64]listed {
 func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
 	lists := make(map[int64]listed, len(owners))
 	var mu sync.Mutex
-	each(owners, func(owner int64) {
+	each(people, owners, func(owner int64) {
 		read := l.listOf(owner, deadlines[owner])
 		mu.Lock()
 		defer mu.Unlock()
@@ -213,34 +234,42 @@ func (d *delivery) looked() {
 	d.completed = time.Now()
 }
 
-// readBack takes over what lists say about the sessions of a job that are not proved yet.
-func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (on bool) {
+// readBack takes over what lists say about the sessions of a job that are not proved yet. waits reports that
+// one is on which may go off yet.
+func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (waits bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range d.sessions {
 		s := &d.sessions[i]
 		list, read := lists[d.targets[i].UserID]
-		if !read || list.problem != "" || !canBeProved(s.Outcome) {
+		if !read || !canBeProved(s.Outcome) {
 			continue
 		}
-		switch row, found := list.Find(s.ID); {
-		case found && !row.LogoutTime.IsZero() && s.Outcome == jobs.Accepted:
-			s.Outcome = jobs.LoggedOff
-		case found && !row.LogoutTime.IsZero():
-			s.Outcome, s.ServerText = jobs.AlreadyLoggedOff, ""
-		case found && s.Outcome == jobs.Accepted && last:
+		switch accepted := s.Outcome == jobs.Accepted; list.standing(s.ID) {
+		case off:
+			if s.Outcome = jobs.AlreadyLoggedOff; accepted {
+				s.Outcome = jobs.LoggedOff
+			}
+		case gone:
+			s.Outcome = jobs.NotFound
+		case on:
+			if !accepted {
+				continue
+			}
+			if !last {
+				waits = true
+				continue
+			}
 			s.Outcome = jobs.StillActive
-		case found && s.Outcome == jobs.Accepted:
-			on = true
-			continue
-		case !found && list.Covers(time.Time{}):
-			s.Outcome, s.ServerText = jobs.NotFound, ""
 		default:
 			continue
 		}
+		if s.Outcome.Success() {
+			s.ServerText = ""
+		}
 		d.completed = time.Now()
 	}
-	return on
+	return waits
 }
 
 // sendWaiting sends what waits in the lane's queue, and returns when it is sent.
@@ -251,12 +280,11 @@ func (l *lane) sendWaiting() {
 		if all, _ := l.queue.length(); all == 0 {
 			return
 		}
-		slot := l.slots.take(l.stopping, l.name)
-		if slot == nil {
+		free := l.slot(l.stopping, l.name)
+		if free == nil {
 			l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 			return
 		}
-		free := l.counted(slot)
 		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
 		if len(doc) == 0 {
 			free()
@@ -278,22 +306,15 @@ func (l *lane) sift(doc document, request string) document {
 		deadlines[owner] = time.Now().Add(proofTime)
 	}
 	lists := l.listsOf(slices.Collect(maps.Keys(deadlines)), deadlines)
-	var off, gone, left document
+	found := map[standing]document{}
 	for _, s := range doc {
-		list := lists[owners[s]]
-		row, found := list.Find(s.id)
-		switch {
-		case owners[s] == 0 || list.problem != "":
-			left = append(left, s)
-		case found && !row.LogoutTime.IsZero():
-			off = append(off, s)
-		case !found && list.Covers(time.Time{}):
-			gone = append(gone, s)
-		default:
-			left = append(left, s)
+		says := lists[owners[s]].standing(s.id) // nothing where nobody has told the owner
+		if says == on {
+			says = unknown // either way it is sent again
 		}
+		found[says] = append(found[says], s)
 	}
-	l.conclude(off, jobs.SessionResult{Outcome: jobs.AlreadyLoggedOff, RequestID: request})
-	l.conclude(gone, jobs.SessionResult{Outcome: jobs.NotFound, RequestID: request})
-	return left
+	l.conclude(found[off], jobs.SessionResult{Outcome: jobs.AlreadyLoggedOff, RequestID: request})
+	l.conclude(found[gone], jobs.SessionResult{Outcome: jobs.NotFound, RequestID: request})
+	return found[unknown]
 }

@@ -160,7 +160,7 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 		begun := time.Now()
 		err = l.Server.Logoff(l.finish, request, doc.ids())
 		l.called(time.Since(begun))
-		leave(err == nil && l.full(doc))
+		leave(func() bool { return err == nil && l.full(doc) })
 		l.reach(AfterCall)
 		answer, err = l.noted(doc, err)
 		if l.guard.logins.Load() != l.Server.Logins() {

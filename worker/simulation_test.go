@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -36,7 +36,7 @@ var (
 // Clocks cannot be stepped in fake time; a broker that restarts, a lease that runs out while nobody
 // looks and a window of duplicates that passes are the parts of that which can be had.
 func TestSimulation(t *testing.T) {
-	if inner, ok := strings.CutPrefix(os.Getenv(bubbleVariable), "TestSimulation/s"); ok {
+	if inner, ok := strings.CutPrefix(bubble.Inside(), "TestSimulation/s"); ok {
 		if _, err := fmt.Sscan(inner, oneSeed); err != nil {
 			t.Fatal(err)
 		}

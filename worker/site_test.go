@@ -1,22 +1,17 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server/ats"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,37 +20,16 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
 
-const (
-	servicePassword = "canary-password-7f3a"
-	bubbleVariable  = "LOGOFF_TEST_BUBBLE"
-)
+const servicePassword = "canary-password-7f3a"
 
-// inBubble runs a test in fake time, with the real broker and real HTTP inside. Each test has a
-// process of its own, because nats.go shares timers between all connections of a process, and a
-// timer must not leave its bubble.
-func inBubble(t *testing.T, test func(t *testing.T)) {
-	if os.Getenv(bubbleVariable) != t.Name() {
-		t.Parallel()
-		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout=9m", "-test.v="+fmt.Sprint(testing.Verbose()))
-		command.Env = append(os.Environ(), bubbleVariable+"="+t.Name())
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		} else if testing.Verbose() {
-			t.Logf("%s", out)
-		}
-		return
-	}
-	ats.Register() // the server's clock of access times must tick outside the bubble
-	dir := t.TempDir()
-	if err := os.Setenv("TMPDIR", dir); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, test)
-}
+// inBubble runs a test in fake time, in a process of its own.
+func inBubble(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 9*time.Minute, test) }
 
 // A site is one deployment: a broker, a simulated Web Server, and whatever workers a test starts.
 type site struct {
@@ -67,7 +41,7 @@ type site struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	subjects jobs.Subjects
-	log      *output
+	log      *stage.Book
 	results  jetstream.Consumer
 	seen     []jobs.Result
 }
@@ -75,7 +49,7 @@ type site struct {
 // newSite starts broker and simulator. Everything ends with the test.
 func newSite(t *testing.T, settings simulator.Settings) *site {
 	t.Helper()
-	s := &site{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, log: &output{}}
+	s := &site{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, log: &stage.Book{}}
 	s.sim = simulator.New(settings, 1)
 	s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	s.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
@@ -380,24 +354,6 @@ func (r *running) problem(part string) string {
 		}
 	}
 	return ""
-}
-
-// output collects log lines.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
 
 // settleByHand takes the only job as another worker would, leaves it unacknowledged, and stores

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -36,7 +36,7 @@ type world struct {
 	js       jetstream.JetStream
 	subjects jobs.Subjects
 	http     string
-	log      safeBuffer
+	log      stage.Book
 	logoff   sync.Once
 	arrived  chan struct{} // closed when the first logoff has arrived
 }
@@ -391,22 +391,4 @@ func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 	if strings.Contains(w.log.String(), "canary") {
 		t.Errorf("a secret is in the log:\n%s", w.log.String())
 	}
-}
-
-// safeBuffer is written to by a process while a test reads it.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

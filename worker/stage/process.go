@@ -126,6 +126,9 @@ func (b *Book) Bytes() []byte {
 	return bytes.Clone(b.text.Bytes())
 }
 
+// String is all of it as text.
+func (b *Book) String() string { return string(b.Bytes()) }
+
 // Mark is a place to count from.
 func (b *Book) Mark() int {
 	b.mu.Lock()
@@ -142,6 +145,6 @@ func (b *Book) Count(mark int, words string) int {
 
 // Tail is the end of the book, for an error.
 func (b *Book) Tail() string {
-	lines := strings.Split(strings.TrimSpace(string(b.Bytes())), "\n")
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }

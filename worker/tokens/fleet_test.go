@@ -1,7 +1,6 @@
 package tokens_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -19,45 +17,27 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server/ats"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
 
 const (
-	bubbleVariable = "LOGOFF_TEST_BUBBLE"
-	bucket         = "LOGOFF_TOKENS"
-	keyText        = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"
-	otherKeyText   = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	bucket       = "LOGOFF_TOKENS"
+	keyText      = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"
+	otherKeyText = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 )
 
-// inBubble runs a test in fake time, with the real broker and real HTTP inside, in a process of its
-// own, because nats.go shares timers between all connections of a process.
-func inBubble(t *testing.T, test func(t *testing.T)) {
-	if os.Getenv(bubbleVariable) != t.Name() {
-		t.Parallel()
-		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout=3m", "-test.v="+fmt.Sprint(testing.Verbose()))
-		command.Env = append(os.Environ(), bubbleVariable+"="+t.Name())
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		} else if testing.Verbose() {
-			t.Logf("%s", out)
-		}
-		return
-	}
-	ats.Register() // the server's clock of access times must tick outside the bubble
-	if err := os.Setenv("TMPDIR", t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, test)
-}
+// inBubble runs a test in fake time, in a process of its own.
+func inBubble(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 3*time.Minute, test) }
 
 // A fleet is a broker, a simulated Web Server, an operator's files, and whatever replicas a test starts.
 type fleet struct {
@@ -70,7 +50,7 @@ type fleet struct {
 	store   string
 	keyFile string
 	pair    string // the pair file
-	log     *output
+	log     *stage.Book
 
 	mu       sync.Mutex
 	given    []simulator.AccessPair
@@ -85,7 +65,7 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fleet{
-		t: t, sim: simulator.New(settings, 1), log: &output{}, store: t.TempDir(),
+		t: t, sim: simulator.New(settings, 1), log: &stage.Book{}, store: t.TempDir(),
 		keyFile: filepath.Join(dir, "key"), pair: filepath.Join(dir, "pair"),
 		died: make(chan *replica, 10), reached: map[tokens.Point]int{},
 	}
@@ -424,22 +404,4 @@ func says(t *testing.T, text string, words ...string) {
 			t.Errorf("%q does not say %q", text, w)
 		}
 	}
-}
-
-// output collects log lines.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -1,0 +1,41 @@
+// Package bubble runs tests of the whole in fake time, with the real broker and real HTTP inside.
+package bubble
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+)
+
+// variable names the test that a process was started for.
+const variable = "LOGOFF_TEST_BUBBLE"
+
+// Inside is the test that this process was started for; empty outside of all bubbles.
+func Inside() string { return os.Getenv(variable) }
+
+// Run runs a test in a bubble, in a process of its own that may take no longer than the limit: nats.go
+// shares timers between all connections of a process, and a timer must not leave its bubble.
+func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
+	if Inside() != t.Name() {
+		t.Parallel()
+		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout="+limit.String(), "-test.v="+fmt.Sprint(testing.Verbose()))
+		command.Env = append(os.Environ(), variable+"="+t.Name())
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		} else if testing.Verbose() {
+			t.Logf("%s", out)
+		}
+		return
+	}
+	ats.Register() // the server's clock of access times must tick outside the bubble
+	if err := os.Setenv("TMPDIR", t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, test)
+}
