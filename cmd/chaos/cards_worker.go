@@ -89,7 +89,7 @@ func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point)
 	mark := w.solo.log.Mark()
 	for end := time.Now().Add(crashPatience); time.Now().Before(end) && ctx.Err() == nil; {
 		// A process that has just begun may not have heard the first time.
-		if err := errors.Join(r.arm(point), w.provoke(ctx, r, point)); err != nil {
+		if err := errors.Join(r.arm(string(point)), w.provoke(ctx, r, point)); err != nil {
 			return 0, counts, err
 		}
 		if r.process.EndsWithin(500 * time.Millisecond) {

@@ -45,7 +45,7 @@ func (w *world) attack(ctx context.Context) error {
 	if !stage.Pause(ctx, calm) { // everything runs before anything is at fault
 		return ctx.Err()
 	}
-	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()}
+	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards(), w.tokenCards()}
 	if !w.soak && !slices.ContainsFunc(decks, func(deck []card) bool {
 		return slices.ContainsFunc(deck, func(c card) bool { return strings.HasPrefix(c.name, w.only) })
 	}) {
@@ -65,6 +65,9 @@ func (w *world) attack(ctx context.Context) error {
 	background.Go(func() { w.rest(dealing) })
 	dealers.Wait()
 	endDeal()
+	if _, err := w.trio.token.give(ctx, long); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	w.healed = time.Now()
 	w.mu.Unlock()

@@ -33,14 +33,15 @@ type deployment struct {
 	admin    *nats.Conn
 	js       jetstream.JetStream
 	load     *load
-	toNATS   links // of the workers and the publishers
+	token    *fleetToken // nil where each worker logs in by itself
+	toNATS   links       // of the workers and the publishers
 
 	mu   sync.Mutex
 	acks []history.Ack
 }
 
-func (w *world) startDeployment(ctx context.Context, prefix, store string, servers, workers int) (*deployment, error) {
-	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Book{}}
+func (w *world) startDeployment(ctx context.Context, prefix, store string, servers, workers int, token *fleetToken) (*deployment, error) {
+	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Book{}, token: token}
 	ports, err := stage.FreePorts(2 * servers)
 	if err != nil {
 		return nil, err

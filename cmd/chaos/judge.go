@@ -20,7 +20,8 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	for _, visit := range w.elsewhere.visited() {
 		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it with its token: " + visit})
 	}
-	violations = append(violations, tokens(h)...)
+	violations = append(violations, secretTokens(h)...)
+	violations = append(violations, w.brokenChains()...)
 	violations = append(violations, vacuous(h)...)
 	if n := w.races(); n > 0 {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
@@ -56,20 +57,40 @@ func shownLater(faults []history.Fault, card string) bool {
 	return slices.ContainsFunc(faults, func(f history.Fault) bool { return f.Card == card && f.Effect > 0 })
 }
 
-// token is how every token of the simulated Web Server begins.
-var token = regexp.MustCompile(`QSDK 3[0-9a-f]{8}`)
+// brokenChains are the access tokens of which an old pair was presented again: the Web Server ends them.
+func (w *world) brokenChains() (all []history.Violation) {
+	for _, c := range w.chains {
+		if c.Reused > 0 || c.Dead {
+			all = append(all, history.Violation{Rule: "token", Job: fmt.Sprintf("access token %d", c.ID), Why: fmt.Sprintf("an old pair of it was presented %d times", c.Reused)})
+		}
+	}
+	return all
+}
 
-// tokens searches all output for them: they are made during the run, and no canary knows them.
-func tokens(h *history.History) (all []history.Violation) {
+// renewed tells of the access tokens.
+func (w *world) renewed() string {
+	renewals := 0
+	for _, c := range w.chains {
+		renewals += c.Renewals
+	}
+	return fmt.Sprintf("%d, renewed %d times", len(w.chains), renewals)
+}
+
+// token is what the tokens of the simulated Web Server look like: those of logins, and access tokens with
+// their refresh tokens.
+var token = regexp.MustCompile(`QSDK 3[0-9a-f]{8}|\b[0-9a-f]{64}\b`)
+
+// secretTokens searches all output for them: they are made during the run, and no canary knows them.
+func secretTokens(h *history.History) (all []history.Violation) {
 	for name, output := range h.Outputs {
 		if token.Match(output) {
-			all = append(all, history.Violation{Rule: "I10", Job: name, Why: "it holds a login token"})
+			all = append(all, history.Violation{Rule: "I10", Job: name, Why: "it holds a token"})
 		}
 	}
 	for _, stored := range [][]history.Stored{h.Results, h.Dead, h.Left} {
 		for _, s := range stored {
 			if token.Match(s.Data) {
-				all = append(all, history.Violation{Rule: "I10", Job: s.Subject, Why: "it holds a login token"})
+				all = append(all, history.Violation{Rule: "I10", Job: s.Subject, Why: "it holds a token"})
 			}
 		}
 	}
@@ -166,6 +187,7 @@ func (w *world) report(h *history.History, out io.Writer) error {
 		{"repeated logoffs", fmt.Sprintf("%.1f %%", 100*f.Repeats)},
 		{"redelivered", fmt.Sprintf("%d results, at most delivery %d", f.Redelivered, f.MostDeliveries)},
 		{"acknowledgements checked", len(h.Acks)},
+		{"access tokens", w.renewed()},
 		{"urgent, nothing at fault", f.UrgentCalm},
 		{"longest between two results", fmt.Sprint(f.Stalls)},
 		{"settled after the last fault", f.Settled},

@@ -2,8 +2,8 @@
 // computed from the record of the run alone.
 //
 // It starts real programs on the loopback interface: three workers, a NATS server and a simulated
-// Web Server, with a faulty network between each pair, and beside them a worker on a cluster of
-// three NATS servers. While jobs of both lanes are published, faults are dealt from a shuffled deck
+// Web Server, with a faulty network between each pair, and beside them two workers that share an
+// access token, on a cluster of three NATS servers. While jobs of both lanes are published, faults are dealt from a shuffled deck
 // in which every card comes at least once; a card that shows no effect fails the run. Between the
 // faults are quiet stretches, at the end everything heals, and package history decides.
 //

@@ -35,7 +35,7 @@ func TestDeckIsComplete(t *testing.T) {
 	w.solo = &deployment{world: w, nodes: []*stage.Node{{}}}
 	w.trio = &deployment{world: w}
 	known := map[string]bool{}
-	for _, deck := range [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards()} {
+	for _, deck := range [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards(), w.tokenCards()} {
 		for _, c := range deck {
 			if known[c.name] {
 				t.Errorf("there are two cards %s", c.name)
@@ -50,6 +50,7 @@ func TestDeckIsComplete(t *testing.T) {
 		"web/503", "web/429-soon", "web/429-absurd", "web/hang", "web/hang-applied", "web/reset", "web/reset-applied", "web/slow-body", "web/endless-body",
 		"web/gzip-bomb", "web/page", "web/error-body", "web/redirect", "web/cut-off", "web/401", "web/token-revoked",
 		"nats/results-full", "nats/disk-full", "nats/consumer-deleted", "nats/no-results", "nats/hostile",
+		"token/renewed", "token/answer-lost", "token/crash-before-intent", "token/crash-after-intent", "token/crash-after-call", "token/crash-after-store",
 	} {
 		if !known[name] {
 			t.Errorf("there is no card %s", name)

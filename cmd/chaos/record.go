@@ -15,7 +15,7 @@ import (
 )
 
 // record takes the last look at everything, stops the workers, and writes all of it into one history.
-func (w *world) record(ctx context.Context) (*history.History, error) {
+func (w *world) record(ctx context.Context) (_ *history.History, err error) {
 	fmt.Fprintln(w.out, "chaos: everything has healed; taking the record")
 	for _, d := range []*deployment{w.solo, w.trio} {
 		for _, r := range d.workers {
@@ -28,6 +28,12 @@ func (w *world) record(ctx context.Context) (*history.History, error) {
 			Versions: versions(),
 		},
 		Faults: w.faults, Samples: w.samples, Outputs: w.outputs,
+	}
+	if w.chains, err = w.web.chains(ctx); err != nil {
+		return nil, err
+	}
+	if w.outputs["bucket"], err = w.trio.sealed(ctx); err != nil {
+		return nil, fmt.Errorf("read the shared access token: %w", err)
 	}
 	journal, err := w.web.Journal(ctx, "logoff", 0)
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/common/model"
 
 	"logoffworker/jobs"
-	"logoffworker/worker"
 	"logoffworker/worker/history"
 	"logoffworker/worker/stage"
 )
@@ -79,8 +78,6 @@ func (r *replica) start() (err error) {
 		"LOGOFF_PREFIX="+r.d.subjects.Prefix,
 		fmt.Sprintf("LOGOFF_NATS_REPLICAS=%d", len(r.d.nodes)),
 		"LOGOFF_WEBSERVER_URL=http://"+r.toWeb.addr()+"/commandcenter/api",
-		"LOGOFF_WEBSERVER_USERNAME=admin",
-		"LOGOFF_WEBSERVER_PASSWORD="+w.canaries["web"],
 		"LOGOFF_WEBSERVER_TIMEOUT=1500ms",
 		"LOGOFF_WEBSERVER_MAX_RETRY_AFTER=3s",
 		"LOGOFF_BATCH_MAX_SESSIONS=64",
@@ -89,6 +86,11 @@ func (r *replica) start() (err error) {
 		fmt.Sprintf("LOGOFF_HTTP_ADDR=127.0.0.1:%d", r.port),
 		"LOGOFF_LOG_LEVEL=debug",
 		"CRASH_POINT_FILE="+r.crash)
+	if r.d.token != nil {
+		environment = append(environment, r.d.token.environment()...)
+	} else {
+		environment = append(environment, "LOGOFF_WEBSERVER_USERNAME=admin", "LOGOFF_WEBSERVER_PASSWORD="+w.canaries["web"])
+	}
 	if err := os.WriteFile(r.crash, nil, 0o600); err != nil {
 		return err
 	}
@@ -96,9 +98,9 @@ func (r *replica) start() (err error) {
 	return err
 }
 
-// arm lets the present process die when it next reaches a point.
-func (r *replica) arm(p worker.Point) error {
-	if err := os.WriteFile(r.crash, []byte(p), 0o600); err != nil {
+// arm lets the present process die when it next reaches a point; at none if it is empty.
+func (r *replica) arm(point string) error {
+	if err := os.WriteFile(r.crash, []byte(point), 0o600); err != nil {
 		return err
 	}
 	r.process.Signal(syscall.SIGUSR1)

@@ -30,7 +30,8 @@ type world struct {
 	web       *webServer
 	elsewhere *elsewhere
 	solo      *deployment // one NATS server, three workers
-	trio      *deployment // three NATS servers, one worker
+	chains    []chain     // the access tokens, at the end
+	trio      *deployment // three NATS servers, two workers that share an access token
 	unmount   func()      // of the disk that can be full; nil where there is none
 
 	quiet sync.RWMutex // held for writing while nothing is at fault
@@ -98,10 +99,14 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.solo, err = w.startDeployment(ctx, "logoff", store, 1, 3); err != nil {
+	if w.solo, err = w.startDeployment(ctx, "logoff", store, 1, 3, nil); err != nil {
 		return err
 	}
-	w.trio, err = w.startDeployment(ctx, "trio", filepath.Join(w.dir, "trio"), 3, 1)
+	token, err := w.newFleetToken(ctx, "trio")
+	if err != nil {
+		return err
+	}
+	w.trio, err = w.startDeployment(ctx, "trio", filepath.Join(w.dir, "trio"), 3, 2, token)
 	return err
 }
 

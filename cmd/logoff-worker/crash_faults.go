@@ -9,15 +9,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-
-	"logoffworker/worker"
 )
 
 // crashes lets this program die as by kill -9 when it next reaches the point that the file named by
 // CRASH_POINT_FILE holds. It reads the file when SIGUSR1 comes.
-func crashes() func(worker.Point) {
+func crashes() (reached func(point string)) {
 	var armed atomic.Value
-	armed.Store(worker.Point(""))
+	armed.Store("")
 	requests := make(chan os.Signal, 1)
 	signal.Notify(requests, syscall.SIGUSR1)
 	go func() {
@@ -26,12 +24,12 @@ func crashes() func(worker.Point) {
 			if err != nil {
 				fmt.Fprintln(os.Stderr, "crash point:", err)
 			}
-			armed.Store(worker.Point(strings.TrimSpace(string(data))))
+			armed.Store(strings.TrimSpace(string(data)))
 		}
 	}()
-	return func(p worker.Point) {
-		if armed.Load() == p {
-			fmt.Fprintln(os.Stderr, "crash point reached:", p)
+	return func(point string) {
+		if armed.Load() == point {
+			fmt.Fprintln(os.Stderr, "crash point reached:", point)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}

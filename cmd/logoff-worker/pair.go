@@ -65,7 +65,7 @@ func (s settings) parts() []string {
 // worker without a token would take jobs that others could do. The keeping goes on until stop, since the
 // worker's last requests need a token, too.
 func (s settings) keepPair(ctx context.Context, nc *nats.Conn, registry *prometheus.Registry, health *metrics.Health, log *slog.Logger,
-	observe func(webserver.Call),
+	observe func(webserver.Call), reached func(point string),
 ) (token func() (string, error), stop func(), err error) {
 	if !s.hasPair() {
 		return nil, func() {}, nil
@@ -74,6 +74,7 @@ func (s settings) keepPair(ctx context.Context, nc *nats.Conn, registry *prometh
 		Name: s.workerConfig().Name, Bucket: s.bucket(), Create: s.createsBucket(), Replicas: s.NATS.Replicas,
 		PairFile: s.Webserver.PairFile, NATS: nc,
 		Metrics: metrics.NewToken(registry), Health: health, Log: log,
+		Reached: func(p tokens.Point) { reached("token-" + string(p)) },
 	}
 	if c.Key, err = tokens.ReadKey(s.Webserver.PairKeyFile); err != nil {
 		return nil, nil, fmt.Errorf("%w: LOGOFF_WEBSERVER_PAIR_KEY_FILE: %w", errUsage, err)

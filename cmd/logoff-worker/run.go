@@ -86,11 +86,11 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	defer stopNATS()
 	observe := func(c webserver.Call) {
 		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
-		if reached != nil && (c.Op == "login" || c.Op == "renew") {
-			reached(worker.MidLogin)
+		if c.Op == "login" || c.Op == "renew" {
+			reached(string(worker.MidLogin))
 		}
 	}
-	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, observe)
+	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, observe, reached)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,8 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	}
 	defer logout(server, log)
 
-	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log, Reached: reached}
+	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log}
+	w.Reached = func(p worker.Point) { reached(string(p)) }
 	return w.Run(ctx)
 }
 

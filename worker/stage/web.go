@@ -17,6 +17,7 @@ type WebServer struct {
 	Process *Process
 	Port    int
 	User    int // somebody who can be signed on
+	Admin   int // the administrator
 	control string
 }
 
@@ -39,7 +40,9 @@ func StartWebServer(ctx context.Context, program string, flags ...string) (*WebS
 		return nil, fmt.Errorf("the simulator does not answer\n%s", s.Process.Out.Tail())
 	}
 	for _, user := range users {
-		if !user.Administrator {
+		if user.Administrator {
+			s.Admin = user.ID
+		} else {
 			s.User = user.ID
 		}
 	}
