@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -116,5 +119,70 @@ func TestFleetOutlivesDeathsAtTheWorstMoments(t *testing.T) {
 			renewals += c.Renewals
 		}
 		t.Logf("%d deaths, %d alarms, %d chains, %d renewals", deaths, alarms, len(f.sim.Chains()), renewals)
+	})
+}
+
+// Three whole workers share a token for a day, with jobs coming all the time and one of them dying in a
+// renewal every three hours. Every session is read back as ended, and no old pair is presented.
+func TestJobsAreDoneWithASharedTokenForADay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{LatencyFixed: 20 * time.Millisecond})
+		user := f.sim.AddUser(simulator.User{Login: "jane", Display: "Jane"})
+		f.give(simulator.AccessGrant{})
+		for i := range 3 {
+			f.start(fmt.Sprint("w", i), nil).employ()
+		}
+		passes(time.Minute)
+		js, subjects := f.js(), jobs.Subjects{Prefix: "logoff"}
+		published := 0
+		live := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); passes(2 * time.Minute) {
+				job := fmt.Appendf(nil, `{"sessions":[{"id":%q,"userId":%d}]}`, f.sim.SignOnMany(user, 1)[0], user)
+				if _, err := js.Publish(t.Context(), subjects.Request(jobs.Urgent, ""), job); err != nil {
+					t.Fatal(err)
+				}
+				published++
+			}
+		}
+		deaths := 0
+		for begin := time.Now(); time.Since(begin) < hours*time.Hour; deaths++ {
+			live(150 * time.Minute)
+			point := tokens.Points[deaths%len(tokens.Points)]
+			dead := f.kill(point)
+			f.start(fmt.Sprintf("%s-%d", dead.name[:2], deaths), nil).employ()
+			live(10 * time.Minute)
+			if point == tokens.AfterIntent || point == tokens.AfterCall {
+				f.give(simulator.AccessGrant{})
+			}
+		}
+		live(10 * time.Minute)
+		f.intact()
+		renewals := 0
+		for _, c := range f.sim.Chains() {
+			renewals += c.Renewals
+		}
+		if n := len(f.presented()); n != renewals || renewals < hours*5/3 || renewals > hours*10/3+2 {
+			t.Errorf("%d renewals, %d requests for one", renewals, n)
+		}
+		done := 0
+		results, err := js.OrderedConsumer(t.Context(), subjects.ResultStream(), jetstream.OrderedConsumerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range published {
+			msg, err := results.Next(jetstream.FetchMaxWait(time.Second))
+			if err != nil {
+				t.Fatalf("%d of %d results: %v", done, published, err)
+			}
+			result, err := jobs.DecodeResult(msg.Data())
+			if err != nil || result.Status != jobs.Done || result.Counts[jobs.LoggedOff] != 1 {
+				t.Errorf("%v: %s", err, msg.Data())
+			}
+			done++
+		}
+		if info, err := js.Stream(t.Context(), subjects.RequestStream()); err != nil || info.CachedInfo().State.Msgs != 0 {
+			t.Errorf("jobs are left: %v, %v", info, err)
+		}
+		t.Logf("%d jobs done, %d deaths, %d renewals of %d access tokens", done, deaths, renewals, len(f.sim.Chains()))
 	})
 }

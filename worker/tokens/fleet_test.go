@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
+	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
@@ -133,6 +134,7 @@ type replica struct {
 	cancel   context.CancelFunc
 	ended    chan struct{}
 	working  sync.WaitGroup
+	quit     context.CancelFunc // of its worker, if it has one
 	once     sync.Once
 
 	mu     sync.Mutex
@@ -241,6 +243,24 @@ func (r *replica) work(every time.Duration) {
 	})
 }
 
+// employ has a replica work jobs, as the program does.
+func (r *replica) employ() *replica {
+	registry := prometheus.NewRegistry()
+	w := &worker.Worker{
+		Config: worker.DefaultConfig(), NATS: r.nc, Server: r.client, Metrics: metrics.New(registry, metrics.Build{}),
+		Health: metrics.NewHealth(worker.Parts...), Log: slog.New(slog.NewTextHandler(r.f.log, nil)).With("replica", r.name),
+	}
+	w.Config.Name = r.name
+	ctx, cancel := context.WithCancel(context.Background())
+	r.quit = cancel
+	r.working.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			r.f.t.Errorf("%s: %v", r.name, err)
+		}
+	})
+	return r
+}
+
 func (r *replica) call(ctx context.Context) error {
 	err := r.client.Ping(ctx)
 	var e *webserver.Error
@@ -255,6 +275,9 @@ func (r *replica) call(ctx context.Context) error {
 // stop ends a replica as a signal would, or buries one that died.
 func (r *replica) stop() {
 	r.once.Do(func() {
+		if r.quit != nil {
+			r.quit()
+		}
 		r.cancel()
 		<-r.ended
 		r.working.Wait()
