@@ -174,6 +174,22 @@ func (m *maker) trimmed(deployment string, t float64, ok, bad string) {
 	m.result(p, t+0.3, jobs.Result{Trimmed: true, Sessions: []jobs.SessionResult{{ID: ok, Outcome: jobs.Accepted}, {ID: bad, Outcome: jobs.Rejected}}})
 }
 
+// resent adds a job whose session was ended by a request that nobody heard of, and was refused with a
+// status when it was sent again.
+func resent(h *History, ended string, status int, outcome jobs.Outcome) (first, second *Request) {
+	m := &maker{h: h, sequence: map[string]uint64{"trio": 500}, request: 500}
+	h.Run.Ended = ended
+	p := m.publish("trio", jobs.Bulk, 40, id(400))
+	m.send(40.1, true, id(400))
+	request := m.send(40.5, false, id(400))
+	m.result(p, 40.6, jobs.Result{Deliveries: 2, Sessions: []jobs.SessionResult{{ID: id(400), Outcome: outcome, RequestID: request}}})
+	m.count()
+	last := len(h.Requests) - 1
+	first, second = &h.Requests[last-1], &h.Requests[last]
+	first.Answered, second.Status = false, status
+	return first, second
+}
+
 // count makes the worker's counters agree with the results.
 func (m *maker) count() {
 	n := Counters{Worker: "w", Final: true, Settled: map[string]int{}, Outcome: map[jobs.Outcome]int{}, Dead: map[jobs.Status]int{}}
@@ -269,6 +285,32 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 		"ended and not asked for":       {"I5", "request 1", func(h *History) { h.Requests[0].Applied = []string{id(7)} }},
 		"an outage cost a job": {"I6 I1 I9", "job-0", func(h *History) {
 			change(h, 0, func(r *jobs.Result) { r.Sessions[0].Outcome = jobs.Undecided; r.Conclude() })
+		}},
+		"undecided where ended sessions are taken":            {"I6", "job-40", func(h *History) { resent(h, "ignore", 500, jobs.Undecided) }},
+		"undecided where nobody said what ended sessions get": {"I6", "job-40", func(h *History) { resent(h, "", 500, jobs.Undecided) }},
+		"undecided where ended sessions are refused":          {"I6", "job-40", func(h *History) { resent(h, "error", 500, jobs.Undecided) }},
+		"rejected where ended sessions get no verdict":        {"I3 I6", "job-40", func(h *History) { resent(h, "500", 200, jobs.Rejected) }},
+		"rejected where ended sessions are taken":             {"I3 I6", "job-40", func(h *History) { resent(h, "ignore", 200, jobs.Rejected) }},
+		"undecided and never ended": {"I6", "job-40", func(h *History) {
+			first, _ := resent(h, "500", 500, jobs.Undecided)
+			first.Applied, first.Success = nil, false
+		}},
+		"rejected and never ended": {"I3 I6", "job-40", func(h *History) {
+			first, _ := resent(h, "error", 200, jobs.Rejected)
+			first.Applied, first.Success = nil, false
+		}},
+		"undecided and ended later": {"I6", "job-40", func(h *History) {
+			first, second := resent(h, "500", 500, jobs.Undecided)
+			first.Time, second.Time = second.Time, first.Time
+		}},
+		"undecided by an outage": {"I6", "job-40", func(h *History) { resent(h, "500", 503, jobs.Undecided) }},
+		"undecided without an answer": {"I6", "job-40", func(h *History) {
+			_, second := resent(h, "500", 500, jobs.Undecided)
+			second.Answered = false
+		}},
+		"undecided in company": {"I6", "job-40", func(h *History) {
+			_, second := resent(h, "500", 500, jobs.Undecided)
+			second.Sessions = []string{id(400), id(0)}
 		}},
 		"expired before its time":        {"I6", "job-32", func(h *History) { h.Published[expiredResult].NotAfter = at(50) }},
 		"an urgent job waited":           {"I8", "job-0 (trio", func(h *History) { h.Requests[1].Time = at(2.5) }},
@@ -434,6 +476,12 @@ func TestGoodRunsAreNotBlamed(t *testing.T) {
 		"a fault that had not healed at the end": func(h *History) {
 			h.Requests[1].Time = at(2.5)
 			h.Faults = append(h.Faults, Fault{From: at(0)})
+		},
+		"ended before, and no verdict about it":   func(h *History) { resent(h, "500", 500, jobs.Undecided) },
+		"ended before, and refused because of it": func(h *History) { resent(h, "error", 200, jobs.Rejected) },
+		"ended beside one that failed, and no verdict about it": func(h *History) {
+			first, _ := resent(h, "500", 500, jobs.Undecided)
+			first.Success = false
 		},
 		"nothing at all": func(h *History) { *h = History{} },
 	} {

@@ -45,8 +45,13 @@ func (c *check) ended(r *result, s jobs.SessionResult) {
 func (c *check) over(id string, r *result) bool {
 	session := c.session(id)
 	return slices.ContainsFunc(session.requests, func(q *Request) bool {
-		return q.Time.Before(r.CompletedAt) && slices.ContainsFunc(q.Applied, func(applied string) bool { return c.session(applied) == session })
+		return q.Time.Before(r.CompletedAt) && c.ends(q, session)
 	})
+}
+
+// ends reports whether a request ended a session.
+func (c *check) ends(q *Request, session *session) bool {
+	return slices.ContainsFunc(q.Applied, func(id string) bool { return c.session(id) == session })
 }
 
 // off checks that a user of whom nothing is said to be on was off.
@@ -89,7 +94,7 @@ func (c *check) accepted(r *result, s jobs.SessionResult) {
 // rejected checks that a rejection has an answer of its own.
 func (c *check) rejected(r *result, s jobs.SessionResult) {
 	session := c.session(s.ID)
-	if !session.poison {
+	if !session.poison && !c.repeated(r, s) {
 		c.violated("I3", r.name(), "session %q is rejected, and the Web Server accepts it", s.ID)
 	}
 	if !slices.ContainsFunc(session.requests, func(q *Request) bool {
@@ -108,9 +113,38 @@ func behind(q *Request, r *result, s jobs.SessionResult) bool {
 	return q.RequestID == s.RequestID
 }
 
+// repeated reports whether a session had ended when it was sent for the last time, by an earlier request
+// whose answer was lost, or was about another session, and its outcome is what the Web Server says to that.
+func (c *check) repeated(r *result, s jobs.SessionResult) bool {
+	outcome, status := c.h.Run.ofEnded()
+	if outcome == "" || s.Outcome != outcome {
+		return false
+	}
+	session, ended := c.session(s.ID), false
+	for _, q := range session.requests {
+		if ended && q.Answered && !q.Success && q.Status == status && len(q.Sessions) == 1 && behind(q, r, s) {
+			return true
+		}
+		ended = ended || c.ends(q, session)
+	}
+	return false
+}
+
+// ofEnded is the outcome of a session that had ended before, and the status of the answer that it stands
+// on; nothing where such a session is accepted.
+func (r Run) ofEnded() (outcome jobs.Outcome, status int) {
+	switch r.Ended {
+	case "500":
+		return jobs.Undecided, 500
+	case "error":
+		return jobs.Rejected, 200
+	}
+	return "", 0
+}
+
 // givenUp checks that only what had a reason is not done: the session itself, or the time.
 func (c *check) givenUp(r *result, s jobs.SessionResult) {
-	if s.Outcome.Success() || r.job == nil || c.session(s.ID).poison {
+	if s.Outcome.Success() || r.job == nil || c.session(s.ID).poison || c.repeated(r, s) {
 		return
 	}
 	overdue := !r.job.NotAfter.IsZero() && !r.CompletedAt.Before(r.job.NotAfter)

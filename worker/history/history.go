@@ -38,6 +38,9 @@ type Run struct {
 	Healed   time.Time         `json:"healed"` // when the last fault was over and all processes ran
 	// Poison are the session IDs that the Web Server refuses for good, alone or in company.
 	Poison []string `json:"poison"`
+	// Ended is what the Web Server answers to a document with a session that has ended: "500", or "error" for
+	// an error in a 200. Anything else is a success, as if the session were on.
+	Ended string `json:"ended,omitempty"`
 	// Canaries are secrets, by name, that must be found in no output.
 	Canaries map[string]string `json:"canaries"`
 }
