@@ -28,6 +28,7 @@ func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webs
 		if err != nil {
 			return nil, err
 		}
+		p.asks = true
 		begun := time.Now()
 		answer, err := facts(question())
 		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized && !renewed {
@@ -87,9 +88,9 @@ func (w *Worker) mayAsk(who rank, deadline time.Time) (done func(), err error) {
 // concernsAll reports whether what came of a question would come of every call.
 func (w *Worker) concernsAll(answer *webserver.Error, begun time.Time) bool {
 	switch answer.Verdict {
-	case webserver.Throttled, webserver.Unauthorized, webserver.LoginRejected:
+	case webserver.Throttled, webserver.LoginRejected:
 		return true
-	case webserver.Unavailable:
+	case webserver.Unavailable, webserver.Unauthorized: // of one question alone, unless the others fare no better
 		return !w.alive(begun)
 	}
 	return false

@@ -43,6 +43,7 @@ const (
 type pass struct {
 	probe bool
 	idle  bool // the watch's, which logs nobody off
+	asks  bool // a question's, which logs nobody off either
 	epoch int
 }
 
@@ -129,6 +130,12 @@ func (d *door) clearedByPing() bool {
 	return false
 }
 
+// clearedByQuestion reports whether a question about users or sessions can show that the reason is gone: a
+// limit holds for it, too.
+func (d *door) clearedByQuestion() bool {
+	return d.clearedByPing() || d.why.Verdict == webserver.Throttled
+}
+
 // wait waits, with the lock given up, for a change, a time unless it is zero, or the end of ctx.
 func (d *door) wait(ctx context.Context, until time.Time) {
 	var alarm <-chan time.Time
@@ -175,7 +182,13 @@ func (d *door) answer(p pass) {
 	if d.open && p.idle {
 		return // that real calls fail it does not disprove
 	}
-	d.failures = 0
+	if p.asks && (d.open || !d.clearedByQuestion()) {
+		d.signal()
+		return
+	}
+	if !p.asks { // else the next real call that fails goes on where the last one was
+		d.failures = 0
+	}
 	if !d.open {
 		d.open = true
 		d.why = nil

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,12 +17,16 @@ import (
 // session, whose end would cost it its token in the middle of the work.
 type guard struct {
 	sessions map[string]bool // by ID in capitals
-	named    []jobs.User     // users of the settings who are yet to be looked up
+	users    map[int64]bool  // by userId
+	named    []jobs.User     // users of the settings who have to be looked up
 	own      atomic.Pointer[string]
-	logins   atomic.Int64 // those after which the own session was looked for
 
-	mu    sync.Mutex
-	users map[int64]bool // by userId
+	mu         sync.Mutex
+	found      map[int64]bool // what came of that, by userId; nil until then
+	foundAt    time.Time
+	identified int64 // the number of the login whose session is own
+	tried      int64 // the same of the login whose session was last looked for
+	triedAt    time.Time
 }
 
 func newGuard(c Config) *guard {
@@ -53,42 +58,102 @@ func (g *guard) protects(s jobs.Session) bool {
 func (g *guard) protectsUser(id int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.users[id]
+	return g.users[id] || g.found[id]
 }
 
-// protectedKnown looks up those users of the settings who are not named by userId. It returns why it cannot;
-// then nobody can be told from a protected user.
-func (l *lane) protectedKnown(deadline time.Time) (problem string, err error) {
-	for _, named := range l.guard.named {
-		users, answer, err := l.whoIs(named, deadline)
+// unsure reports whether an owner whom a job names may be protected, for all that is known yet.
+func (g *guard) unsure(sessions []jobs.Session) bool {
+	if len(g.named) == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.found == nil && slices.ContainsFunc(sessions, func(s jobs.Session) bool { return s.UserID != 0 })
+}
+
+// lookAgain is how long it is remembered who the users of the settings are, and identifyAgain how long
+// after a search for the own session that failed there is another.
+const (
+	lookAgain     = 5 * time.Minute
+	identifyAgain = time.Minute
+)
+
+func (g *guard) outdated(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.named) > 0 && (g.found == nil || now.Sub(g.foundAt) >= lookAgain)
+}
+
+// toIdentify reports whether the own session is to be looked for: once after each login, and again some
+// time after that failed.
+func (g *guard) toIdentify(login int64, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.identified == login || g.tried == login && now.Sub(g.triedAt) < identifyAgain {
+		return false
+	}
+	g.tried, g.triedAt = login, now
+	return true
+}
+
+// protectedKnown looks up those users of the settings who are not named by userId, unless that was done
+// lately. It returns why it cannot; what was found before counts on, and where nothing was, nobody can be
+// told from a protected user.
+func (w *Worker) protectedKnown(who rank, since, deadline time.Time) (problem string, err error) {
+	if !w.guard.outdated(time.Now()) {
+		return "", nil
+	}
+	found := map[int64]bool{}
+	for _, named := range w.guard.named {
+		users, answer, err := w.whoIs(who, named, since, deadline)
 		if err != nil {
 			return "", err
 		}
 		if answer != nil {
-			return fmt.Sprintf("the protected user %q was not looked up: %v", named.Name+named.Email, answer), nil
+			problem = fmt.Sprintf("the protected user %q was not looked up: %v", named.Name+named.Email, answer)
+			break
 		}
-		l.guard.mu.Lock()
 		for _, u := range users {
-			l.guard.users[u.ID] = true
+			found[u.ID] = true
 		}
-		l.guard.mu.Unlock()
 	}
-	return "", nil
+	g := w.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if problem == "" {
+		g.found, g.foundAt = found, time.Now()
+	} else if g.found != nil {
+		problem = ""
+	}
+	return problem, nil
 }
 
-// identifyTime bounds the search for the own session.
+// identifyTime bounds the search for the own session, and for the users of the settings.
 const identifyTime = 30 * time.Second
 
-// identify finds out which session is our own, once after each login. Without it, and where the Web Server
-// does not list sessions of our kind of token, nothing is lost but that a job can end it.
+// lookAround finds out what is left alone, as far as that is not known.
+func (w *Worker) lookAround() {
+	now := time.Now()
+	switch problem, err := w.protectedKnown(rankBulk, now, now.Add(identifyTime)); {
+	case err != nil: // there is no time; jobs that need it will ask
+	case problem != "":
+		w.Log.Error("until it is, jobs with users, and sessions with their owners, are not sent", "problem", problem)
+	}
+	if w.guard.toIdentify(w.Server.Logins(), now) {
+		w.identify()
+	}
+}
+
+// identify finds out which session is our own. Without it, and where the Web Server does not list sessions
+// of our kind of token, nothing is lost but that a job can end it.
 func (w *Worker) identify() {
-	logins := w.Server.Logins()
-	if self := w.Server.Self(); self == 0 || w.guard.logins.Swap(logins) == logins {
+	login, self := w.Server.Logins(), w.Server.Self()
+	if self == 0 {
 		return
 	}
 	var listing webserver.Listing
 	answer, err := w.ask(rankBulk, time.Now().Add(identifyTime), func() (err error) {
-		listing, err = w.Server.Sessions(w.finish, w.Server.Self())
+		listing, err = w.Server.Sessions(w.finish, self)
 		return err
 	})
 	if answer != nil || err != nil {
@@ -99,4 +164,7 @@ func (w *Worker) identify() {
 			w.guard.own.Store(&row.ID)
 		}
 	}
+	w.guard.mu.Lock()
+	defer w.guard.mu.Unlock()
+	w.guard.identified = login
 }

@@ -29,6 +29,7 @@ type delivery struct {
 	targets   []jobs.Session       // those that the job names, then those that were found through its users
 	sessions  []jobs.SessionResult // what became of each
 	people    []*person            // the job's users
+	unsure    bool                 // whether an owner that it names is protected
 	places    map[string]int       // of the targets, by ID in capitals; made when it is needed
 	rounds    int                  // of ending what is on of them
 	completed time.Time
@@ -123,16 +124,27 @@ func (w *Worker) open(d *delivery) {
 	d.targets = job.Sessions
 	d.left = len(job.Sessions)
 	d.sessions = make([]jobs.SessionResult, d.left)
+	for _, u := range job.Users {
+		d.people = append(d.people, &person{named: u})
+	}
+	d.unsure = w.guard.unsure(d.targets)
+	if d.inquires() {
+		d.left++
+	}
+	if !d.unsure {
+		w.protect(d)
+	}
+}
+
+// inquires reports whether something is to be looked up before a job can be complete.
+func (d *delivery) inquires() bool { return len(d.people) > 0 || d.unsure }
+
+// protect decides about those sessions of a job that are left alone.
+func (w *Worker) protect(d *delivery) {
 	for i, s := range d.targets {
 		if w.guard.protects(s) {
 			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
 		}
-	}
-	for _, u := range job.Users {
-		d.people = append(d.people, &person{named: u})
-	}
-	if len(d.people) > 0 {
-		d.left++
 	}
 }
 

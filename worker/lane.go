@@ -207,15 +207,17 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
 		l.more = meta.NumPending > 0
 	}
-	var people []*delivery
+	var inquiries []*delivery
 	for _, d := range l.receive(msgs, pulled) {
-		l.queue.add(d, 0, l.cap.sessions())
-		if len(d.people) > 0 {
-			people = append(people, d)
+		if !d.unsure {
+			l.queue.add(d, 0, l.cap.sessions())
+		}
+		if d.inquires() {
+			inquiries = append(inquiries, d)
 		}
 	}
-	if len(people) > 0 {
-		l.proofs.Go(func() { l.lookUpPeople(people) })
+	for _, ds := range apart(inquiries) {
+		l.proofs.Go(func() { l.lookUpPeople(ds) })
 	}
 }
 

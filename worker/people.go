@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,11 +17,14 @@ import (
 // A person is one of a job's users, who may be several to the Web Server: an e-mail address need not be
 // one user's alone.
 type person struct {
-	named   jobs.User
-	ids     []int64
-	found   bool // a session that was on
-	outcome jobs.UserOutcome
-	problem string
+	named    jobs.User
+	ids      []int64 // of those who are not protected; of all where they are
+	shielded bool    // one of them is protected
+	found    bool    // a session that was on
+	spared   bool    // a session that is on, and protected
+	newer    int     // sessions that are on and began after the event
+	outcome  jobs.UserOutcome
+	problem  string
 }
 
 func (p *person) result() jobs.UserResult {
@@ -38,8 +42,25 @@ func (p *person) end(outcome jobs.UserOutcome, problem string) {
 // people is how many of them are seen to at once; how many are asked about is another matter ([Worker.ask]).
 const people = 8
 
+// apart keeps jobs of few users from waiting for the look-ups of those of many.
+func apart(ds []*delivery) (groups [][]*delivery) {
+	var small []*delivery
+	for _, d := range ds {
+		if len(d.people) > people {
+			groups = append(groups, []*delivery{d})
+		} else {
+			small = append(small, d)
+		}
+	}
+	if len(small) > 0 {
+		groups = append(groups, small)
+	}
+	return groups
+}
+
 // lookUpPeople finds out who the users of jobs are and what is on of them, and sends that off together.
 func (l *lane) lookUpPeople(ds []*delivery) {
+	l.makeSure(ds)
 	type named struct {
 		*delivery
 		*person
@@ -50,10 +71,12 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 			all = append(all, named{d, p})
 		}
 	}
+	l.lookUpTogether(ds)
 	each(people, all, func(n named) { l.lookUpPerson(n.delivery, n.person) })
 	lists := l.list(ds)
 	if l.stopping.Err() != nil {
 		l.handBackJobs(ds)
+		l.sendWaiting() // which hands back, too
 		return
 	}
 	var complete []*delivery
@@ -65,6 +88,31 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 	}
 	l.wrapUp(complete)
 	l.sendWaiting()
+}
+
+// makeSure has those sessions sent that waited for it to be known which owners are protected. Where that
+// cannot be found out, none that has an owner is.
+func (l *lane) makeSure(ds []*delivery) {
+	waited := false
+	for _, d := range ds {
+		if !d.unsure {
+			continue
+		}
+		waited = true
+		problem, _ := l.protectedKnown(l.rank(), d.received, d.job.NotAfter) // an error ends the job's sending, too
+		for i, s := range d.targets {
+			switch {
+			case l.guard.protects(s):
+				d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, time.Now())
+			case problem != "" && s.UserID != 0:
+				d.set(i, jobs.SessionResult{Outcome: jobs.Undecided, ServerText: problem}, time.Now())
+			}
+		}
+		l.queue.add(d, 0, l.cap.sessions())
+	}
+	if waited {
+		l.proofs.Go(l.sendWaiting)
+	}
 }
 
 // handBackJobs hands back jobs whose users were not looked up.
@@ -88,9 +136,9 @@ func (d *delivery) lookedUp() bool {
 
 // lookUpPerson finds out who a user is, and whether he is left alone.
 func (l *lane) lookUpPerson(d *delivery, p *person) {
-	users, answer, err := l.whoIs(p.named, d.job.NotAfter)
+	users, answer, err := l.whoIs(l.rank(), p.named, d.received, d.job.NotAfter)
 	if err == nil && answer == nil && len(users) > 0 {
-		p.problem, err = l.protectedKnown(d.job.NotAfter)
+		p.problem, err = l.protectedKnown(l.rank(), d.received, d.job.NotAfter)
 	}
 	switch {
 	case stopped(err): // the job is handed back
@@ -103,23 +151,30 @@ func (l *lane) lookUpPerson(d *delivery, p *person) {
 	case len(users) == 0:
 		p.end(jobs.UserUnknown, "the Web Server knows nobody of that name")
 	}
+	var protected []int64
 	for _, u := range users {
 		if l.guard.protectsUser(u.ID) {
-			p.end(jobs.UserProtected, "left alone, as the settings say")
+			protected = append(protected, u.ID)
+		} else {
+			p.ids = append(p.ids, u.ID)
 		}
-		p.ids = append(p.ids, u.ID)
+	}
+	p.shielded = len(protected) > 0
+	if p.shielded && len(p.ids) == 0 {
+		p.ids = protected
+		p.end(jobs.UserProtected, "left alone, as the settings say")
 	}
 }
 
-// whoIs looks a user up, unless that is remembered; nobody is no error.
-func (l *lane) whoIs(named jobs.User, deadline time.Time) (users []webserver.User, answer *webserver.Error, err error) {
-	key := strconv.FormatInt(named.ID, 10) + "|" + strings.ToLower(named.Name) + "|" + strings.ToLower(named.Email)
-	users, known := l.directory.get(key, time.Now())
+// whoIs looks a user up, unless that was done since a time; nobody is no error.
+func (w *Worker) whoIs(who rank, named jobs.User, since, deadline time.Time) (users []webserver.User, answer *webserver.Error, err error) {
+	users, known := w.directory.get(named, since)
 	if known {
 		return users, nil, nil
 	}
-	answer, err = l.ask(l.rank(), deadline, func() (err error) {
-		users, err = l.usersNamed(named)
+	asked := time.Now()
+	answer, err = w.ask(who, deadline, func() (err error) {
+		users, err = w.usersNamed(named)
 		return err
 	})
 	switch {
@@ -130,8 +185,56 @@ func (l *lane) whoIs(named jobs.User, deadline time.Time) (users []webserver.Use
 	case answer != nil:
 		return nil, answer, nil
 	}
-	l.directory.put(key, users, time.Now())
+	w.directory.put(named, users, asked)
 	return users, nil, nil
+}
+
+// many is how many users make it worth reading the list of all at once.
+const many = 3
+
+// inList reports whether the list of all users is sure to tell who a user is: an e-mail address is found in
+// nothing else, and a domain's name may be; a plain one may be somebody else's full name there.
+func inList(named jobs.User) bool { return named.Email != "" || strings.Contains(named.Name, `\`) }
+
+// lookUpTogether looks up users of jobs with one reading of the list of all users. Whom that leaves in doubt
+// is looked up on his own.
+func (l *lane) lookUpTogether(ds []*delivery) {
+	var wanted []jobs.User
+	var deadline time.Time
+	for _, d := range ds {
+		for _, p := range d.people {
+			if _, known := l.directory.get(p.named, d.received); !known && inList(p.named) {
+				wanted = append(wanted, p.named)
+				deadline = earliest(deadline, d.job.NotAfter, time.Time{})
+			}
+		}
+	}
+	if len(wanted) < many {
+		return
+	}
+	asked := time.Now()
+	var all []webserver.User
+	answer, err := l.ask(l.rank(), deadline, func() (err error) {
+		all, err = l.Server.Users(l.finish)
+		return err
+	})
+	if answer != nil || err != nil {
+		return
+	}
+	byName, byAddress := map[string][]webserver.User{}, map[string][]webserver.User{}
+	for _, u := range all {
+		byName[strings.ToLower(u.Name)] = append(byName[strings.ToLower(u.Name)], u)
+		for _, address := range slices.Compact([]string{strings.ToLower(u.Email), strings.ToLower(u.UPN)}) {
+			byAddress[address] = append(byAddress[address], u)
+		}
+	}
+	for _, named := range wanted {
+		if named.Email != "" {
+			l.directory.put(named, byAddress[strings.ToLower(named.Email)], asked)
+		} else if found := byName[strings.ToLower(named.Name)]; len(found) == 1 {
+			l.directory.put(named, found, asked)
+		}
+	}
 }
 
 func (w *Worker) usersNamed(named jobs.User) ([]webserver.User, error) {
@@ -146,15 +249,11 @@ func (w *Worker) usersNamed(named jobs.User) ([]webserver.User, error) {
 	return []webserver.User{u}, err
 }
 
-const (
-	// knownFor is how long it is remembered who a user is, unknownFor that there is nobody.
-	knownFor   = 5 * time.Minute
-	unknownFor = 10 * time.Second
-	// mostNames bounds what is remembered.
-	mostNames = 10_000
-)
+// mostNames bounds what is remembered.
+const mostNames = 10_000
 
-// A directory remembers who users are.
+// A directory remembers who users are, for the jobs that were in hand when the Web Server was asked: a name may
+// be another's by the next.
 type directory struct {
 	mu    sync.Mutex
 	known map[string]remembered
@@ -162,27 +261,27 @@ type directory struct {
 
 type remembered struct {
 	users []webserver.User
-	until time.Time
+	asked time.Time
 }
 
-func (n *directory) get(key string, now time.Time) (users []webserver.User, known bool) {
+func (n *directory) get(named jobs.User, since time.Time) (users []webserver.User, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r, known := n.known[key]
-	return r.users, known && now.Before(r.until)
+	r, known := n.known[entry(named)]
+	return r.users, known && !r.asked.Before(since)
 }
 
-func (n *directory) put(key string, users []webserver.User, now time.Time) {
+func (n *directory) put(named jobs.User, users []webserver.User, asked time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.known == nil || len(n.known) >= mostNames {
 		n.known = map[string]remembered{}
 	}
-	until := now.Add(knownFor)
-	if len(users) == 0 {
-		until = now.Add(unknownFor)
-	}
-	n.known[key] = remembered{users, until}
+	n.known[entry(named)] = remembered{users, asked}
+}
+
+func entry(named jobs.User) string {
+	return strconv.FormatInt(named.ID, 10) + "|" + strings.ToLower(named.Name) + "|" + strings.ToLower(named.Email)
 }
 
 // mostRounds is how often the sessions of a person are listed and ended before somebody who signs on again
@@ -192,7 +291,8 @@ const mostRounds = 5
 // look says what lists tell about a person: that nothing is on any more, or what is to be ended, which it
 // adds to the job, or why neither can be said. on reports that something is on.
 func (l *lane) look(d *delivery, p *person, lists map[int64]listed) (on bool) {
-	cut := false
+	cut, problem := false, ""
+	p.spared, p.newer = p.shielded, 0
 	for _, id := range p.ids {
 		list := lists[id]
 		switch {
@@ -200,12 +300,18 @@ func (l *lane) look(d *delivery, p *person, lists map[int64]listed) (on bool) {
 			p.end(jobs.UserExpired, "notAfter passed before the user's sessions were listed")
 			return false
 		case list.problem != "":
-			p.end(jobs.UserUndecided, list.problem)
-			return false
+			problem = list.problem
+			continue
 		}
 		cut = cut || !list.Complete
 		for _, row := range list.Sessions {
-			if row.LogoutTime.IsZero() && !l.spared(d, row) {
+			switch {
+			case !row.LogoutTime.IsZero():
+			case d.newer(row):
+				p.newer++
+			case row.Own || l.guard.protects(jobs.Session{ID: row.ID}):
+				p.spared = true
+			default:
 				on = true
 				if d.rounds < mostRounds {
 					d.target(row)
@@ -216,25 +322,35 @@ func (l *lane) look(d *delivery, p *person, lists map[int64]listed) (on bool) {
 	p.found = p.found || on
 	switch {
 	case on:
+	case problem != "":
+		p.end(jobs.UserUndecided, problem)
 	case cut && p.found:
 		p.end(jobs.UserUndecided, "nothing that is listed is on any more, but the list may be cut, so that an older session may be on")
 	case cut:
 		p.end(jobs.UserUndecided, "nothing is listed as on, but the list may be cut, or be empty for want of a right")
+	case p.spared:
+		p.end(jobs.UserProtected, "what is on is the worker's own, or left alone as the settings say")
 	case p.found:
-		p.end(jobs.UserOff, "")
+		p.end(jobs.UserOff, p.leftOn())
 	default:
-		p.end(jobs.UserNothingOn, "nothing was on")
+		p.end(jobs.UserNothingOn, cmp.Or(p.leftOn(), "nothing was on"))
 	}
 	return on
 }
 
+// leftOn tells of sessions that began after the event.
+func (p *person) leftOn() string {
+	if p.newer == 0 {
+		return ""
+	}
+	return fmt.Sprintf("left on, because they began after eventTime: %d", p.newer)
+}
+
 func overdue(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 
-// spared reports whether a session of a job's user is left on: it began after the event, or it is our own
-// or another protected one.
-func (l *lane) spared(d *delivery, row webserver.Listed) bool {
-	newer := !d.job.IncludeNewer && !d.job.EventTime.IsZero() && row.LoginTime.After(d.job.EventTime)
-	return newer || row.Own || l.guard.protects(jobs.Session{ID: row.ID})
+// newer reports whether a session began after the event that the job answers, so that it is left on.
+func (d *delivery) newer(row webserver.Listed) bool {
+	return !d.job.IncludeNewer && !d.job.EventTime.IsZero() && row.LoginTime.After(d.job.EventTime)
 }
 
 // target adds a session to what the job ends, unless it is there already.
@@ -242,6 +358,7 @@ func (d *delivery) target(row webserver.Listed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.places == nil {
+		d.targets = slices.Clone(d.targets) // the job keeps its own
 		d.places = make(map[string]int, len(d.targets))
 		for i, s := range d.targets {
 			d.places[strings.ToUpper(s.ID)] = i
@@ -249,10 +366,7 @@ func (d *delivery) target(row webserver.Listed) {
 	}
 	key := strings.ToUpper(row.ID)
 	if i, known := d.places[key]; known {
-		if d.targets[i].UserID == 0 { // now its owner is known
-			d.targets = slices.Clone(d.targets)
-			d.targets[i].UserID = row.UserID
-		}
+		d.targets[i].UserID = row.UserID // the Web Server's word
 		return
 	}
 	d.places[key] = len(d.targets)

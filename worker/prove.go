@@ -26,17 +26,23 @@ const proofTime = 30 * time.Second
 // wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
 // others are settled.
 func (l *lane) wrapUp(ds []*delivery) {
-	var known, open []*delivery
+	var known []*delivery
+	var open [2][]*delivery // those with users wait for the Web Server as long as it takes
 	for _, d := range ds {
-		if !d.returned && !d.stored && len(l.doubtful(d)) > 0 {
-			open = append(open, d)
-		} else {
+		switch {
+		case d.returned || d.stored || len(l.doubtful(d)) == 0:
 			known = append(known, d)
+		case len(d.people) > 0:
+			open[1] = append(open[1], d)
+		default:
+			open[0] = append(open[0], d)
 		}
 	}
 	l.settle(known)
-	if len(open) > 0 {
-		l.proofs.Go(func() { l.prove(open) })
+	for _, ds := range open {
+		if len(ds) > 0 {
+			l.proofs.Go(func() { l.prove(ds) })
+		}
 	}
 }
 
@@ -99,12 +105,20 @@ func (l *lane) prove(ds []*delivery) {
 	}
 }
 
-// unproved settles jobs as they are when the worker stops; those with users are done anew by somebody else.
+// unproved settles jobs as they are when the worker stops; those with users, and those of which something
+// is in doubt, are done anew by somebody else.
 func (l *lane) unproved(ds []*delivery) {
 	for _, d := range ds {
-		d.returned = len(d.people) > 0
+		d.returned = len(d.people) > 0 || d.inDoubt()
 	}
 	l.settle(ds)
+}
+
+// inDoubt reports whether a session of a job has no verdict.
+func (d *delivery) inDoubt() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return s.Outcome == jobs.Undecided })
 }
 
 // A listed is an owner's list, or why there is none.
@@ -161,10 +175,74 @@ func (l *lane) list(ds []*delivery) map[int64]listed {
 		list := lists[owner]
 		return list.problem != "" || list.Complete || len(list.Sessions) > 0
 	})
-	if len(empty) < len(lists) {
-		maps.Copy(lists, l.listsOf(empty, deadlines))
+	if len(empty) > 0 {
+		maps.Copy(lists, l.emptyLists(empty, deadlines))
 	}
 	return lists
+}
+
+// emptyLists reads empty lists again, between two looks at somebody else of whom something is listed: that is
+// when an empty list is not for want of a right.
+func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
+	until := time.Now().Add(proofTime)
+	if !l.sees(until) {
+		return nil
+	}
+	lists := l.listsOf(owners, deadlines)
+	if !l.sees(until) {
+		return nil
+	}
+	for owner, list := range lists {
+		if list.problem == "" && len(list.Sessions) == 0 {
+			list.Complete = true
+			lists[owner] = list
+		}
+	}
+	return lists
+}
+
+// witnesses is how many people are looked at in search of one of whom something is listed.
+const witnesses = 5
+
+// sees reports whether sessions of somebody else are shown to us now. Where our own userId is unknown, one of
+// two people certainly is somebody else.
+func (l *lane) sees(until time.Time) bool {
+	shown := map[int64]bool{}
+	proved := func(who int64) bool {
+		if list := l.listOf(who, until); who != l.Server.Self() && len(list.Sessions) > 0 {
+			shown[who] = true
+		}
+		return len(shown) == 2 || len(shown) == 1 && l.Server.Self() != 0
+	}
+	if slices.ContainsFunc(l.seen.all(), proved) {
+		return true
+	}
+	var latest []webserver.User
+	answer, err := l.ask(l.rank(), until, func() (err error) {
+		latest, err = l.Server.Latest(l.finish, witnesses)
+		return err
+	})
+	return answer == nil && err == nil && slices.ContainsFunc(latest, func(u webserver.User) bool { return proved(u.ID) })
+}
+
+// seen remembers the last two people of whom sessions were listed.
+type seen struct {
+	mu  sync.Mutex
+	ids []int64
+}
+
+func (s *seen) add(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.ids, id) {
+		s.ids = append(s.ids, id)[max(0, len(s.ids)-1):]
+	}
+}
+
+func (s *seen) all() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ids)
 }
 
 func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
@@ -198,6 +276,8 @@ func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
 		read.late, read.problem = true, "there was no time to list the sessions"
 	case answer != nil:
 		read.problem = "the sessions were not listed: " + answer.Error()
+	case len(read.Sessions) > 0 && owner != l.Server.Self():
+		l.seen.add(owner)
 	}
 	return read
 }
@@ -206,19 +286,25 @@ func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
 // the job is on which may go off yet; after the last look nothing is.
 func (l *lane) apply(d *delivery, lists map[int64]listed, last bool) (added, on bool) {
 	from := len(d.targets)
-	on = l.readBack(d, lists, last)
+	var still []*person
 	for _, p := range d.people {
 		if p.outcome != "" {
 			continue
 		}
 		if l.look(d, p, lists) {
-			if on = true; last {
-				p.stillOn(d.rounds)
-			}
+			still = append(still, p)
 		}
 		d.looked()
 	}
-	if len(d.targets) == from {
+	added = len(d.targets) > from
+	last = last && !added // what is added is looked at again, and the rest with it
+	on = l.readBack(d, lists, last) || len(still) > 0
+	if last {
+		for _, p := range still {
+			p.stillOn(d.rounds)
+		}
+	}
+	if !added {
 		return false, on && !last
 	}
 	d.rounds++
@@ -253,11 +339,14 @@ func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (waits b
 		case gone:
 			s.Outcome = jobs.NotFound
 		case on:
-			if !accepted {
+			if s.Outcome == jobs.Rejected {
 				continue
 			}
 			if !last {
-				waits = true
+				waits = true // it may have been ended all the same, and show late
+				continue
+			}
+			if !accepted {
 				continue
 			}
 			s.Outcome = jobs.StillActive
@@ -309,12 +398,11 @@ func (l *lane) sift(doc document, request string) document {
 	found := map[standing]document{}
 	for _, s := range doc {
 		says := lists[owners[s]].standing(s.id) // nothing where nobody has told the owner
-		if says == on {
-			says = unknown // either way it is sent again
+		if says != off {
+			says = unknown // it is sent again: who its owner is, is the publisher's word alone
 		}
 		found[says] = append(found[says], s)
 	}
 	l.conclude(found[off], jobs.SessionResult{Outcome: jobs.AlreadyLoggedOff, RequestID: request})
-	l.conclude(found[gone], jobs.SessionResult{Outcome: jobs.NotFound, RequestID: request})
 	return found[unknown]
 }

@@ -163,7 +163,7 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 		leave(func() bool { return err == nil && l.full(doc) })
 		l.reach(AfterCall)
 		answer, err = l.noted(doc, err)
-		if l.guard.logins.Load() != l.Server.Logins() {
+		if l.guard.toIdentify(l.Server.Logins(), time.Now()) {
 			l.proofs.Go(l.identify)
 		}
 		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {

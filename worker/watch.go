@@ -30,7 +30,7 @@ func (w *Worker) watchWebServer(ctx context.Context) {
 		switch {
 		case answer == nil || answer.Verdict == webserver.NotFound && !answer.Page:
 			w.door.answer(p)
-			w.identify()
+			w.lookAround()
 		case answer.Verdict == webserver.NotFound:
 			answer.Verdict = webserver.Misconfigured
 			fallthrough

@@ -100,7 +100,6 @@ type Client struct {
 	sessionPaths choice // GET Session or GET Sessions
 	userCalls    choice // GET V4/user or GET User
 	nameCalls    choice // GET User/byName, or a search of all users
-	sight        sight
 }
 
 // New returns a Client, or everything that is wrong with c at once. It calls nobody.

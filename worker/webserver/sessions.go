@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -23,8 +22,7 @@ type Listing struct {
 	Sessions []Listed
 	// Complete reports that every session of the person is in the list: it is shorter than the 50
 	// rows at which lists seem to be cut. An empty list of somebody else is what a missing permission
-	// may look like too, so it is complete only once this Client was shown a session of somebody
-	// else. A longer list may be complete back to a time: see Covers.
+	// may look like too, so it is not complete. A longer list may be complete back to a time: see Covers.
 	Complete bool
 
 	since time.Time // of a list that may be cut: the oldest login in it; zero when that says nothing
@@ -137,13 +135,10 @@ func (c *Client) judgeSessions(a answer, userID int64) ([]Listed, *Error) {
 // listing says what a list of rows proves.
 func (c *Client) listing(rows []Listed, userID int64) Listing {
 	l := Listing{Sessions: rows}
-	if len(rows) > 0 {
-		c.sight.add(userID, c.Self())
-	}
 	newer := func(a, b Listed) int { return b.LoginTime.Compare(a.LoginTime) }
 	switch {
 	case len(rows) == 0:
-		l.Complete = userID == c.Self() || c.sight.ofOthers()
+		l.Complete = userID == c.Self()
 	case len(rows) < listCap:
 		l.Complete = true
 	case slices.IsSortedFunc(rows, newer):
@@ -151,32 +146,6 @@ func (c *Client) listing(rows []Listed, userID int64) Listing {
 	}
 	slices.SortStableFunc(rows, newer)
 	return l
-}
-
-// sight remembers whether sessions of somebody else were ever shown to us.
-type sight struct {
-	mu     sync.Mutex
-	one    int64 // the first whose sessions were shown while our own userId is unknown: may be ourselves
-	others bool
-}
-
-func (s *sight) add(userID, self int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case self != 0:
-		s.others = s.others || userID != self
-	case s.one == 0:
-		s.one = userID
-	default:
-		s.others = s.others || userID != s.one
-	}
-}
-
-func (s *sight) ofOthers() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.others
 }
 
 // emptyList is the root of an XML list, where one without rows has nothing else to be known by.

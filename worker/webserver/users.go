@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ErrNoUser is in the [Error] of a look-up that the Web Server answered with: there is no such user.
@@ -23,6 +24,13 @@ type User struct {
 	Email   string
 	UPN     string
 	Enabled bool // only where the answer says so
+	// LastLogin is to the second; zero where the answer does not say.
+	LastLogin time.Time
+}
+
+// HasAddress reports whether an e-mail address or UPN is the user's; case does not matter.
+func (u User) HasAddress(address string) bool {
+	return strings.EqualFold(u.Email, address) || strings.EqualFold(u.UPN, address)
 }
 
 // UserByID looks a user up by userId. It asks GET V4/user/N, which is the newer call, and where that is
@@ -112,15 +120,64 @@ func (c *Client) UsersByEmail(ctx context.Context, email string) ([]User, error)
 	if reason := misfit(email); reason != "" {
 		return nil, &Error{Op: "user", Verdict: Refused, Err: errors.New("the e-mail address " + reason)}
 	}
-	users, e := c.search(ctx, func(u User) bool { return strings.EqualFold(u.Email, email) || strings.EqualFold(u.UPN, email) })
+	users, e := c.search(ctx, func(u User) bool { return u.HasAddress(email) })
 	if e != nil {
 		return nil, misplaced(e)
 	}
 	return users, nil
 }
 
+// Latest returns the users of the whole list who logged in last, the latest first, n at most. They are
+// those who are most likely to have sessions listed, be they ended.
+func (c *Client) Latest(ctx context.Context, n int) ([]User, error) {
+	var all []User
+	e := c.ask(ctx, "user", "/User?level=10", func(a answer) *Error {
+		p, err := readUsers(a)
+		all = p.users
+		return c.unread(a, err)
+	})
+	if e != nil {
+		return nil, misplaced(e)
+	}
+	slices.SortStableFunc(all, func(a, b User) int { return b.LastLogin.Compare(a.LastLogin) })
+	return all[:min(n, len(all))], nil
+}
+
+// Users returns the list of all users, as UsersByEmail reads it: whoever is not in it does not exist.
+// Errors are those of UsersByEmail but [ErrNoUser].
+func (c *Client) Users(ctx context.Context) ([]User, error) {
+	all, e := c.users(ctx)
+	if e != nil {
+		return nil, misplaced(e)
+	}
+	if len(all) < 2 {
+		return nil, oneAccount()
+	}
+	return all, nil
+}
+
+func oneAccount() *Error {
+	return &Error{Op: "user", Verdict: Forbidden, Err: errors.New("the list of users shows one account at most")}
+}
+
 // search returns the users of the whole list that match, at least one.
 func (c *Client) search(ctx context.Context, match func(User) bool) ([]User, *Error) {
+	all, e := c.users(ctx)
+	if e != nil {
+		return nil, e
+	}
+	found := slices.DeleteFunc(slices.Clone(all), func(u User) bool { return !match(u) })
+	switch {
+	case len(found) > 0:
+		return found, nil
+	case len(all) < 2:
+		return nil, oneAccount()
+	}
+	return nil, noUser(&Error{Op: "user"})
+}
+
+// users returns the whole list.
+func (c *Client) users(ctx context.Context) ([]User, *Error) {
 	var all []User
 	read := func(path string, counts bool) func(bool) *Error {
 		return func(bool) *Error {
@@ -139,14 +196,7 @@ func (c *Client) search(ctx context.Context, match func(User) bool) ([]User, *Er
 	if e := c.userCalls.either(read("/V4/user", true), read("/User?level=10", false)); e != nil {
 		return nil, e
 	}
-	found := slices.DeleteFunc(slices.Clone(all), func(u User) bool { return !match(u) })
-	switch {
-	case len(found) > 0:
-		return found, nil
-	case len(all) < 2:
-		return nil, &Error{Op: "user", Verdict: Forbidden, Err: errors.New("the list of users shows one account at most")}
-	}
-	return nil, noUser(&Error{Op: "user"})
+	return all, nil
 }
 
 func noUser(e *Error) *Error {
@@ -300,11 +350,13 @@ func about(same bool) error {
 // readRow reads a user as either call has it. What is in it, such as a company, has an id and a name
 // too, so that only its own values count, and those of its userEntity.
 func readRow(o *object) User {
+	last, _ := epoch(o.first("lastlogintime")) // nothing that is not understood is later than nothing
 	return User{
-		ID:      number(o.first("userentity.userid", "userid", "id")),
-		Name:    oneLine(o.first("userentity.username", "username", "name")),
-		Email:   oneLine(o.first("email", "smtpaddress")),
-		UPN:     oneLine(o.first("userprincipalname", "upn")),
-		Enabled: yes(o.first("enabled", "enableuser")),
+		ID:        number(o.first("userentity.userid", "userid", "id")),
+		Name:      oneLine(o.first("userentity.username", "username", "name")),
+		Email:     oneLine(o.first("email", "smtpaddress")),
+		UPN:       oneLine(o.first("userprincipalname", "upn")),
+		Enabled:   yes(o.first("enabled", "enableuser")),
+		LastLogin: last,
 	}
 }

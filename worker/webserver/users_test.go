@@ -193,7 +193,7 @@ func TestUserByName(t *testing.T) {
 		asked []string
 	}{
 		"by name":         {calls{byName: byName}, `corp\JANE`, jane, []string{`/User/byName(userName='corp%5CJANE')`}},
-		"name cut short":  {calls{byName: says(200, strings.Replace(oldList(oldJane), `CORP\\jane`, "jane", 1))}, `CORP\jane`, User{7, "jane", jane.Email, jane.UPN, true}, nil},
+		"name cut short":  {calls{byName: says(200, strings.Replace(oldList(oldJane), `CORP\\jane`, "jane", 1))}, `CORP\jane`, User{ID: 7, Name: "jane", Email: jane.Email, UPN: jane.UPN, Enabled: true}, nil},
 		"by UPN":          {calls{byName: byName}, "Jane.Doe@corp.example", jane, nil},
 		"quoted":          {calls{byName: byName, v4List: says(200, v4List(v4Jane, strings.Replace(v4Max, `"max"`, `"o'hara /x?"`, 1)))}, "o'hara /x?", User{}, []string{`/User/byName(userName='o%27%27hara%20%2Fx%3F')`}},
 		"searched":        {calls{v4List: all}, "MAX", maxine, []string{`/User/byName(userName='MAX')`, "/V4/user"}},
@@ -339,5 +339,31 @@ func TestLookUpsThatCannotBeMadeMakeNoCall(t *testing.T) {
 	}
 	if len(s.requests) != 0 {
 		t.Errorf("%d requests", len(s.requests))
+	}
+}
+
+func TestUsersIsTheWholeListOrAnError(t *testing.T) {
+	all, err := directory(t, calls{v4List: says(200, v4List(v4Jane, v4Max))}).client(t).Users(t.Context())
+	if err != nil || len(all) != 2 || !all[0].HasAddress("JANE.DOE@corp.example") || all[1].HasAddress("jane.doe@corp.example") {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for name, list := range map[string]string{"one account": v4List(v4Jane), "cut": strings.Replace(v4List(v4Jane, v4Max), `2`, `3`, 1)} {
+		if all, err := directory(t, calls{v4List: says(200, list)}).client(t).Users(t.Context()); err == nil || all != nil {
+			t.Errorf("%s: %+v, %v", name, all, err)
+		}
+	}
+}
+
+// Whoever has logged in last is the first to have a session listed.
+func TestLatestAreThoseWhoLoggedInLast(t *testing.T) {
+	at := func(row string, seconds int) string {
+		return strings.Replace(row, `{`, fmt.Sprintf(`{"lastLogIntime":%d,`, seconds), 1)
+	}
+	s := directory(t, calls{oldList: says(200, oldList(at(oldJane, 1000), at(oldMax, 3000)))})
+	if latest, err := s.client(t).Latest(t.Context(), 1); err != nil || len(latest) != 1 || latest[0].ID != maxine.ID || latest[0].LastLogin.Unix() != 3000 {
+		t.Errorf("%+v, %v", latest, err)
+	}
+	if _, err := directory(t, calls{}).client(t).Latest(t.Context(), 5); err == nil {
+		t.Error("there is nobody to tell")
 	}
 }
