@@ -12,7 +12,7 @@ import (
 // A Web Server that is well, and too slow for the documents that it gets, gets smaller ones.
 func TestDocumentsThatTakeTooLongAreDivided(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyPerSession: 200 * time.Millisecond, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyPerSession: 200 * time.Millisecond})
 		ids := s.sim.SignOnMany(7, 1000)
 		s.publish("logoff.requests.bulk", oneEach(ids)...)
 		s.start(options{})
@@ -26,7 +26,7 @@ func TestDocumentsThatTakeTooLongAreDivided(t *testing.T) {
 // What is in hand is bounded in sessions, not in jobs.
 func TestLargeJobsAreNotAllTakenInHand(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: time.Second, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
 		for range 60 {
 			s.publish("logoff.requests.bulk", jobOf(s.sim.SignOnMany(7, 2000)...))
 		}
@@ -44,7 +44,7 @@ func TestLargeJobsAreNotAllTakenInHand(t *testing.T) {
 // A small urgent job does not wait for a large one.
 func TestSmallUrgentJobOvertakesALargeOne(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: time.Second, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
 		s.start(options{})
 		passes(t, 5*time.Second)
 		s.publish("logoff.requests.urgent", jobOf(s.sim.SignOnMany(7, 10_000)...))

@@ -16,7 +16,7 @@ import (
 )
 
 // Whatever the Web Server does instead of answering, nothing is claimed, and all is done when it is
-// well again.
+// well again. Only what had its effect without an answer depends on what is said to ended sessions.
 func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
 	for name, fault := range map[string]simulator.Fault{
 		"page":             simulator.Page(),
@@ -37,7 +37,7 @@ func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
 				ids := s.sim.SignOnMany(7, 10)
 				r := s.start(options{})
 				passes(t, time.Second)
@@ -48,8 +48,10 @@ func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
 				s.sim.FailNext(faults...)
 				s.publish("logoff.requests", oneEach(ids)...)
 				results := s.await(10)
-				if got := statuses(results); got[jobs.Done] != 10 {
-					t.Errorf("statuses %v\n%s", got, s.log)
+				for _, r := range results {
+					if got, want := r.Sessions[0].Outcome, s.honest(r.Sessions[0].ID); got != want {
+						t.Errorf("session %s is %s, want %s\n%s", r.Sessions[0].ID, got, want, s.log)
+					}
 				}
 				failed := 0
 				for _, request := range s.logoffs() {
@@ -76,7 +78,7 @@ func TestNothingButTheSuccessAnswerIsSuccess(t *testing.T) {
 // One session at which the Web Server hangs holds up nobody for ever, and is not claimed.
 func TestSessionThatHangsTheServerIsGivenUp(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
 		ids := s.sim.SignOnMany(7, 400)
 		poison := ids[0]
 		s.start(options{client: func(c *webserver.Config) {
@@ -114,21 +116,41 @@ func (h *hangs) Write(p []byte) (int, error) {
 	return h.Conn.Write(p)
 }
 
+// An error in a 200 refuses its document. Of those beside the cause, what was ended all the same has ended
+// when it is sent alone.
 func TestErrorBodyInA200IsARefusal(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{Ended: simulator.EndedError, Partial: simulator.PartialAtomic})
-		ids := s.sim.SignOnMany(7, 3)
-		s.sim.SignOff(ids[1])
-		s.publish("logoff.requests", jobOf(ids...))
-		s.start(options{})
-		result := s.await(1)[0]
-		if result.Status != jobs.Partial || result.Counts[jobs.Accepted] != 2 || result.Sessions[1].Outcome != jobs.Rejected {
-			t.Errorf("result %+v", result)
-		}
-		if result.Sessions[1].ServerText == "" {
-			t.Error("the server's words are missing")
-		}
-	})
+	const accepted, rejected = jobs.Accepted, jobs.Rejected
+	for partial, want := range map[simulator.Partial][]jobs.Outcome{ // all of them, because each has an end of its own
+		simulator.PartialAtomic: {accepted, rejected, accepted},
+		simulator.PartialStop:   {rejected, rejected, accepted},
+		simulator.PartialApply:  {rejected, rejected, rejected},
+	} {
+		t.Run(string(partial), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{Ended: simulator.EndedError, Partial: partial}) // the error in a 200
+				ids := s.sim.SignOnMany(7, 3)
+				s.sim.SignOff(ids[1])
+				s.publish("logoff.requests", jobOf(ids...))
+				s.start(options{})
+				result := s.await(1)[0]
+				for i, session := range result.Sessions {
+					if session.Outcome != want[i] {
+						t.Errorf("session %d is %s, want %s", i, session.Outcome, want[i])
+					}
+				}
+				status := jobs.Partial
+				if partial == simulator.PartialApply {
+					status = jobs.Failed
+				}
+				if result.Status != status || s.alive(ids) != 0 {
+					t.Errorf("%d sessions are on, result %+v", s.alive(ids), result)
+				}
+				if result.Sessions[1].ServerText == "" {
+					t.Error("the server's words are missing")
+				}
+			})
+		})
+	}
 }
 
 func TestDeadTokenIsRenewedOnce(t *testing.T) {
@@ -347,7 +369,7 @@ func TestLaneWaitsForNothingButItsConsumer(t *testing.T) {
 
 func TestFullResultsStreamStopsTheAcks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
 		ids := s.sim.SignOnMany(7, 1000)
 		s.limitResults(100)
 		r := s.start(options{})

@@ -27,7 +27,7 @@ func (s *site) mortal(name string) (*running, *lifeline) {
 // The jobs of a worker that dies are done by the others when its leases have run out.
 func TestKilledWorkersJobsAreTakenOver(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: 5 * time.Second, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: 5 * time.Second})
 		ids := s.sim.SignOnMany(7, 1500)
 		_, line := s.mortal("victim")
 		s.mortal("second")

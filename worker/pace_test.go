@@ -21,7 +21,7 @@ func TestBulkRequestsFollowTheLatency(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				s := newSite(t, simulator.Settings{LatencyFixed: 100 * time.Millisecond, Concurrency: test.served, Ended: simulator.EndedIgnore})
+				s := newSite(t, simulator.Settings{LatencyFixed: 100 * time.Millisecond, Concurrency: test.served})
 				r := s.start(options{config: func(c *worker.Config) {
 					c.Slots, c.BatchMaxSessions, c.AdaptSlots = slots, batch, true
 				}})

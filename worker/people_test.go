@@ -207,6 +207,31 @@ func TestReadBackIsOff(t *testing.T) {
 	})
 }
 
+// A list shows the newest sessions alone: one that it does not show may be there all the same.
+func TestListThatMayBeCutShowsNoAbsence(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		id := s.sim.SignOn(7, simulator.ConsoleWeb)
+		passes(t, 2*time.Second)
+		s.sim.SignOnMany(7, 60)
+		s.start(options{})
+		s.publish("logoff.requests", fmt.Sprintf(`{"sessions":[{"id":%q,"userId":7}]}`, id))
+		if got := outcomeOf(s.await(1)[0], id); got != jobs.Accepted {
+			t.Errorf("outcome %s", got)
+		}
+	})
+}
+
+// ownSession is the one with which a worker is logged in.
+func (s *site) ownSession() (id string) {
+	for _, listed := range s.sim.Sessions() {
+		if listed.UserID == 1 && listed.Active() {
+			id = listed.ID
+		}
+	}
+	return id
+}
+
 // The worker's own session and what the settings protect is left alone.
 func TestProtectedIsNeverSent(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -217,12 +242,7 @@ func TestProtectedIsNeverSent(t *testing.T) {
 			c.ProtectedSessions, c.ProtectedUsers = []string{strings.ToLower(ids[0])}, []string{`corp\BOB`}
 		}})
 		passes(t, time.Second)
-		var own string
-		for _, listed := range s.sim.Sessions() {
-			if listed.UserID == 1 && listed.LogoutTime.IsZero() {
-				own = listed.ID
-			}
-		}
+		own := s.ownSession()
 		s.publish("logoff.requests", jobOf(ids[0], own), `{"users":[{"name":"CORP\\bob"},{"id":7},{"id":1}]}`)
 		for _, r := range s.await(2) {
 			for _, id := range []string{ids[0], own} {
@@ -236,6 +256,28 @@ func TestProtectedIsNeverSent(t *testing.T) {
 		}
 		if s.alive(append(bobs, own, ids[0])) != 3 || s.alive(ids) != 1 {
 			t.Error("something protected was ended, or something else was not")
+		}
+	})
+}
+
+// A login anew makes another session, which is the worker's own from then on.
+func TestOwnSessionIsKnownAfterEachLogin(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		s.start(options{})
+		passes(t, time.Second)
+		first := s.ownSession()
+		s.sim.RevokeTokens()
+		s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)))
+		s.await(1)
+		passes(t, time.Second)
+		own := s.ownSession()
+		if own == "" || own == first {
+			t.Fatalf("the worker is logged in with session %q, and was with %q", own, first)
+		}
+		s.publish("logoff.requests", jobOf(own))
+		if got := outcomeOf(s.await(1)[0], own); got != jobs.Protected || s.ownSession() != own {
+			t.Errorf("outcome %s", got)
 		}
 	})
 }
@@ -319,7 +361,7 @@ func TestOutageBeforeReadBack(t *testing.T) {
 func TestQuotaIsKept(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const writes, reads = 100, 1000
-		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, WritesPerHour: writes, ReadsPerHour: reads, Ended: simulator.EndedIgnore})
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, WritesPerHour: writes, ReadsPerHour: reads})
 		s.start(options{config: func(c *worker.Config) { c.WritesPerHour, c.ReadsPerHour = writes, reads }})
 		passes(t, time.Second)
 		// Lists of 20,000 sessions, whose documents are more than an hour's worth.
@@ -346,6 +388,30 @@ func TestQuotaIsKept(t *testing.T) {
 			t.Errorf("%+v", traffic)
 		}
 		t.Logf("%+v", traffic)
+	})
+}
+
+// Whenever the other side's hour begins, no more than the quota falls into it.
+func TestQuotaIsKeptInAnyHour(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const writes = 40
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond, WritesPerHour: writes})
+		s.start(options{config: func(c *worker.Config) { c.WritesPerHour = writes }})
+		passes(t, 50*time.Minute)
+		send := func() { s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb))) }
+		send()
+		passes(t, 15*time.Minute) // the simulator's hour is the clock's
+		const more = 2 * writes
+		for range more {
+			send()
+			passes(t, 40*time.Second)
+		}
+		if got := statuses(s.await(1 + more)); got[jobs.Done] != 1+more {
+			t.Errorf("statuses %v", got)
+		}
+		if traffic := s.sim.Traffic(); traffic.WritesRefused != 0 || traffic.MostWrites > writes || traffic.MostWrites < writes/2 {
+			t.Errorf("%+v", traffic)
+		}
 	})
 }
 

@@ -1,12 +1,15 @@
 package worker_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,12 +32,33 @@ import (
 const servicePassword = "canary-password-7f3a"
 
 // inBubble runs a test in fake time, in a process of its own.
-func inBubble(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 9*time.Minute, test) }
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	ofRun() // read here, too: go test keeps results by what it sees a test read
+	bubble.Run(t, 9*time.Minute, test)
+}
+
+// ofRun are the switches that a run of all tests has set: what the Web Server answers to sessions that have
+// ended, and what becomes of the others in their document.
+func ofRun() (simulator.Ended, simulator.Partial) {
+	return simulator.Ended(os.Getenv("LOGOFF_TEST_ENDED")), simulator.Partial(os.Getenv("LOGOFF_TEST_PARTIAL"))
+}
+
+// switched sets the switches that a test leaves open. It panics about a value that there is not.
+func switched(s simulator.Settings) simulator.Settings {
+	ended, partial := ofRun()
+	s.Ended = cmp.Or(s.Ended, ended, simulator.Ended500)
+	s.Partial = cmp.Or(s.Partial, partial, simulator.PartialApply)
+	if err := s.Check(); err != nil {
+		panic(err)
+	}
+	return s
+}
 
 // A site is one deployment: a broker, a simulated Web Server, and whatever workers a test starts.
 type site struct {
 	t        *testing.T
 	sim      *simulator.Server
+	switches simulator.Settings // that it began with
 	dial     func(context.Context, string, string) (net.Conn, error)
 	broker   *broker.Broker
 	store    string // the broker's directory
@@ -49,8 +73,8 @@ type site struct {
 // newSite starts broker and simulator. Everything ends with the test.
 func newSite(t *testing.T, settings simulator.Settings) *site {
 	t.Helper()
-	s := &site{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, log: &stage.Book{}}
-	s.sim = simulator.New(settings, 1)
+	s := &site{t: t, switches: switched(settings), subjects: jobs.Subjects{Prefix: "logoff"}, log: &stage.Book{}}
+	s.sim = simulator.New(s.switches, 1)
 	s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	s.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
 	dial, stop := s.sim.Pipe()
@@ -327,6 +351,28 @@ func (s *site) logoffs() (requests []simulator.Request) {
 		}
 	}
 	return requests
+}
+
+// repeated is what a session comes to that had ended before, and whose owner nobody tells.
+func (s *site) repeated() jobs.Outcome {
+	switch s.switches.Ended {
+	case simulator.EndedError:
+		return jobs.Rejected
+	case simulator.EndedIgnore:
+		return jobs.Accepted
+	}
+	return jobs.Undecided
+}
+
+// honest is what a session comes to that was on, that the Web Server takes, and whose owner nobody tells: it
+// is accepted, unless it was ended by a request that got no success, and had ended when it was sent again.
+func (s *site) honest(id string) jobs.Outcome {
+	for _, request := range s.logoffs() {
+		if !request.Success && slices.Contains(request.Applied, id) {
+			return s.repeated()
+		}
+	}
+	return jobs.Accepted
 }
 
 // alive are the sessions among ids that are still on.

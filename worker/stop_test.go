@@ -66,7 +66,7 @@ func TestStopBetweenTriesHandsBack(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{})
 		ids := s.sim.SignOnMany(7, 1)
-		s.sim.SignOff(ids[0])
+		s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{ids[0]: 500} })
 		r := s.start(options{config: func(c *worker.Config) {
 			c.Backoff = worker.Backoff{Min: time.Hour, Max: time.Hour}
 		}})

@@ -1,8 +1,10 @@
 package webserver_test
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,8 +23,16 @@ type bench struct {
 	client *webserver.Client
 }
 
+// switched sets the switches that a test leaves open: what the Web Server answers to sessions that have
+// ended, and what becomes of the others in their document. The variables are for a run of all tests.
+func switched(s simulator.Settings) simulator.Settings {
+	s.Ended = cmp.Or(s.Ended, simulator.Ended(os.Getenv("LOGOFF_TEST_ENDED")))
+	s.Partial = cmp.Or(s.Partial, simulator.Partial(os.Getenv("LOGOFF_TEST_PARTIAL")))
+	return s
+}
+
 func newBench(t *testing.T, settings simulator.Settings, changes ...func(*webserver.Config)) *bench {
-	b := &bench{sim: simulator.New(settings, 1)}
+	b := &bench{sim: simulator.New(switched(settings), 1)}
 	b.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	b.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "j"})
 	dial, stop := b.sim.Pipe()
@@ -152,8 +162,8 @@ func TestSimulatorSettingsHaveTheirVerdicts(t *testing.T) {
 		"too large, 404":           {simulator.Settings{DocumentLimit: 500, DocumentLimitStatus: 404}, webserver.NotFound},
 		"too large, 413":           {simulator.Settings{DocumentLimit: 500, DocumentLimitStatus: 413}, webserver.TooLarge},
 		"quota":                    {simulator.Settings{WritesPerHour: 2}, webserver.Throttled},
-		"effect, then 502":         {simulator.Settings{AfterEffect: simulator.AfterEffect502, Ended: simulator.EndedIgnore}, webserver.Unavailable},
-		"no such session":          {simulator.Settings{}, webserver.Undecided},
+		"effect, then 502":         {simulator.Settings{AfterEffect: simulator.AfterEffect502, Ended: simulator.EndedIgnore}, webserver.Unavailable}, // else the unknown session fails it before
+		"no such session":          {simulator.Settings{Ended: simulator.Ended500}, webserver.Undecided},
 		"no such session, 200":     {simulator.Settings{Ended: simulator.EndedError}, webserver.Refused},
 		"no such session, nothing": {simulator.Settings{Ended: simulator.EndedIgnore}, 0},
 	} {
@@ -164,7 +174,7 @@ func TestSimulatorSettingsHaveTheirVerdicts(t *testing.T) {
 				if err := b.client.Ping(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				b.sim.Configure(func(s *simulator.Settings) { *s = test.settings })
+				b.sim.Configure(func(s *simulator.Settings) { *s = switched(test.settings) })
 				if test.settings.WritesPerHour > 0 {
 					for range 2 {
 						b.client.Logoff(t.Context(), "", ids[:1])
