@@ -55,6 +55,15 @@ simulate: ## whole runs in fake time, and the model (SEEDS=200, ARGS='-seed 7')
 	go test ./worker -count=1 -timeout 60m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
 	go test ./worker -count=1 -timeout 60m -run '^TestModel' -v -args -rapid.checks 100000
 
+.PHONY: switches
+switches: ## the whole suite under every answer of the Web Server to ended sessions
+	@set -e; for ended in 500 error ignore; do for partial in apply atomic stop; do \
+		echo "ended sessions: $$ended; the others in their document: $$partial"; \
+		export LOGOFF_TEST_ENDED=$$ended LOGOFF_TEST_PARTIAL=$$partial; \
+		go test ./worker/webserver -count=1; \
+		go test ./worker -count=1 -timeout 10m -args -seeds 3; \
+	done; done
+
 .PHONY: powercut
 powercut: ## 50 power cuts against the embedded broker (as root, on Linux)
 	go test ./worker/broker -count=1 -v -run PowerCut -args -powercuts 50
