@@ -1,5 +1,5 @@
 // Mutants shows that the checks can fail. It seeds one bug after the other into the worker and wants
-// the simulations, or the fault run, to catch each.
+// tests of the whole in fake time, or the fault run, to catch each.
 //
 // A bug is a replacement of a few lines, and is handed to the compiler beside the source (go build's
 // -overlay): no bug is ever in the source, and a replacement that no longer fits it is an error.
@@ -60,45 +60,40 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return errors.Join(tryAll(ctx, o, dir, out), os.RemoveAll(dir))
 }
 
-// tryAll tries each mutant, and both ways without any bug first: else everything would be caught.
+// tryAll tries each mutant.
 func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
 	verdicts := &strings.Builder{}
 	table := tabwriter.NewWriter(verdicts, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tcaught by\twhat it said")
+	t := &trial{options: o, dir: dir, quiet: map[way]bool{}}
 	survivors := 0
-	for _, m := range append([]mutant{{name: "none"}}, mutants...) {
-		if m.name != "none" && !strings.Contains(m.name, o.only) {
+	for _, m := range mutants {
+		if !strings.Contains(m.name, o.only) {
 			continue
 		}
 		begun := time.Now()
-		by, said, err := m.try(ctx, o, dir)
-		switch {
-		case err != nil:
+		by, said, err := t.try(ctx, m)
+		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
-		case m.name == "none" && by != "":
-			return fmt.Errorf("without any bug, %s fails: %s", by, said)
-		case m.name != "none" && by == "":
+		}
+		if by == "" {
 			survivors++
 			by = "NOBODY"
 		}
-		fmt.Fprintf(out, "%s: %s (%v) %s\n", m.name, caughtBy(by), time.Since(begun).Round(time.Second), said)
+		fmt.Fprintf(out, "%s: caught by %s (%v) %s\n", m.name, by, time.Since(begun).Round(time.Second), said)
 		fmt.Fprintf(table, "%s\t%s\t%s\n", m.name, by, said)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\n%s", verdicts)
-	if survivors > 0 {
+	switch {
+	case survivors > 0:
 		return fmt.Errorf("%d mutants survive", survivors)
+	case len(t.quiet) == 0:
+		return fmt.Errorf("no mutant's name holds %q", o.only)
 	}
 	return nil
-}
-
-func caughtBy(by string) string {
-	if by == "" {
-		return "nothing to catch"
-	}
-	return "caught by " + by
 }
 
 // A mutant is one seeded bug.
@@ -107,32 +102,79 @@ type mutant struct {
 	file   string
 	before string // in the file exactly once
 	after  string
-	chaos  bool // only the fault run can catch it: no use to simulate
+	by     way // what is tried before the fault run; the simulations unless it says otherwise
 }
 
-// try returns what caught the mutant, empty if nothing did, and a line of what it said.
-func (m mutant) try(ctx context.Context, o options, dir string) (by, said string, err error) {
-	overlay, err := m.overlay(dir)
-	if err != nil {
-		return "", "", err
+// A way is one in which mutants are caught.
+type way string
+
+const (
+	simulation way = "simulation" // hours of faults, outages and stops in fake time
+	people     way = "people"     // read-back, users, protection and budgets in fake time
+	fleet      way = "fleet"      // days of workers that share a pair of tokens, in fake time
+	faultRun   way = "fault run"  // real processes
+)
+
+// ways are those in which a mutant is tried, the likeliest first.
+func (m mutant) ways() []way {
+	switch m.by {
+	case "":
+		return []way{simulation, faultRun}
+	case faultRun:
+		return []way{faultRun}
 	}
-	if !m.chaos {
-		caught, said, err := fails(ctx, "go", "test", "-overlay", overlay, "-count=1", "-timeout", "10m", "-run", simulations,
-			"./worker", "-args", "-seeds", fmt.Sprint(o.seeds))
-		if caught || err != nil {
-			return "simulation", said, err
+	return []way{m.by, faultRun}
+}
+
+// command is what go is to do.
+func (w way) command(o options, overlay, dir string) []string {
+	test := []string{"test", "-overlay", overlay, "-count=1", "-timeout", "10m"}
+	switch w {
+	case simulation:
+		return append(test, "-run", "^(TestSimulation|TestOutage|TestPoisonCost|TestStop|TestKilled)", "./worker", "-args", "-seeds", fmt.Sprint(o.seeds))
+	case people:
+		return append(test, "-run", "^(TestPeople|TestSign|TestSessionsAre|TestSuccess|TestReadBack|TestList|TestEmpty|TestNobody|TestProtected|TestOwnSession|TestQuota|TestNoBudget)", "./worker")
+	case fleet:
+		return append(test, "./worker/tokens")
+	}
+	return []string{"run", "./cmd/chaos", "-overlay", overlay, "-seed", fmt.Sprint(o.seed), "-duration", o.duration.String(), "-out", filepath.Join(dir, "record")}
+}
+
+// A trial is one run of this program.
+type trial struct {
+	options
+	dir   string
+	quiet map[way]bool // those that were tried without any bug
+}
+
+// try returns what caught a mutant, empty if nothing did, and a line of what it said. Each way is tried
+// without any bug first: else it would catch everything.
+func (t *trial) try(ctx context.Context, m mutant) (by way, said string, err error) {
+	for _, w := range m.ways() {
+		if !t.quiet[w] {
+			switch caught, said, err := t.catches(ctx, w, mutant{name: "none"}); {
+			case err != nil:
+				return "", "", err
+			case caught:
+				return "", "", fmt.Errorf("without any bug, the %s fails: %s", w, said)
+			}
+			t.quiet[w] = true
 		}
-	}
-	caught, said, err := fails(ctx, "go", "run", "./cmd/chaos", "-overlay", overlay, "-seed", fmt.Sprint(o.seed), "-duration", o.duration.String(),
-		"-out", filepath.Join(dir, "record"))
-	if caught || err != nil {
-		return "fault run", said, err
+		caught, said, err := t.catches(ctx, w, m)
+		if caught || err != nil {
+			return w, said, err
+		}
 	}
 	return "", "", nil
 }
 
-// simulations are the tests that simulate whole runs in fake time.
-const simulations = "^(TestSimulation|TestOutage|TestPoisonCost|TestStop|TestKilled)"
+func (t *trial) catches(ctx context.Context, w way, m mutant) (caught bool, said string, err error) {
+	overlay, err := m.overlay(t.dir)
+	if err != nil {
+		return false, "", err
+	}
+	return fails(ctx, "go", w.command(t.options, overlay, t.dir)...)
+}
 
 // overlay writes the mutant's file and the file that tells the compiler of it.
 func (m mutant) overlay(dir string) (string, error) {

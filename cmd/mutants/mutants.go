@@ -88,7 +88,7 @@ var mutants = []mutant{
 		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n		return nil\n",
 	},
 	{
-		name: "password-in-the-log", file: "worker/connect.go", chaos: true,
+		name: "password-in-the-log", file: "worker/connect.go", by: faultRun,
 		before: "nc.ConnectedUrlRedacted()",
 		after:  "nc.ConnectedUrl()",
 	},
@@ -96,5 +96,138 @@ var mutants = []mutant{
 		name: "probes-without-a-breaker", file: "worker/door.go",
 		before: "	if d.open && d.failures < failuresToClose && isolated(why) && !p.idle {\n		return wait\n	}\n",
 		after:  "	if d.open && isolated(why) && !p.idle {\n		return wait / 1000\n	}\n",
+	},
+
+	// Read-back.
+	{
+		name: "accepted-is-logged-off", file: "worker/send.go", by: people,
+		before: "jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request}",
+		after:  "jobs.SessionResult{Outcome: jobs.LoggedOff, RequestID: request}",
+	},
+	{
+		name: "listed-is-off", file: "worker/prove.go", by: people,
+		before: "	case found && row.LogoutTime.IsZero():\n		return on\n",
+		after:  "	case found && row.LogoutTime.IsZero() && row.LoginTime.IsZero():\n		return on\n",
+	},
+	{
+		name: "still-active-passed-over", file: "worker/prove.go", by: people,
+		before: "			s.Outcome = jobs.StillActive\n",
+		after:  "			continue\n",
+	},
+	{
+		name: "looked-at-once-only", file: "worker/prove.go", by: people,
+		before: "		last := try == len(looks)\n",
+		after:  "		last := try == 0\n",
+	},
+	{
+		name: "cut-list-proves-absence", file: "worker/prove.go", by: people,
+		before: "	case l.Covers(time.Time{}):\n",
+		after:  "	case l.Complete || len(l.Sessions) > 0:\n",
+	},
+	{
+		name: "empty-list-believed", file: "worker/webserver/sessions.go", by: people,
+		before: "l.Complete = userID == c.Self()",
+		after:  "l.Complete = userID > 0",
+	},
+	{
+		name: "500-is-already-ended", file: "worker/split.go", by: people,
+		before: "	if answer == nil {\n		return accepted\n",
+		after:  "	if answer == nil || answer.Verdict == webserver.Undecided && len(doc) > 1 {\n		return accepted\n",
+	},
+
+	// Users, and what is left alone.
+	{
+		name: "user-off-after-the-last-round", file: "worker/people.go", by: people,
+		before: "				on = true\n				if d.rounds < mostRounds {\n					d.target(row)\n",
+		after:  "				if d.rounds < mostRounds {\n					on = true\n					d.target(row)\n",
+	},
+	{
+		name: "sign-ons-after-the-event-ended", file: "worker/people.go", by: people,
+		before: "row.LoginTime.After(d.job.EventTime)\n",
+		after:  "row.LoginTime.After(d.received)\n",
+	},
+	{
+		name: "own-session-of-the-first-login-alone", file: "worker/guard.go", by: people,
+		before: "w.guard.own.Store(&row.ID)",
+		after:  "w.guard.own.CompareAndSwap(nil, &row.ID)",
+	},
+	{
+		name: "protected-by-user-id-alone", file: "worker/people.go", by: people,
+		before: "l.guard.protectsUser(u.ID)",
+		after:  "l.guard.protectsUser(p.named.ID)",
+	},
+
+	// Budgets.
+	{
+		name: "reads-not-counted", file: "worker/budget.go", by: people,
+		before: "take(who, now, b.reads, b.second)",
+		after:  "take(who, now, b.second)",
+	},
+	{
+		name: "writes-not-counted", file: "worker/budget.go", by: people,
+		before: "take(who, now, b.writes, b.second)",
+		after:  "take(who, now, b.second)",
+	},
+	{
+		name: "bulk-takes-all-of-the-budget", file: "worker/budget.go", by: people,
+		before: "		most = q.limit * 4 / 5\n",
+		after:  "		most = q.limit\n",
+	},
+	{
+		name: "budget-begins-anew-at-once", file: "worker/budget.go", by: people,
+		before: "		q.used = q.used[1:]\n",
+		after:  "		q.used = nil\n",
+	},
+
+	// Tokens that the fleet shares.
+	{
+		name: "pair-put-without-compare-and-set", file: "worker/tokens/store.go", by: fleet,
+		before: "s.kv.Update(ctx, pairKey, sealed, revision)",
+		after:  "s.kv.Put(ctx, pairKey, sealed)",
+	},
+	{
+		name: "renewal-without-intent", file: "worker/tokens/renew.go", by: fleet,
+		before: "k.store.write(ctx, intent, k.revision)",
+		after:  "k.revision, ctx.Err()",
+	},
+	{
+		name: "lost-answer-presented-again", file: "worker/tokens/renew.go", by: fleet,
+		before: "	case e == nil || e.Sent:\n",
+		after:  "	case e == nil || e.Sent && e.Status != 0:\n",
+	},
+	{
+		name: "silent-renewal-taken-back", file: "worker/tokens/look.go", by: fleet,
+		before: "		return stored.ended(lost, \"worker \"+stored.By+\" began at \"+when(stored.Since)+\" and told no outcome; it probably died\"),\n",
+		after:  "		return stored.takenBack(),\n",
+	},
+	{
+		name: "intent-of-an-earlier-life-is-ours", file: "worker/tokens/look.go", by: fleet,
+		before: "	if stored.Instance == k.instance {\n",
+		after:  "	if stored.By == k.c.Name {\n",
+	},
+	{
+		name: "new-pair-used-before-it-is-stored", file: "worker/tokens/renew.go", by: fleet,
+		before: "	begun := time.Now()\n	revision, err := k.store.write(",
+		after:  "	begun := time.Now()\n	k.use(outcome.Pair.Access)\n	revision, err := k.store.write(",
+	},
+	{
+		name: "renewed-during-an-outage", file: "worker/tokens/renew.go", by: fleet,
+		before: "well(client.Ping(ctx))",
+		after:  "well(ctx.Err())",
+	},
+	{
+		name: "earlier-pair-believed", file: "worker/tokens/look.go", by: fleet,
+		before: "	case k.known && k.record.outdates(stored):\n",
+		after:  "	case k.known && k.record.seed() != stored.seed() && k.record.outdates(stored):\n",
+	},
+	{
+		name: "pair-stored-in-clear", file: "worker/tokens/seal.go", by: fleet,
+		before: "	return Key{seal: seal, finger: finger}, err\n}\n",
+		after:  "	return Key{seal: clear{seal}, finger: finger}, err\n}\n\ntype clear struct{ cipher.AEAD }\n\nfunc (clear) Seal(dst, _, text, _ []byte) []byte { return append(dst, text...) }\n\nfunc (clear) Open(dst, _, sealed, _ []byte) ([]byte, error) { return append(dst, sealed...), nil }\n",
+	},
+	{
+		name: "token-in-the-log", file: "worker/tokens/renew.go", by: fleet,
+		before: "k.c.Log.Info(\"access token: renewed\", ",
+		after:  "k.c.Log.Info(\"access token: renewed\", \"token\", r.Pair.Access, ",
 	},
 }

@@ -60,6 +60,28 @@ func TestLostAnswerIsAnAlarmAndNoSecondTry(t *testing.T) {
 	})
 }
 
+// A replica that died in a renewal, and is started again under its name, knows no more of the outcome than
+// any other.
+func TestReplicaThatIsStartedAgainPresentsNothing(t *testing.T) {
+	for point, presented := range map[tokens.Point]int{tokens.AfterIntent: 0, tokens.AfterCall: 1} {
+		t.Run(string(point), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				f := newFleet(t, simulator.Settings{})
+				f.give(simulator.AccessGrant{})
+				f.start("a", nil)
+				f.kill(point)
+				a := f.start("a", nil)
+				passes(3 * time.Hour)
+				says(t, a.problem(), "no known outcome", "worker a", "make a new access token")
+				if n := len(f.presented()); n != presented {
+					t.Errorf("the pair was presented %d times", n)
+				}
+				f.intact()
+			})
+		})
+	}
+}
+
 // A refusal for good, and one for now.
 func TestRefusedRenewals(t *testing.T) {
 	for name, test := range map[string]struct {
