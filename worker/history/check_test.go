@@ -300,8 +300,16 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 			first.Applied, first.Success = nil, false
 		}},
 		"undecided and ended later": {"I6", "job-40", func(h *History) {
+			first, _ := resent(h, "500", 500, jobs.Undecided)
+			first.Time = at(40.7)
+		}},
+		"rejected and ended later": {"I3 I6", "job-40", func(h *History) {
+			first, _ := resent(h, "error", 200, jobs.Rejected)
+			first.Time = at(40.7)
+		}},
+		"undecided and ended by the same request": {"I6", "job-40", func(h *History) {
 			first, second := resent(h, "500", 500, jobs.Undecided)
-			first.Time, second.Time = second.Time, first.Time
+			first.Applied, first.Success, second.Applied = nil, false, second.Sessions
 		}},
 		"undecided by an outage": {"I6", "job-40", func(h *History) { resent(h, "500", 503, jobs.Undecided) }},
 		"undecided without an answer": {"I6", "job-40", func(h *History) {
@@ -479,6 +487,10 @@ func TestGoodRunsAreNotBlamed(t *testing.T) {
 		},
 		"ended before, and no verdict about it":   func(h *History) { resent(h, "500", 500, jobs.Undecided) },
 		"ended before, and refused because of it": func(h *History) { resent(h, "error", 200, jobs.Rejected) },
+		"ended by a request at the same time, and refused because of it": func(h *History) {
+			first, second := resent(h, "error", 200, jobs.Rejected)
+			first.Time, second.Time = second.Time, first.Time
+		},
 		"ended beside one that failed, and no verdict about it": func(h *History) {
 			first, _ := resent(h, "500", 500, jobs.Undecided)
 			first.Success = false

@@ -45,13 +45,8 @@ func (c *check) ended(r *result, s jobs.SessionResult) {
 func (c *check) over(id string, r *result) bool {
 	session := c.session(id)
 	return slices.ContainsFunc(session.requests, func(q *Request) bool {
-		return q.Time.Before(r.CompletedAt) && c.ends(q, session)
+		return q.Time.Before(r.CompletedAt) && slices.ContainsFunc(q.Applied, func(applied string) bool { return c.session(applied) == session })
 	})
-}
-
-// ends reports whether a request ended a session.
-func (c *check) ends(q *Request, session *session) bool {
-	return slices.ContainsFunc(q.Applied, func(id string) bool { return c.session(id) == session })
 }
 
 // off checks that a user of whom nothing is said to be on was off.
@@ -113,21 +108,17 @@ func behind(q *Request, r *result, s jobs.SessionResult) bool {
 	return q.RequestID == s.RequestID
 }
 
-// repeated reports whether a session had ended when it was sent for the last time, by an earlier request
-// whose answer was lost, or was about another session, and its outcome is what the Web Server says to that.
+// repeated reports whether an outcome is what the Web Server says to a session that has ended, by a request
+// whose answer was lost, or was about another session. That one may have come a moment after the one that
+// the outcome refers to: what overlaps is worked off in any order.
 func (c *check) repeated(r *result, s jobs.SessionResult) bool {
 	outcome, status := c.h.Run.ofEnded()
-	if outcome == "" || s.Outcome != outcome {
+	if outcome == "" || s.Outcome != outcome || !c.over(s.ID, r) {
 		return false
 	}
-	session, ended := c.session(s.ID), false
-	for _, q := range session.requests {
-		if ended && q.Answered && !q.Success && q.Status == status && len(q.Sessions) == 1 && behind(q, r, s) {
-			return true
-		}
-		ended = ended || c.ends(q, session)
-	}
-	return false
+	return slices.ContainsFunc(c.session(s.ID).requests, func(q *Request) bool {
+		return q.Answered && q.Status == status && !q.Success && len(q.Sessions) == 1 && len(q.Applied) == 0 && behind(q, r, s)
+	})
 }
 
 // ofEnded is the outcome of a session that had ended before, and the status of the answer that it stands
