@@ -406,3 +406,25 @@ func TestManyJobsOfTheSamePeopleEachHaveOneResult(t *testing.T) {
 		}
 	})
 }
+
+// A stop while it is not known who is protected sends nothing, and leaves the job to somebody else.
+func TestStopBeforeProtectionIsKnownSendsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: latency, Down: 503})
+		s.crowd()
+		bob, jane := s.sim.SignOn(50, simulator.ConsoleWeb), s.sim.SignOn(7, simulator.ConsoleWeb)
+		s.publish("logoff.requests", fmt.Sprintf(`{"sessions":[{"id":%q,"userId":50},{"id":%q,"userId":7}]}`, bob, jane))
+		protect := options{config: func(c *worker.Config) { c.ProtectedUsers = []string{`CORP\bob`} }}
+		w := s.start(protect)
+		passes(t, time.Minute)
+		w.stop()
+		if n := len(s.logoffs()); n != 0 || s.left() != 1 {
+			t.Errorf("%d logoffs, %d jobs are left", n, s.left())
+		}
+		s.sim.Configure(func(c *simulator.Settings) { c.Down = 0 })
+		s.start(protect)
+		if r := s.await(1)[0]; outcomeOf(r, bob) != jobs.Protected || outcomeOf(r, jane) != jobs.LoggedOff {
+			t.Errorf("%+v", r.Sessions)
+		}
+	})
+}

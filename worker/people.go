@@ -98,17 +98,21 @@ func (l *lane) makeSure(ds []*delivery) {
 		if !d.unsure {
 			continue
 		}
-		waited = true
-		problem, _ := l.protectedKnown(l.rank(), d.received, d.job.NotAfter) // an error ends the job's sending, too
+		problem, err := l.protectedKnown(l.rank(), d.received, d.job.NotAfter)
 		for i, s := range d.targets {
 			switch {
+			case stopped(err):
+				d.giveBack()
 			case l.guard.protects(s):
 				d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, time.Now())
 			case problem != "" && s.UserID != 0:
 				d.set(i, jobs.SessionResult{Outcome: jobs.Undecided, ServerText: problem}, time.Now())
 			}
 		}
-		l.queue.add(d, 0, l.cap.sessions())
+		if !stopped(err) { // one whose time is up expires on its way
+			l.queue.add(d, 0, l.cap.sessions())
+			waited = true
+		}
 	}
 	if waited {
 		l.proofs.Go(l.sendWaiting)
