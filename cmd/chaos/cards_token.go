@@ -89,6 +89,7 @@ func (w *world) tokenCards() []card {
 	cards := []card{
 		{name: "token/renewed", play: d.renewToken},
 		{name: "token/replaced", play: d.replaceToken},
+		{name: "token/revoked", play: d.revokeToken},
 		{name: "token/bucket-deleted", play: d.deleteBucket},
 		{name: "token/answer-lost", play: renewal(`{"renewal":"lost"}`, `{"renewal":"200"}`)},
 		{name: "token/answer-late", play: renewal(`{"renewalDelay":"3s"}`, `{"renewalDelay":"0s"}`)},
@@ -130,6 +131,20 @@ func (d *deployment) replaceToken(ctx context.Context, _ *rand.Rand) (int, strin
 		return 0, "", err
 	}
 	return d.toldWithin(ctx, noticed, mark, "the pair file holds a new pair"), saidSo, nil
+}
+
+// revokeToken lets a token die that was not renewed yet. It is renewed when the next request is refused.
+func (d *deployment) revokeToken(ctx context.Context, _ *rand.Rand) (int, string, error) {
+	mark := d.log.Mark()
+	given, err := d.token.give(ctx, long)
+	if err != nil {
+		return 0, "", err
+	}
+	d.toldWithin(ctx, noticed, mark, "the pair file holds a new pair")
+	if err := d.world.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil); err != nil {
+		return 0, "", err
+	}
+	return d.renewals(ctx, given)
 }
 
 // mended gives a new token after an attack that may have cost the one there was.

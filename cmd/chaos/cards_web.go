@@ -55,7 +55,7 @@ func (w *world) webCards() []card {
 		{name: "web/down", play: w.webFault(played, down(503))},
 		{name: "web/down-reset", play: w.webFault(played, down(-1))},
 		{name: "web/token-revoked", play: w.webFault(tokenDead, func(ctx context.Context) error {
-			return w.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+			return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
 		})},
 		{name: "web/maintenance", play: w.webFault(played, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)

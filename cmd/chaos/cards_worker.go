@@ -107,7 +107,7 @@ func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point)
 func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) error {
 	switch point {
 	case worker.MidLogin:
-		return w.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil)
+		return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
 	case worker.MidSplit, worker.BeforeDeadLetter:
 		for range 4 {
 			if err := w.solo.load.poison(ctx, jobs.Urgent); err != nil {

@@ -40,6 +40,7 @@ GET    /tokens           the access tokens through all their renewals: how often
 POST   /tokens           makes one: {"userId":1,"scope":["/Session"],"expiry":"2030-01-01T00:00:00Z","renewableUntil":"2030-03-01T00:00:00Z"};
                          all but userId may be missing
 POST   /tokens/revoke    lets every token die now
+POST   /logins/revoke    lets those of logins die now
 `
 
 // Control is the handler of the control address: what the methods of a Server do, as JSON. No token
@@ -70,6 +71,7 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Chains()) })
 	mux.HandleFunc("POST /tokens", s.makeToken)
 	mux.HandleFunc("POST /tokens/revoke", done(s.RevokeTokens))
+	mux.HandleFunc("POST /logins/revoke", done(s.RevokeLogins))
 	return mux
 }
 

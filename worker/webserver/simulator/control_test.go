@@ -179,8 +179,15 @@ func TestControlHelpsAndRevokes(t *testing.T) {
 		t.Errorf("%d", status)
 	}
 	token := s.Token(1)
+	access, _ := s.AccessToken(1)
+	whoAmI := func() int { return s.ask("GET", "WhoAmI", "", "Authorization", "Bearer "+access).status }
+	s.control("POST", "/logins/revoke", "")
+	if r, status := s.logoff(token), whoAmI(); r.status != 401 || status != 200 {
+		t.Errorf("%+v, %d", r, status)
+	}
+	token = s.Token(1)
 	s.control("POST", "/tokens/revoke", "")
-	if r := s.logoff(token); r.status != 401 {
-		t.Errorf("%+v", r)
+	if r, status := s.logoff(token), whoAmI(); r.status != 401 || status != 401 {
+		t.Errorf("%+v, %d", r, status)
 	}
 }

@@ -50,9 +50,21 @@ func (s *Server) mustKnow(userID int) *user {
 	return person
 }
 
-// RevokeTokens lets every token die now, as if all had been idle for too long: the sessions of QSDK
-// tokens end, and RenewLoginToken still takes those with a deviceId.
+// RevokeTokens lets every token die now: those of logins as RevokeLogins does, and access tokens, which
+// can still be renewed.
 func (s *Server) RevokeTokens() {
+	s.RevokeLogins()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, c := range s.chains {
+		c.Expiry = now
+	}
+}
+
+// RevokeLogins lets the tokens of all logins die now, as if all had been idle for too long: their sessions
+// end, and RenewLoginToken still takes those with a deviceId.
+func (s *Server) RevokeLogins() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -62,9 +74,6 @@ func (s *Server) RevokeTokens() {
 			t.idled = true
 			s.end(t.session, now)
 		}
-	}
-	for _, c := range s.chains {
-		c.Expiry = now
 	}
 }
 
