@@ -191,7 +191,7 @@ func (k *Keeper) due() (at time.Time, may bool) {
 	if !k.isRefused(r.Pair.Access) || !r.mayRenewEarly(time.Now()) {
 		at = r.due(k.jitter)
 	}
-	return latest(at, r.NotBefore, k.resting), true
+	return latest(at, r.NotBefore, r.Remade.Add(restAfterCreate), k.resting), true
 }
 
 // refusedAgain is how long a new access token that is refused does not cause a renewal: a Web Server

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// restAfterCreate is how long a record rests that was put into an empty bucket. If the bucket had lost
-// a later one, the replicas that remember it come first.
+// restAfterCreate is how long no pair is presented after a record was put into an empty bucket, not even one
+// that looks new: if the bucket had lost a later record, the replicas that remember it come first.
 const restAfterCreate = 2 * lookInterval
 
 // look takes over what is stored, and mends it where this replica knows better.
@@ -52,13 +52,13 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 	case missing && k.known:
 		next := k.record
 		next.Writes++
-		next.NotBefore = latest(next.NotBefore, now.Add(restAfterCreate))
+		next.Remade = now
 		return next, "the stored pair had gone; this worker remembered it", nil
 	case missing && fileErr != nil:
 		return record{}, "", errors.Join(errNoRecord, fileProblem(fileErr))
 	case missing:
 		next := seeded(given, fingerprint, record{}, now)
-		next.NotBefore = now.Add(restAfterCreate)
+		next.Remade = now
 		return next, "the pair of the pair file is stored", nil
 	case k.known && k.record.outdates(stored):
 		next := k.record

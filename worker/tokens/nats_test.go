@@ -212,6 +212,37 @@ func TestLostBucketIsRestoredFromMemory(t *testing.T) {
 	})
 }
 
+// The bucket is lost right after one replica has renewed a pair that an operator has just given. Another,
+// which has not seen that pair yet, does not take it for new and present it.
+func TestPairThatIsNewToOneReplicaAloneIsNotPresentedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{})
+		f.give(simulator.AccessGrant{})
+		a, b, c := f.start("a", nil), f.start("b", nil), f.start("c", nil)
+		js := f.js()
+		for round := range 12 {
+			passes(2 * time.Minute)
+			f.at(tokens.AfterStore, func() {
+				if err := js.DeleteKeyValue(t.Context(), bucket); err != nil {
+					t.Error(err)
+				}
+			})
+			f.give(simulator.AccessGrant{Expiry: time.Now().Add(100 * time.Second)})
+			passes(2*time.Minute + time.Duration(round)*time.Second)
+			if chain := f.sim.Chains()[round+1]; chain.Renewals != 1 {
+				t.Errorf("%+v", chain)
+			}
+			for _, r := range []*replica{a, b, c} {
+				if err := r.call(t.Context()); err != nil || r.problem() != "" {
+					t.Errorf("%s: %v, %q", r.name, err, r.problem())
+				}
+			}
+		}
+		f.intact()
+		says(t, f.log.String(), "this worker remembered it")
+	})
+}
+
 // NATS comes back with data of an hour ago, as after a power cut that it had not synced for.
 func TestStoredPairThatGoesBackIsPutRight(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -37,6 +37,7 @@ type record struct {
 	Why      string    `json:"why,omitzero"` // it is lost or dead
 
 	NotBefore time.Time `json:"notBefore,omitzero"` // nobody presents the pair earlier
+	Remade    time.Time `json:"remade,omitzero"`    // when a record was put into an empty bucket: nobody presents a pair for a while
 	Failures  int       `json:"failures,omitzero"`  // renewals in a row that were turned away
 }
 
@@ -91,7 +92,7 @@ const maxSeeds = 100
 // seeded is the record of a pair that an operator gave, in place of an earlier record if there is one.
 func seeded(p pair, fingerprint string, earlier record, now time.Time) record {
 	seeds := append(slices.Clone(earlier.Seeds), fingerprint)
-	return record{Pair: p, Seeds: seeds[max(0, len(seeds)-maxSeeds):], Writes: earlier.Writes + 1, Issued: now, State: good}
+	return record{Pair: p, Seeds: seeds[max(0, len(seeds)-maxSeeds):], Writes: earlier.Writes + 1, Issued: now, State: good, Remade: earlier.Remade}
 }
 
 // intended is r while somebody presents its pair.
