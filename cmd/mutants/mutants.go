@@ -216,6 +216,11 @@ var mutants = []mutant{
 		after:  "well(ctx.Err())",
 	},
 	{
+		name: "new-pair-presented-at-once", file: "worker/tokens/record.go", by: fleet,
+		before: ", State: good, Remade: earlier.Remade}\n",
+		after:  ", State: good}\n",
+	},
+	{
 		name: "earlier-pair-believed", file: "worker/tokens/look.go", by: fleet,
 		before: "	case k.known && k.record.outdates(stored):\n",
 		after:  "	case k.known && k.record.seed() != stored.seed() && k.record.outdates(stored):\n",
