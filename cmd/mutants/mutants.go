@@ -221,6 +221,16 @@ var mutants = []mutant{
 		after:  ", State: good}\n",
 	},
 	{
+		name: "pair-put-right-presented-at-once", file: "worker/tokens/look.go", by: fleet,
+		before: "		next.Remade = now\n		return next, \"an earlier",
+		after:  "		return next, \"an earlier",
+	},
+	{
+		name: "bucket-made-anew-believed", file: "worker/tokens/renew.go", by: fleet,
+		before: "(revision != intent || !k.store.born.Equal(k.born))",
+		after:  "revision != intent",
+	},
+	{
 		name: "earlier-pair-believed", file: "worker/tokens/look.go", by: fleet,
 		before: "	case k.known && k.record.outdates(stored):\n",
 		after:  "	case k.known && k.record.seed() != stored.seed() && k.record.outdates(stored):\n",

@@ -17,9 +17,9 @@
 // it: the client asks for a token only after a refusal, and a look cannot fall silent as a watch does
 // whose bucket was deleted.
 //
-// What NATS loses, the replicas remember: the latest record that any of them has seen is stored again.
-// A pair that no replica which still runs has seen (it is up to 15 seconds old, or all are down) is lost
-// with the bucket.
+// What NATS loses, the replicas remember: the latest record that any of them has seen is stored again, and
+// for 30 seconds nothing is presented, so that whoever remembers a later one comes first. A pair that no
+// replica which still runs has seen (it is up to 15 seconds old, or all are down) is lost with the bucket.
 //
 // It leaves out making and revoking access tokens, which the Web Server's people do.
 package tokens
@@ -91,6 +91,7 @@ type Keeper struct {
 	known      bool // record is what is stored, or was
 	record     record
 	revision   uint64
+	born       time.Time // when the bucket was made that record is from
 	jitter     float64
 	resting    time.Time // no renewal by this replica before
 	failures   int       // in a row, of calls before a renewal
@@ -191,7 +192,7 @@ func (k *Keeper) due() (at time.Time, may bool) {
 	if !k.isRefused(r.Pair.Access) || !r.mayRenewEarly(time.Now()) {
 		at = r.due(k.jitter)
 	}
-	return latest(at, r.NotBefore, r.Remade.Add(restAfterCreate), k.resting), true
+	return latest(at, r.NotBefore, r.Remade.Add(restAfterLoss), k.resting), true
 }
 
 // refusedAgain is how long a new access token that is refused does not cause a renewal: a Web Server

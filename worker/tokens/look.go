@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// restAfterCreate is how long no pair is presented after a record was put into an empty bucket, not even one
-// that looks new: if the bucket had lost a later record, the replicas that remember it come first.
-const restAfterCreate = 2 * lookInterval
+// restAfterLoss is how long no pair is presented after a record was put into an empty bucket, or in place of
+// an earlier one, not even a pair that looks new: the replicas that remember a later one come first.
+const restAfterLoss = 2 * lookInterval
 
 // look takes over what is stored, and mends it where this replica knows better.
 func (k *Keeper) look(ctx context.Context) error {
@@ -24,15 +24,13 @@ func (k *Keeper) look(ctx context.Context) error {
 		}
 		if why == "" {
 			k.adopt(stored, revision)
+			k.born = k.store.born
 			return nil
 		}
-		revision, err = k.store.write(ctx, next, revision)
-		if err == nil {
+		switch _, err = k.store.write(ctx, next, revision); {
+		case err == nil:
 			k.c.Log.Info("access token: " + why)
-			k.adopt(next, revision)
-			return nil
-		}
-		switch {
+			tries = 0 // and read it again: the bucket may have been made anew just before
 		case !errors.Is(err, errConflict):
 			return err
 		case tries == 2 && k.known:
@@ -63,7 +61,13 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 	case k.known && k.record.outdates(stored):
 		next := k.record
 		next.Writes++
+		next.Remade = now
 		return next, "an earlier pair was stored than this worker remembers, as after a loss of data in NATS; it is put right", nil
+	case k.known && !k.store.born.Equal(k.born) && now.Sub(stored.Remade) >= restAfterLoss:
+		next := stored
+		next.Writes++
+		next.Remade = now
+		return next, "the bucket was made anew; nothing is presented for a while", nil
 	case fileErr == nil && !slices.Contains(stored.Seeds, fingerprint):
 		return seeded(given, fingerprint, stored, now), "the pair file holds a new pair, which takes the place of the stored one", nil
 	}

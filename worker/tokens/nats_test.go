@@ -264,6 +264,81 @@ func TestStoredPairThatGoesBackIsPutRight(t *testing.T) {
 	})
 }
 
+// NATS goes back to earlier data right after one replica has renewed. Another, which remembers the pair as it
+// was before that, puts it right and does not present it.
+func TestPairThatIsPutRightIsNotPresentedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{})
+		f.give(simulator.AccessGrant{})
+		for _, name := range []string{"a", "b", "c"} {
+			f.start(name, nil)
+		}
+		passes(time.Minute)
+		before, kv := f.stored(), f.bucket()
+		for round := range 8 {
+			f.at(tokens.AfterStore, func() {
+				if _, err := kv.Put(t.Context(), "pair", before); err != nil {
+					t.Error(err)
+				}
+			})
+			f.give(simulator.AccessGrant{Expiry: time.Now().Add(150 * time.Second)})
+			passes(4 * time.Minute)
+			if chain := f.sim.Chains()[round+1]; chain.Renewals != 1 {
+				t.Errorf("%+v", chain)
+			}
+			before = f.stored()
+		}
+		f.intact()
+		says(t, f.log.String(), "is put right")
+	})
+}
+
+// Between a look and the intent to renew, the bucket is deleted and made anew, and its revisions come to the
+// same number. What is in it now was not read, so the pair is not presented before the others came.
+func TestBucketMadeAnewIsNotTakenForTheOneThatWasRead(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{})
+		f.give(simulator.AccessGrant{})
+		a, js := f.start("a", nil), f.js()
+		passes(time.Minute)
+		kv := f.bucket()
+		f.at(tokens.BeforeIntent, func() {
+			entry, err := kv.Get(t.Context(), "pair")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := js.DeleteKeyValue(t.Context(), bucket); err != nil {
+				t.Error(err)
+			}
+			anew, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for n := uint64(0); n != entry.Revision(); {
+				if n, err = anew.Put(t.Context(), "pair", entry.Value()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		for len(f.presented()) == 0 && !strings.Contains(f.log.String(), "made anew") {
+			passes(time.Second)
+		}
+		passes(25 * time.Second)
+		if n := len(f.presented()); n != 0 {
+			t.Errorf("it was presented %d times\n%s", n, f.log)
+		}
+		says(t, f.log.String(), "the bucket was made anew", "is taken back")
+		passes(time.Minute)
+		if n := len(f.presented()); n != 1 || a.problem() != "" {
+			t.Errorf("%d renewals, %q\n%s", n, a.problem(), f.log)
+		}
+		f.intact()
+	})
+}
+
 func TestWrongKeyIsNamedAndHarmsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		f := newFleet(t, simulator.Settings{})
@@ -453,5 +528,31 @@ func TestReadmePermissionsOfAPairAreEnough(t *testing.T) {
 		if a.problem() != "" || a.call(t.Context()) != nil || f.sim.Chains()[0].Renewals < 5 {
 			t.Errorf("%q, %+v", a.problem(), f.sim.Chains()[0])
 		}
+	})
+}
+
+// A replica whose last call was long ago knows a later token than the refused one, and that may have been
+// replaced a moment ago as well.
+func TestRefusedTokenLeadsToTheLatest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{})
+		f.give(simulator.AccessGrant{})
+		for _, name := range []string{"a", "b"} {
+			f.start(name, nil)
+		}
+		passes(time.Minute)
+		for range 4 {
+			for range 3 {
+				for n := len(f.presented()); len(f.presented()) == n; {
+					passes(100 * time.Millisecond)
+				}
+			}
+			for _, r := range f.replicas {
+				if err := r.call(t.Context()); err != nil {
+					t.Errorf("%s: %v", r.name, err)
+				}
+			}
+		}
+		f.intact()
 	})
 }

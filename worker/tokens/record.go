@@ -37,7 +37,7 @@ type record struct {
 	Why      string    `json:"why,omitzero"` // it is lost or dead
 
 	NotBefore time.Time `json:"notBefore,omitzero"` // nobody presents the pair earlier
-	Remade    time.Time `json:"remade,omitzero"`    // when a record was put into an empty bucket: nobody presents a pair for a while
+	Remade    time.Time `json:"remade,omitzero"`    // when a replica mended what NATS had lost: nobody presents a pair for a while
 	Failures  int       `json:"failures,omitzero"`  // renewals in a row that were turned away
 }
 

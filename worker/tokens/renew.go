@@ -35,12 +35,25 @@ func (k *Keeper) renew(ctx context.Context) {
 		k.restAfter(err, 0) // if it was stored all the same, the next look takes it back
 		return
 	}
+	if err := k.confirm(ctx, revision); err != nil {
+		k.restAfter(err, 0)
+		return
+	}
 	k.adopt(intent, revision)
 	k.reach(AfterIntent)
 	renewed, err := client.RenewPair(context.WithoutCancel(ctx), webserver.Pair(intent.Pair))
 	k.reach(AfterCall)
 	k.conclude(ctx, k.outcome(intent, pair(renewed), err))
 	k.reach(AfterStore)
+}
+
+// confirm is nil if an intent was stored in the very bucket that the pair was read from.
+func (k *Keeper) confirm(ctx context.Context, intent uint64) error {
+	_, revision, err := k.store.read(ctx)
+	if err == nil && (revision != intent || !k.store.born.Equal(k.born)) {
+		err = errors.New("the bucket was made anew in the meantime")
+	}
+	return err
 }
 
 // restAfter puts off this replica's next try: nothing was presented.

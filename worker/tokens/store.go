@@ -35,6 +35,7 @@ type store struct {
 	replicas int
 	key      Key
 	kv       jetstream.KeyValue // nil until it was found, and after it failed
+	born     time.Time          // when the bucket that was last read was made
 }
 
 func (s *store) place() string { return s.bucket + "/" + pairKey }
@@ -43,7 +44,10 @@ func (s *store) place() string { return s.bucket + "/" + pairKey }
 // given.
 func Provision(ctx context.Context, js jetstream.JetStream, bucket string, create bool, replicas int) error {
 	s := store{js: js, bucket: bucket, create: create, replicas: replicas}
-	return s.open(ctx)
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return s.examine(ctx)
 }
 
 // open finds or creates the bucket.
@@ -61,24 +65,26 @@ func (s *store) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", s.bucket, err)
 	}
-	status, err := kv.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("bucket %s: %w", s.bucket, err)
-	}
-	if err := unsafe(status); err != nil {
-		return fmt.Errorf("bucket %s: %w", s.bucket, err)
-	}
 	s.kv = kv
 	return nil
 }
 
-// unsafe says why a bucket would lose the pair.
-func unsafe(status jetstream.KeyValueStatus) error {
-	if status.TTL() != 0 {
-		return fmt.Errorf("it forgets what is older than %v, the pair too: it must have no TTL", status.TTL())
+// examine learns when the bucket was made, and says why it would lose the pair.
+func (s *store) examine(ctx context.Context) error {
+	status, err := s.kv.Status(ctx)
+	if err != nil {
+		s.kv = nil
+		return fmt.Errorf("bucket %s: %w", s.bucket, err)
 	}
-	if s, ok := status.(*jetstream.KeyValueBucketStatus); ok && s.StreamInfo().Config.Storage != jetstream.FileStorage {
-		return errors.New("it is kept in memory: it must have file storage")
+	info := status.(*jetstream.KeyValueBucketStatus).StreamInfo()
+	s.born = info.Created
+	switch {
+	case status.TTL() != 0:
+		s.kv = nil
+		return fmt.Errorf("bucket %s: it forgets what is older than %v, the pair too: it must have no TTL", s.bucket, status.TTL())
+	case info.Config.Storage != jetstream.FileStorage:
+		s.kv = nil
+		return fmt.Errorf("bucket %s: it is kept in memory: it must have file storage", s.bucket)
 	}
 	return nil
 }
@@ -102,6 +108,9 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 			return record{}, 0, err
 		}
 	}
+	if err := s.examine(ctx); err != nil { // before the record is read, which may then be of a later bucket, not of an earlier one
+		return record{}, 0, err
+	}
 	entry, err := s.kv.Get(ctx, pairKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
@@ -122,7 +131,8 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 }
 
 // write stores r if the revision is still the last one; 0 is for a key that is not there. Any error but
-// errConflict leaves open whether it was stored.
+// errConflict leaves open whether it was stored. A bucket that was made anew counts its revisions from 1
+// again: reading once more shows whether it was (born).
 func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
 	defer cancel()

@@ -9,35 +9,35 @@ import (
 const patience = 10 * time.Second
 
 // Token returns what to send in Authorization, for [webserver.Config.Token]. The client asks again only
-// when it was refused; the one that it was given then leads to a look into the bucket, and to a
-// renewal where nobody has renewed it. Token waits for that, at most 10 seconds, and otherwise returns
-// the old one.
+// when it was refused; that leads to a look into the bucket, since the token that is known here may be
+// 15 seconds old, and to a renewal where the refused one is the last. Token waits for that, at most 10
+// seconds, and otherwise returns the one it knows.
 func (k *Keeper) Token() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.access == "" {
 		return "", errors.New("no access token is known yet")
 	}
-	if k.given == k.access {
-		k.await(k.access)
+	if k.given != "" {
+		k.await(k.given)
 	}
 	k.given = k.access
 	return "Bearer " + k.access, nil
 }
 
-// await waits, with the lock given up meanwhile, for another access token than the refused one, while
-// there is hope.
+// await waits, with the lock given up meanwhile, for a round, and while there is hope for another access
+// token than the refused one.
 func (k *Keeper) await(refused string) {
 	k.refused, k.since = refused, time.Now()
 	k.kicks++
-	mine := k.kicks
+	mine, before := k.kicks, k.access
 	select {
 	case k.kicked <- struct{}{}:
 	default:
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for k.access == refused && (k.served < mine || k.hope) {
+	for k.access == before && (k.served < mine || k.hope && before == refused) {
 		changed := k.changed
 		k.mu.Unlock()
 		over := false
