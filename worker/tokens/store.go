@@ -54,6 +54,12 @@ func Provision(ctx context.Context, js jetstream.JetStream, bucket string, creat
 func (s *store) open(ctx context.Context) error {
 	kv, err := s.js.KeyValue(ctx, s.bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) && s.create {
+		// A NATS server that deletes a stream gives its name free before it removes its files: those of a
+		// stream that is made right away may go with them, and it never confirms anything.
+		if !s.born.IsZero() {
+			s.born = time.Time{}
+			return fmt.Errorf("bucket %s: it was deleted; it is made anew in a moment", s.bucket)
+		}
 		kv, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: s.bucket, Description: "access token of the logoff workers, encrypted",
 			History: 1, Storage: jetstream.FileStorage, Replicas: s.replicas,
