@@ -77,8 +77,8 @@ func (s *webServer) chains(ctx context.Context) (all []chain, err error) {
 }
 
 // noticed is how long the workers may take to see a new pair and to renew it: they look every 15 seconds,
-// and a leader of the cluster may be missing.
-const noticed = 40 * time.Second
+// a leader of the cluster may be missing, and after a loss of the bucket they rest for 30 seconds.
+const noticed = 60 * time.Second
 
 // tokenCards are the ways in which the renewal of a shared access token goes wrong.
 func (w *world) tokenCards() []card {

@@ -307,12 +307,32 @@ func (f *fleet) reach(r *replica, p tokens.Point) {
 
 // kill lets the next replica die that reaches a point, and waits for it.
 func (f *fleet) kill(p tokens.Point) *replica {
+	f.t.Helper()
 	f.mu.Lock()
 	f.fatal = p
 	f.mu.Unlock()
-	r := <-f.died
-	r.stop()
-	return r
+	select {
+	case r := <-f.died:
+		r.stop()
+		return r
+	case <-time.After(renewalTime):
+		f.t.Fatalf("nobody reached %s\n%s", p, f.log)
+		return nil
+	}
+}
+
+// renewalTime is longer than any life of an access token in these tests.
+const renewalTime = 2 * time.Hour
+
+// renewal waits until a pair is presented.
+func (f *fleet) renewal() {
+	f.t.Helper()
+	before := len(f.presented())
+	for began := time.Now(); len(f.presented()) == before; passes(100 * time.Millisecond) {
+		if time.Since(began) > renewalTime {
+			f.t.Fatalf("no pair is presented\n%s", f.log)
+		}
+	}
 }
 
 // problem is what a replica says about the token; empty when it is well.

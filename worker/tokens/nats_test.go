@@ -301,8 +301,9 @@ func TestBucketMadeAnewIsNotTakenForTheOneThatWasRead(t *testing.T) {
 		f.give(simulator.AccessGrant{})
 		a, js := f.start("a", nil), f.js()
 		passes(time.Minute)
-		kv := f.bucket()
+		kv, made := f.bucket(), make(chan struct{})
 		f.at(tokens.BeforeIntent, func() {
+			defer close(made)
 			entry, err := kv.Get(t.Context(), "pair")
 			if err != nil {
 				t.Error(err)
@@ -323,8 +324,10 @@ func TestBucketMadeAnewIsNotTakenForTheOneThatWasRead(t *testing.T) {
 				}
 			}
 		})
-		for len(f.presented()) == 0 && !strings.Contains(f.log.String(), "made anew") {
-			passes(time.Second)
+		select {
+		case <-made:
+		case <-time.After(renewalTime):
+			t.Fatal("nobody renews")
 		}
 		passes(25 * time.Second)
 		if n := len(f.presented()); n != 0 {
@@ -543,9 +546,7 @@ func TestRefusedTokenLeadsToTheLatest(t *testing.T) {
 		passes(time.Minute)
 		for range 4 {
 			for range 3 {
-				for n := len(f.presented()); len(f.presented()) == n; {
-					passes(100 * time.Millisecond)
-				}
+				f.renewal()
 			}
 			for _, r := range f.replicas {
 				if err := r.call(t.Context()); err != nil {
