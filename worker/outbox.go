@@ -18,13 +18,14 @@ import (
 // An outbox has JetStream store messages, many at once, and hears what became of each. It does what the
 // client library's asynchronous publishing does, with one timer, one table entry and one wait for all of
 // them instead of each, and reads only those answers that say more than yes: that is half of what a
-// job costs a worker.
+// job costs a worker. Messages whose answer nearly always is yes share the subject of their answers with
+// others, because a subject that it has never seen costs the server more than the answer itself.
 type outbox struct {
 	nc *nats.Conn
 
 	mu      sync.Mutex
 	sub     *nats.Subscription
-	inbox   string // answers come on it, followed by a batch's number and a place in it
+	inbox   string // answers come on it, followed by a batch's number and a group's
 	number  uint64
 	batches map[uint64]*sending
 	heard   uint64 // answers so far
@@ -38,13 +39,27 @@ type answer struct {
 
 // A sending is one batch on its way.
 type sending struct {
-	answers []answer
-	heard   []bool
-	left    int
-	all     chan struct{} // closed when every answer is in
+	groups []group
+	left   int           // groups of which answers are missing
+	heard  bool          // of any message
+	late   bool          // what comes now comes too late
+	all    chan struct{} // closed when every answer is in
+}
+
+// A group is messages whose answers come on one subject. Of several, only that all were stored can be told.
+type group struct {
+	messages []int
+	answers  int      // so far
+	places   []uint64 // in the stream, of those that were stored: each counts once
+	other    answer   // the last that was no plain yes
+	mixed    bool     // there was one
+	complete bool
 }
 
 var errNoAnswer = errors.New("NATS did not say that a message is stored")
+
+// shared is how many messages share the subject of their answers.
+const shared = 32
 
 func newOutbox(nc *nats.Conn) *outbox {
 	return &outbox{nc: nc, batches: map[uint64]*sending{}}
@@ -52,32 +67,66 @@ func newOutbox(nc *nats.Conn) *outbox {
 
 // publish publishes n messages and waits for the answers, until a time or the end of ctx. message makes
 // the i-th of them, and may use its memory again for the next; its error is the answer to that one. A
-// message without an answer may have been stored all the same.
-func (o *outbox) publish(ctx context.Context, n int, message func(i int) (*nats.Msg, error)) []answer {
-	if n == 0 {
-		return nil
+// message without an answer may have been stored all the same. Where messages are grouped, those of a group
+// of which not all were plainly stored are published again one by one: they need a message id.
+func (o *outbox) publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []answer {
+	answers := slices.Repeat([]answer{{err: errNoAnswer}}, n)
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
 	}
-	prefix, number, s, err := o.open(n)
-	if err != nil {
-		return slices.Repeat([]answer{{err: err}}, n)
+	if again := o.publishOnce(ctx, all, grouped, message, answers); len(again) > 0 {
+		o.publishOnce(ctx, again, 1, message, answers)
 	}
-	defer o.forget(number)
-	for i := range n {
-		msg, err := message(i)
-		if err == nil {
-			msg.Reply = prefix + strconv.Itoa(i)
-			err = o.nc.PublishMsg(msg)
-		}
-		if err != nil {
-			o.hear(s, i, answer{err: err})
-		}
-	}
-	return o.await(ctx, s)
+	return answers
 }
 
-// open begins a batch of n messages, and listens for answers if nobody does. Answers come on the prefix
-// and a place in the batch.
-func (o *outbox) open(n int) (prefix string, number uint64, s *sending, err error) {
+// publishOnce puts the answers to some of the messages into their places, and returns the messages of groups
+// with different answers.
+func (o *outbox) publishOnce(ctx context.Context, some []int, grouped int, message func(i int) (*nats.Msg, error), answers []answer) (again []int) {
+	if len(some) == 0 {
+		return nil
+	}
+	prefix, number, s, err := o.open(some, grouped)
+	if err != nil {
+		for _, i := range some {
+			answers[i] = answer{err: err}
+		}
+		return nil
+	}
+	defer o.forget(number)
+	for g, members := range slices.Collect(slices.Chunk(some, grouped)) {
+		reply := prefix + strconv.Itoa(g)
+		for _, i := range members {
+			msg, err := message(i)
+			if err == nil {
+				msg.Reply = reply
+				err = o.nc.PublishMsg(msg)
+			}
+			if err != nil {
+				answers[i] = answer{err: err}
+				o.unsent(s, g, i)
+			}
+		}
+	}
+	o.await(ctx, s)
+	for _, g := range s.groups {
+		switch {
+		case !g.complete:
+		case g.mixed && len(g.messages) > 1:
+			again = append(again, g.messages...)
+		default:
+			for _, i := range g.messages {
+				answers[i] = g.other
+			}
+		}
+	}
+	return again
+}
+
+// open begins a batch of messages, and listens for answers if nobody does. Answers come on the prefix and a
+// group's number.
+func (o *outbox) open(messages []int, grouped int) (prefix string, number uint64, s *sending, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.inbox == "" {
@@ -93,7 +142,11 @@ func (o *outbox) open(n int) (prefix string, number uint64, s *sending, err erro
 		o.sub, o.inbox = sub, inbox
 	}
 	o.number++
-	s = &sending{answers: slices.Repeat([]answer{{err: errNoAnswer}}, n), heard: make([]bool, n), left: n, all: make(chan struct{})}
+	s = &sending{all: make(chan struct{})}
+	for members := range slices.Chunk(messages, grouped) {
+		s.groups = append(s.groups, group{messages: slices.Clone(members)})
+	}
+	s.left = len(s.groups)
 	o.batches[o.number] = s
 	return o.inbox + "." + strconv.FormatUint(o.number, 36) + ".", o.number, s, nil
 }
@@ -104,13 +157,32 @@ func (o *outbox) forget(number uint64) {
 	delete(o.batches, number)
 }
 
+// unsent takes a message out of its group.
+func (o *outbox) unsent(s *sending, number, message int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := &s.groups[number]
+	g.messages = slices.DeleteFunc(g.messages, func(i int) bool { return i == message })
+	s.complete(g)
+}
+
+func (s *sending) complete(g *group) {
+	if g.complete || g.answers < len(g.messages) {
+		return
+	}
+	g.complete = true
+	if s.left--; s.left == 0 {
+		close(s.all)
+	}
+}
+
 // quiet is how long nothing at all may be heard of what is on its way. It is short beside the time that
 // many messages may take on a slow disk, because what nobody takes, as while a leader is elected or a right is
 // missing, is better published again soon.
 const quiet = 3 * time.Second
 
-// await returns the answers that are in when all are, when nothing more is heard, or when the time is up.
-func (o *outbox) await(ctx context.Context, s *sending) []answer {
+// await waits until all answers are in, nothing more is heard, or the time is up.
+func (o *outbox) await(ctx context.Context, s *sending) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	for before := o.answersHeard(); o.goesOn(ctx, s); {
@@ -122,12 +194,10 @@ func (o *outbox) await(ctx context.Context, s *sending) []answer {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	answers := s.answers
-	s.answers = nil // what comes now comes too late
-	if s.left == len(answers) {
+	s.late = true
+	if !s.heard && s.left > 0 {
 		o.renew()
 	}
-	return answers
 }
 
 // goesOn waits for a while, and reports whether there is still something to wait for.
@@ -161,19 +231,20 @@ func (o *outbox) renew() {
 
 // answered hears of one answer.
 func (o *outbox) answered(msg *nats.Msg) {
-	rest, place := cutLast(msg.Subject)
+	rest, group := cutLast(msg.Subject)
 	_, batch := cutLast(rest)
 	number, err1 := strconv.ParseUint(batch, 36, 64)
-	i, err2 := strconv.Atoi(place)
+	g, err2 := strconv.Atoi(group)
 	if err1 != nil || err2 != nil {
 		return
 	}
-	a := read(msg)
+	a, place := read(msg)
 	o.mu.Lock()
-	s := o.batches[number]
-	o.mu.Unlock()
-	if s != nil {
-		o.hear(s, i, a)
+	defer o.mu.Unlock()
+	if s := o.batches[number]; s != nil && !s.late && g >= 0 && g < len(s.groups) {
+		o.heard++
+		s.heard = true
+		s.hear(&s.groups[g], a, place)
 	}
 }
 
@@ -183,44 +254,52 @@ func cutLast(subject string) (rest, last string) {
 	return subject[:max(i, 0)], subject[i+1:]
 }
 
-// hear notes the first answer to a message.
-func (o *outbox) hear(s *sending, i int, a answer) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if i < 0 || i >= len(s.answers) || s.heard[i] {
+// hear notes an answer. One that says again that the same message is stored is not another's.
+func (s *sending) hear(g *group, a answer, place uint64) {
+	switch {
+	case g.complete:
 		return
+	case a.err != nil || a.duplicate:
+		g.other, g.mixed = a, true
+	case slices.Contains(g.places, place):
+		return
+	default:
+		g.places = append(g.places, place)
 	}
-	s.answers[i], s.heard[i] = a, true
-	o.heard++
-	if s.left--; s.left == 0 {
-		close(s.all)
-	}
+	g.answers++
+	s.complete(g)
 }
 
-// read reads an answer. A plain yes, which nearly all are, is known by its beginning and by what it does
-// not mention.
-func read(msg *nats.Msg) answer {
+// read reads an answer, and the place in the stream of what was stored. A plain yes, which nearly all are,
+// is known by its beginning and by what it does not mention.
+func read(msg *nats.Msg) (a answer, place uint64) {
 	if len(msg.Data) == 0 {
 		if msg.Header.Get("Status") == "503" {
-			return answer{err: jetstream.ErrNoStreamResponse}
+			return answer{err: jetstream.ErrNoStreamResponse}, 0
 		}
-		return answer{err: errNoAnswer}
+		return answer{err: errNoAnswer}, 0
 	}
 	if bytes.HasPrefix(msg.Data, []byte(`{"stream":`)) && !bytes.Contains(msg.Data, []byte(`"error"`)) && !bytes.Contains(msg.Data, []byte(`"duplicate"`)) {
-		return answer{}
+		if _, rest, found := bytes.Cut(msg.Data, []byte(`"seq":`)); found {
+			digits := bytes.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+			if place, err := strconv.ParseUint(string(rest[:max(digits, 0)]), 10, 64); err == nil {
+				return answer{}, place
+			}
+		}
 	}
 	var said struct {
 		Stream    string              `json:"stream"`
+		Sequence  uint64              `json:"seq"`
 		Duplicate bool                `json:"duplicate"`
 		Error     *jetstream.APIError `json:"error"`
 	}
 	switch err := json.Unmarshal(msg.Data, &said); {
 	case err != nil:
-		return answer{err: errors.Join(errNoAnswer, err)}
+		return answer{err: errors.Join(errNoAnswer, err)}, 0
 	case said.Error != nil:
-		return answer{err: said.Error}
+		return answer{err: said.Error}, 0
 	case said.Stream == "":
-		return answer{err: errNoAnswer}
+		return answer{err: errNoAnswer}, 0
 	}
-	return answer{duplicate: said.Duplicate}
+	return answer{duplicate: said.Duplicate}, said.Sequence
 }

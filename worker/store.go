@@ -39,7 +39,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		}
 	}
 	envelope, settled := newEnvelope(), &metrics.Settlement{}
-	err = w.publish(open, "results",
+	err = w.publish(open, "results", shared,
 		func(d *delivery) (*nats.Msg, error) { return w.resultMessage(envelope, d) },
 		func(ctx context.Context, d *delivery, a answer) error { return w.resultStored(ctx, settled, d, a) })
 	w.Metrics.Settled(settled)
@@ -50,7 +50,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 	}
 	if len(failed) > 0 {
 		w.reach(BeforeDeadLetter)
-		if derr := w.publish(failed, "dead", w.deadLetterMessage, w.deadLetterStored); derr != nil {
+		if derr := w.publish(failed, "dead", 1, w.deadLetterMessage, w.deadLetterStored); derr != nil {
 			err = derr
 		}
 	}
@@ -64,9 +64,9 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 	return stored, left, err
 }
 
-// publish publishes one message for each job and hears what became of each.
-func (w *Worker) publish(ds []*delivery, stream string, message func(*delivery) (*nats.Msg, error), stored func(context.Context, *delivery, answer) error) (err error) {
-	answers := w.outbox.publish(w.finish, len(ds), func(i int) (*nats.Msg, error) { return message(ds[i]) })
+// publish publishes one message for each job, so many in a group, and hears what became of each.
+func (w *Worker) publish(ds []*delivery, stream string, grouped int, message func(*delivery) (*nats.Msg, error), stored func(context.Context, *delivery, answer) error) (err error) {
+	answers := w.outbox.publish(w.finish, len(ds), grouped, func(i int) (*nats.Msg, error) { return message(ds[i]) })
 	ctx, cancel := context.WithTimeout(w.finish, publishTimeout) // for all of them together
 	defer cancel()
 	for i, a := range answers {

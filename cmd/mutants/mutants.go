@@ -19,7 +19,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "result-by-core-publish", file: "worker/store.go",
-		before: "	answers := w.outbox.publish(w.finish, len(ds), func(i int) (*nats.Msg, error) { return message(ds[i]) })\n",
+		before: "	answers := w.outbox.publish(w.finish, len(ds), grouped, func(i int) (*nats.Msg, error) { return message(ds[i]) })\n",
 		after:  "	answers := make([]answer, len(ds))\n	for i, d := range ds {\n		if msg, merr := message(d); merr != nil {\n			answers[i].err = merr\n		} else {\n			answers[i].err = w.NATS.PublishMsg(msg)\n		}\n	}\n",
 	},
 	{
