@@ -16,7 +16,14 @@ import (
 	"syscall"
 )
 
+// garbage is how much a worker may allocate before it is collected, in percent of what lives. What it holds
+// is some 15 MB under any load, so that 200 instead of Go's 100 costs 15 MB and saves a tenth of its time.
+const garbage = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
