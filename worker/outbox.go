@@ -37,6 +37,25 @@ type answer struct {
 	duplicate bool // it had been stored before, under the same message id
 }
 
+// A kind of answers is those that say the same of a message.
+type kind int
+
+const (
+	saidStored kind = iota
+	saidKnown       // it, or another in its place, was stored before
+	saidRefused
+)
+
+func (a answer) kind() kind {
+	switch {
+	case a.err == nil && !a.duplicate:
+		return saidStored
+	case a.err == nil, isSettled(a.err):
+		return saidKnown
+	}
+	return saidRefused
+}
+
 // A sending is one batch on its way.
 type sending struct {
 	groups []group
@@ -46,13 +65,14 @@ type sending struct {
 	all    chan struct{} // closed when every answer is in
 }
 
-// A group is messages whose answers come on one subject. Of several, only that all were stored can be told.
+// A group is messages whose answers come on one subject. Which answer is whose can be told only where all
+// say the same.
 type group struct {
 	messages []int
 	answers  int      // so far
+	last     answer   // of them
+	mixed    bool     // there were different ones
 	places   []uint64 // in the stream, of those that were stored: each counts once
-	other    answer   // the last that was no plain yes
-	mixed    bool     // there was one
 	complete bool
 }
 
@@ -68,7 +88,7 @@ func newOutbox(nc *nats.Conn) *outbox {
 // publish publishes n messages and waits for the answers, until a time or the end of ctx. message makes
 // the i-th of them, and may use its memory again for the next; its error is the answer to that one. A
 // message without an answer may have been stored all the same. Where messages are grouped, those of a group
-// of which not all were plainly stored are published again one by one: they need a message id.
+// with different answers are published again one by one: each must be one that the stream takes once only.
 func (o *outbox) publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []answer {
 	answers := slices.Repeat([]answer{{err: errNoAnswer}}, n)
 	all := make([]int, n)
@@ -117,7 +137,7 @@ func (o *outbox) publishOnce(ctx context.Context, some []int, grouped int, messa
 			again = append(again, g.messages...)
 		default:
 			for _, i := range g.messages {
-				answers[i] = g.other
+				answers[i] = g.last
 			}
 		}
 	}
@@ -256,16 +276,14 @@ func cutLast(subject string) (rest, last string) {
 
 // hear notes an answer. One that says again that the same message is stored is not another's.
 func (s *sending) hear(g *group, a answer, place uint64) {
-	switch {
-	case g.complete:
+	if g.complete || a.kind() == saidStored && slices.Contains(g.places, place) {
 		return
-	case a.err != nil || a.duplicate:
-		g.other, g.mixed = a, true
-	case slices.Contains(g.places, place):
-		return
-	default:
+	}
+	if a.kind() == saidStored {
 		g.places = append(g.places, place)
 	}
+	g.mixed = g.mixed || g.answers > 0 && a.kind() != g.last.kind()
+	g.last = a
 	g.answers++
 	s.complete(g)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +117,34 @@ func TestMixedGroupIsToldOneByOne(t *testing.T) {
 			t.Errorf("%v: %+v", err, info.State)
 		}
 	})
+}
+
+// Messages that are all refused, or all known, are not published twice.
+func TestGroupOfOneAnswerIsPublishedOnce(t *testing.T) {
+	for name, text := range map[string]string{
+		"full":    `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"R","seq":0}`,
+		"settled": `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"R","seq":0}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			withOutbox(t, func(t *testing.T, o *outbox) {
+				var published atomic.Int64
+				if _, err := o.nc.Subscribe("r.>", func(msg *nats.Msg) {
+					published.Add(1)
+					_ = msg.Respond([]byte(text))
+				}); err != nil {
+					t.Error(err)
+				}
+				for i, a := range o.publish(t.Context(), 2*shared, shared, numbered("r")) {
+					if a.err == nil || isSettled(a.err) != (name == "settled") {
+						t.Errorf("%d: %+v", i, a)
+					}
+				}
+				if n := published.Load(); n != 2*shared {
+					t.Errorf("%d were published", n)
+				}
+			})
+		})
+	}
 }
 
 // An answer that comes twice does not stand for one that is missing.
