@@ -112,17 +112,16 @@ func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
 			DenyPurge:   true,
 		},
 		results: jetstream.StreamConfig{
-			Name:               subjects.ResultStream(),
-			Description:        "one result per logoff job",
-			Subjects:           []string{subjects.Results()},
-			Retention:          jetstream.LimitsPolicy,
-			Storage:            jetstream.FileStorage,
-			Discard:            jetstream.DiscardNew,
-			MaxAge:             keepResults,
-			Duplicates:         2 * time.Minute,
-			Replicas:           replicas,
-			AllowAtomicPublish: true,
-			AllowDirect:        true,
+			Name:        subjects.ResultStream(),
+			Description: "one result per logoff job",
+			Subjects:    []string{subjects.Results()},
+			Retention:   jetstream.LimitsPolicy,
+			Storage:     jetstream.FileStorage,
+			Discard:     jetstream.DiscardNew,
+			MaxAge:      keepResults,
+			Duplicates:  2 * time.Minute,
+			Replicas:    replicas,
+			AllowDirect: true,
 		},
 		dead: jetstream.StreamConfig{
 			Name:        subjects.DeadStream(),
@@ -204,7 +203,6 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	d.equal("discard", have.Discard, want.Discard)
 	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true)
 	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true)
-	d.equal("allow atomic publish", have.AllowAtomicPublish || !want.AllowAtomicPublish, true)
 	d.equal("no ack", have.NoAck, false)
 	d.equal("mirror or sources", have.Mirror != nil || len(have.Sources) > 0, false)
 	if want.MaxAge == 0 {
