@@ -264,6 +264,34 @@ func TestStoredPairThatGoesBackIsPutRight(t *testing.T) {
 	})
 }
 
+// A replica that starts right after the bucket was lost and made anew does not present a pair that looks new to
+// it before those that may remember a later one have come.
+func TestNewPairIsNotPresentedAtOnceByWhoStartsAfterALoss(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t, simulator.Settings{})
+		f.give(simulator.AccessGrant{})
+		a := f.start("a", nil)
+		passes(time.Minute)
+		if err := f.js().DeleteKeyValue(t.Context(), bucket); err != nil {
+			t.Fatal(err)
+		}
+		passes(20 * time.Second)
+		says(t, f.log.String(), "this worker remembered it")
+		a.stop()
+		f.give(simulator.AccessGrant{Expiry: time.Now().Add(100 * time.Second)})
+		f.start("b", nil)
+		passes(time.Second)
+		if n := len(f.presented()); n != 0 {
+			t.Errorf("it was presented at once\n%s", f.log)
+		}
+		passes(time.Minute)
+		if n := len(f.presented()); n != 1 {
+			t.Errorf("%d renewals\n%s", n, f.log)
+		}
+		f.intact()
+	})
+}
+
 // NATS goes back to earlier data right after one replica has renewed. Another, which remembers the pair as it
 // was before that, puts it right and does not present it.
 func TestPairThatIsPutRightIsNotPresentedAtOnce(t *testing.T) {
