@@ -222,8 +222,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "pair-put-right-presented-at-once", file: "worker/tokens/look.go", by: fleet,
-		before: "		next.Remade = now\n		return next, \"an earlier",
-		after:  "		return next, \"an earlier",
+		before: "		return k.record.remade(now), \"an earlier",
+		after:  "		return k.record.remade(k.record.Remade), \"an earlier",
 	},
 	{
 		name: "bucket-made-anew-believed", file: "worker/tokens/renew.go", by: fleet,

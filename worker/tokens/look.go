@@ -48,10 +48,7 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 	now := time.Now()
 	switch {
 	case missing && k.known:
-		next := k.record
-		next.Writes++
-		next.Remade = now
-		return next, "the stored pair had gone; this worker remembered it", nil
+		return k.record.remade(now), "the stored pair had gone; this worker remembered it", nil
 	case missing && fileErr != nil:
 		return record{}, "", errors.Join(errNoRecord, fileProblem(fileErr))
 	case missing:
@@ -59,15 +56,9 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 		next.Remade = now
 		return next, "the pair of the pair file is stored", nil
 	case k.known && k.record.outdates(stored):
-		next := k.record
-		next.Writes++
-		next.Remade = now
-		return next, "an earlier pair was stored than this worker remembers, as after a loss of data in NATS; it is put right", nil
+		return k.record.remade(now), "an earlier pair was stored than this worker remembers, as after a loss of data in NATS; it is put right", nil
 	case k.known && !k.store.born.Equal(k.born) && now.Sub(stored.Remade) >= restAfterLoss:
-		next := stored
-		next.Writes++
-		next.Remade = now
-		return next, "the bucket was made anew; nothing is presented for a while", nil
+		return stored.remade(now), "the bucket was made anew; nothing is presented for a while", nil
 	case fileErr == nil && !slices.Contains(stored.Seeds, fingerprint):
 		return seeded(given, fingerprint, stored, now), "the pair file holds a new pair, which takes the place of the stored one", nil
 	}

@@ -107,6 +107,13 @@ func (r record) renewed(p pair, now time.Time) record {
 	return record{Pair: p, Seeds: r.Seeds, Renewals: r.Renewals + 1, Writes: r.Writes + 1, Issued: now, State: good}
 }
 
+// remade is r where a replica stores again what NATS had lost.
+func (r record) remade(now time.Time) record {
+	r.Writes++
+	r.Remade = now
+	return r
+}
+
 // takenBack is r where the pair was certainly not presented, or turned away.
 func (r record) takenBack() record {
 	r.State, r.Intent, r.By, r.Instance, r.Since, r.Why = good, "", "", "", time.Time{}, ""

@@ -78,19 +78,25 @@ func (s *store) open(ctx context.Context) error {
 // examine learns when the bucket was made, and says why it would lose the pair.
 func (s *store) examine(ctx context.Context) error {
 	status, err := s.kv.Status(ctx)
+	if err == nil {
+		info := status.(*jetstream.KeyValueBucketStatus).StreamInfo()
+		s.born = info.Created
+		err = unsafe(info.Config)
+	}
 	if err != nil {
 		s.kv = nil
 		return fmt.Errorf("bucket %s: %w", s.bucket, err)
 	}
-	info := status.(*jetstream.KeyValueBucketStatus).StreamInfo()
-	s.born = info.Created
+	return nil
+}
+
+// unsafe says why a bucket would lose the pair.
+func unsafe(c jetstream.StreamConfig) error {
 	switch {
-	case status.TTL() != 0:
-		s.kv = nil
-		return fmt.Errorf("bucket %s: it forgets what is older than %v, the pair too: it must have no TTL", s.bucket, status.TTL())
-	case info.Config.Storage != jetstream.FileStorage:
-		s.kv = nil
-		return fmt.Errorf("bucket %s: it is kept in memory: it must have file storage", s.bucket)
+	case c.MaxAge != 0:
+		return fmt.Errorf("it forgets what is older than %v, the pair too: it must have no TTL", c.MaxAge)
+	case c.Storage != jetstream.FileStorage:
+		return errors.New("it is kept in memory: it must have file storage")
 	}
 	return nil
 }
