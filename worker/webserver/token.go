@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -36,11 +35,13 @@ type auth struct {
 	token  *token  // nil until there is one
 	flight *flight // nil when nobody is getting one
 	self   atomic.Int64
+	admit  func(context.Context) error // see AdmitLogins
 
-	// The last rejected login. Only the flight reads and writes these.
+	// The last rejected login; nil when there is none that counts.
 	rejected         *Error
 	rejectedPassword string
 	rejectedUntil    time.Time
+	refusedToken     string // the last given token that was refused
 }
 
 // A flight gets a token, once for everybody who waits for it.
@@ -55,7 +56,8 @@ type flight struct {
 // leaves; the renewal goes on for the others.
 //
 // A token from a login is renewed, and where that is refused, a login follows. A rejected login is
-// answered from memory, without a call, until [Config.LoginPause] is over or the password changes.
+// answered from memory, without a call, until [Config.LoginPause] is over, the password changes, or
+// [Client.TryLoginAgain] is called; RetryAfter of the error is the rest of that pause.
 // A given token is read anew; if it is still the refused one, that Unauthorized is the error.
 func (c *Client) Renew(ctx context.Context, refused *Error) error {
 	if refused == nil {
@@ -63,6 +65,40 @@ func (c *Client) Renew(ctx context.Context, refused *Error) error {
 	}
 	_, e := c.obtain(ctx, refused)
 	return asError(e)
+}
+
+// AdmitLogins has admit called before each request that logs in or renews a token, which waits until one
+// more may be made. Its error, which is that of a caller who stops, becomes that of the call. It must be
+// set before the first call.
+func (c *Client) AdmitLogins(admit func(context.Context) error) { c.auth.admit = admit }
+
+// TryLoginAgain forgets that the last login was rejected, so that the next call that needs one logs in at
+// once. Each login that is rejected counts towards the lock-out of the account.
+func (c *Client) TryLoginAgain() {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	c.auth.rejected = nil
+}
+
+// SecretChanged reports whether the password is another than the one that was rejected last, or the given
+// token another than the one that was refused last. It reads the secret, and calls nobody. Without a
+// refusal, and where the secret cannot be read, it is false.
+func (c *Client) SecretChanged() bool {
+	source := c.config.Password
+	if c.config.Token != nil {
+		source = c.config.Token
+	}
+	value, err := source()
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	switch {
+	case err != nil:
+		return false
+	case c.config.Token != nil:
+		value = strings.TrimSpace(value)
+		return c.auth.refusedToken != "" && value != c.auth.refusedToken && usable(value) == nil
+	}
+	return c.auth.rejected != nil && value != c.auth.rejectedPassword
 }
 
 // Self is our own userId, as the last login told it; 0 while it is unknown, which it remains with a
@@ -149,6 +185,9 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 	}
 	c.remember(value)
 	if old != nil && old.value == value {
+		c.auth.mu.Lock()
+		defer c.auth.mu.Unlock()
+		c.auth.refusedToken = value
 		return nil, refused
 	}
 	return &token{value: value}, nil
@@ -163,6 +202,9 @@ func (c *Client) renew(ctx context.Context, old *token) (*token, *Error) {
 	}{old.value, c.device})
 	if err != nil {
 		return nil, c.unreadable("token", err)
+	}
+	if e := c.admitted(ctx, "renew"); e != nil {
+		return nil, e
 	}
 	var l loginAnswer
 	e := c.call(ctx, request{op: "renew", method: http.MethodPost, path: "/RenewLoginToken", format: "application/json", body: body},
@@ -190,15 +232,25 @@ func renewalVerdict(e *Error, l loginAnswer) *Error {
 	return e
 }
 
+// admitted waits until another login or renewal may be made.
+func (c *Client) admitted(ctx context.Context, op string) *Error {
+	if c.auth.admit == nil {
+		return nil
+	}
+	if err := c.auth.admit(ctx); err != nil {
+		return &Error{Op: op, Verdict: Unavailable, Err: &cause{words: "given up: " + err.Error(), end: err}}
+	}
+	return nil
+}
+
 // login logs in, unless that was rejected before and nothing has changed.
 func (c *Client) login(ctx context.Context) (*token, *Error) {
 	password, err := c.config.Password()
 	if err != nil {
 		return nil, c.unreadable("password", err)
 	}
-	known := c.auth.rejected != nil && password == c.auth.rejectedPassword
-	if known && time.Now().Before(c.auth.rejectedUntil) {
-		return nil, c.auth.rejected.copied()
+	if e := c.rejectedBefore(password); e != nil {
+		return nil, e
 	}
 	encoded := base64.StdEncoding.EncodeToString([]byte(password))
 	c.secrets.add(password, encoded)
@@ -211,41 +263,77 @@ func (c *Client) login(ctx context.Context) (*token, *Error) {
 	if err != nil {
 		return nil, c.unreadable("user name", errors.New("not valid UTF-8"))
 	}
+	if e := c.admitted(ctx, "login"); e != nil {
+		return nil, e
+	}
 	var l loginAnswer
 	e := c.call(ctx, request{op: "login", method: http.MethodPost, path: "/Login", format: "application/json", body: body},
 		func(a answer) *Error {
 			if l = readLogin(a); l.complete() {
 				return nil
 			}
-			return c.loginVerdict(c.failure(a), l)
+			return loginVerdict(c.failure(a), l)
 		})
-	if e != nil {
-		if e.Verdict == LoginRejected {
-			c.auth.rejected, c.auth.rejectedPassword = e.copied(), password
-			c.auth.rejectedUntil = time.Now().Add(max(c.config.LoginPause, l.locked))
-		}
-		return nil, e
+	return c.loggedIn(e, l, password)
+}
+
+// rejectedBefore is the rejection of the last login, if one with that password is not to be tried yet.
+func (c *Client) rejectedBefore(password string) *Error {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	rest := time.Until(c.auth.rejectedUntil)
+	if c.auth.rejected == nil || password != c.auth.rejectedPassword || rest <= 0 {
+		return nil
 	}
-	c.auth.rejected = nil
-	return c.own(l), nil
+	e := c.auth.rejected.copied()
+	e.RetryAfter = rest
+	return e
+}
+
+// loggedIn takes over what came of a login.
+func (c *Client) loggedIn(e *Error, l loginAnswer, password string) (*token, *Error) {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	switch {
+	case e == nil:
+		c.auth.rejected = nil
+		return c.own(l), nil
+	case e.Verdict == LoginRejected:
+		e.RetryAfter = max(c.config.LoginPause, l.locked)
+		c.auth.rejectedUntil = time.Now().Add(e.RetryAfter)
+		e.hint = "the next login is tried at " + c.auth.rejectedUntil.UTC().Format(time.RFC3339) +
+			", or at once when the password changes or the worker gets SIGHUP; each rejected login counts towards the lock-out of the account; " +
+			"an account with two-factor or SAML login needs an access token instead"
+		c.auth.rejected, c.auth.rejectedPassword = e.copied(), password
+	}
+	return nil, e
 }
 
 // idleMinutes is how long a token lives without use; it is the server's own default.
 const idleMinutes = 30
 
-// loginVerdict tells a rejected login from a server that is not well. A rejected one comes as a 200
-// without a token, or as a status for bad requests or missing rights. Where in doubt it is rejected,
-// because trying again may lock the account.
-func (c *Client) loginVerdict(e *Error, l loginAnswer) *Error {
+// wordlessPause is the rest after a login that got a status for bad requests or missing rights, and not a
+// word: mostly of a gateway, but if it was the Web Server, more tries would lock the account.
+const wordlessPause = time.Minute
+
+// loginVerdict tells a rejected login from a server, or something in front of it, that is not well. The Web
+// Server rejects with a 200 without a token, or with a status and an error code of its own; a page, or a
+// status in a gateway's words, says nothing about the password.
+func loginVerdict(e *Error, l loginAnswer) *Error {
+	turnedAway := e.Verdict == Unauthorized || e.Verdict == Forbidden || e.Verdict == Refused
 	switch {
 	case e.Verdict == Throttled:
 	case e.Status/100 == 2 && !l.whole, e.Verdict == Undecided:
 		e.Verdict = Unavailable
-	case e.Status/100 == 2, e.Verdict == Unauthorized, (e.Verdict == Forbidden || e.Verdict == Refused) && !e.Page:
+	case e.Status/100 == 2, turnedAway && l.refusing:
 		e.Verdict = LoginRejected
-		e.hint = fmt.Sprintf("not tried again for %v unless the password changes; an account with two-factor or SAML login needs an access token instead",
-			max(c.config.LoginPause, l.locked))
-	case e.Verdict == Refused, e.Verdict == TooLarge, e.Verdict == NotFound:
+	case turnedAway:
+		e.Verdict = Unavailable
+		e.hint = "this is not the Web Server's way to reject a login: something in front of it answers, such as a gateway or a firewall"
+		if e.Text == "" && !e.Page {
+			e.RetryAfter = max(e.RetryAfter, wordlessPause)
+		}
+	case e.Verdict == TooLarge, e.Verdict == NotFound:
 		e.Verdict = Misconfigured
 		e.hint = "the path of the base URL is wrong"
 	}
@@ -259,6 +347,7 @@ func (c *Client) loginVerdict(e *Error, l loginAnswer) *Error {
 type loginAnswer struct {
 	status    int
 	whole     bool // it is a JSON object or an XML element, complete
+	refusing  bool // it holds an error code, as the Web Server's own answers do
 	token     string
 	userID    int64 // 0 where it is not said
 	lockedOut bool
@@ -276,7 +365,7 @@ const maxLocked = 24 * time.Hour
 // readLogin takes the values by name at any depth, because versions and SaaS nest them differently,
 // in XML as in JSON.
 func readLogin(a answer) loginAnswer {
-	l := loginAnswer{status: a.status}
+	l := loginAnswer{status: a.status, refusing: readWords(a).refusing}
 	l.whole = readValues(a, func(name, value string) {
 		switch {
 		case strings.EqualFold(name, "token"), strings.EqualFold(name, "authToken"):

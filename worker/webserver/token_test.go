@@ -60,10 +60,17 @@ func TestLoginVerdicts(t *testing.T) {
 		{200, `<DM2ContentIndexing_CheckCredentialResp><errList errorCode="1116" errLogMessage="no"/></DM2ContentIndexing_CheckCredentialResp>`, LoginRejected, "no (errorCode 1116)"},
 		{200, `{"errorMessage":"Access denied.","errorCode":5}`, LoginRejected, "Access denied. (errorCode 5)"},
 		{403, `{"errorMessage":"Access denied.","errorCode":5}`, LoginRejected, "Access denied. (errorCode 5)"},
-		{401, "", LoginRejected, ""},
+		{401, `{"errorMessage":"Access denied.","errorCode":5}`, LoginRejected, "Access denied. (errorCode 5)"},
 		{400, `{"errorCode":5}`, LoginRejected, "errorCode 5"},
-		{403, maintenance, Forbidden, "Scheduled Maintenance"},
-		{400, maintenance, Misconfigured, "Scheduled Maintenance"},
+		// What stands in front of the Web Server says nothing about the password.
+		{401, "", Unavailable, ""},
+		{401, `{"message":"Unauthorized"}`, Unavailable, "Unauthorized"},
+		{401, maintenance, Unavailable, "Scheduled Maintenance"},
+		{403, maintenance, Unavailable, "Scheduled Maintenance"},
+		{403, "Forbidden", Unavailable, ""},
+		{400, maintenance, Unavailable, "Scheduled Maintenance"},
+		{400, `{"fault":{"faultstring":"Invalid API key"}}`, Unavailable, "Invalid API key"},
+		{422, `{"detail":"no"}`, Unavailable, ""},
 		{200, "", Unavailable, ""},
 		{200, `{"token":"QSDK 3a`, Unavailable, ""},
 		{200, maintenance, Unavailable, "Scheduled Maintenance"},
@@ -113,6 +120,84 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 	}
 	if strings.Contains(first.Error(), "wrong") {
 		t.Errorf("a secret: %v", first)
+	}
+}
+
+// A status without a word may be a rejection after all: the next try is in a minute, not in an hour.
+func TestWordlessLoginAnswerIsTriedAgainInAMinute(t *testing.T) {
+	for _, status := range []int{400, 401, 403} {
+		s := serve(t, map[string]http.HandlerFunc{"Login": says(status, "")})
+		e := facts(t, s.client(t, withLogin(fixed("secret"))).Ping(t.Context()))
+		if e.Verdict != Unavailable || e.RetryAfter != time.Minute {
+			t.Errorf("%d: %v, to be tried again in %v", status, e, e.RetryAfter)
+		}
+	}
+}
+
+func TestRejectedLoginTellsWhenItIsTriedNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := pipeSite(t, map[string]http.HandlerFunc{"Login": says(200, rejectedLogin)})
+		first := facts(t, s.client.Ping(t.Context()))
+		next := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		passes(20 * time.Minute)
+		second := facts(t, s.client.Ping(t.Context()))
+		for _, e := range []*Error{first, second} {
+			if !strings.Contains(e.Error(), "the next login is tried at "+next) {
+				t.Errorf("%v, want the time %s", e, next)
+			}
+		}
+		if first.RetryAfter != time.Hour || second.RetryAfter != 40*time.Minute {
+			t.Errorf("the rest of the pause is %v, then %v", first.RetryAfter, second.RetryAfter)
+		}
+		s.client.TryLoginAgain()
+		facts(t, s.client.Ping(t.Context()))
+		if n := s.count("Login"); n != 2 {
+			t.Errorf("%d logins after one more was asked for", n)
+		}
+	})
+}
+
+func TestChangedSecretIsNoticed(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Login": says(200, rejectedLogin), "WhoAmI": says(401, "")})
+	secret, unreadable := "wrong", error(nil)
+	source := func() (string, error) { return secret, unreadable }
+	token := func(c *Config) { c.Token = source }
+	for name, c := range map[string]*Client{"password": s.client(t, withLogin(source)), "token": s.client(t, token)} {
+		secret, unreadable = "wrong", nil
+		if c.SecretChanged() {
+			t.Errorf("%s: changed before anything was refused", name)
+		}
+		refused := facts(t, c.Ping(t.Context()))
+		facts(t, c.Renew(t.Context(), refused))
+		if c.SecretChanged() {
+			t.Errorf("%s: changed, and is the same", name)
+		}
+		secret = "another"
+		if !c.SecretChanged() {
+			t.Errorf("%s: the change is not noticed", name)
+		}
+		if unreadable = errors.New("no such file"); c.SecretChanged() {
+			t.Errorf("%s: changed, and cannot be read", name)
+		}
+	}
+}
+
+func TestLoginsAreAdmitted(t *testing.T) {
+	s := serveTokens(t, nil)
+	c := s.client(t, withLogin(fixed("secret")))
+	admitted, refuse := 0, error(nil)
+	c.AdmitLogins(func(context.Context) error { admitted++; return refuse })
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil || admitted != 1 {
+		t.Fatalf("%v, %d logins admitted", err, admitted)
+	}
+	refuse = context.Canceled
+	s.serial.Add(1) // the token is another's
+	e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))))
+	if !errors.Is(e, context.Canceled) || e.Verdict != Unavailable || admitted != 2 {
+		t.Errorf("%v, %d admitted", e, admitted)
+	}
+	if n := len(s.received("RenewLoginToken")); n != 0 {
+		t.Errorf("%d renewals that were not admitted", n)
 	}
 }
 
