@@ -91,7 +91,8 @@ func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error
 func (d *demo) startSimulator() error {
 	d.sim = simulator.New(simulator.Settings{LatencyFixed: 20 * time.Millisecond, LatencyPerSession: 20 * time.Microsecond}, uint64(time.Now().UnixNano()))
 	d.service = d.sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
-	d.sim.Populate(d.options.people)
+	d.sim.SignOnEverywhere(d.sim.AddUser(simulator.Example), 1)
+	d.sim.Populate(d.options.people - 1)
 	if err := d.serve(d.options.webserver, d.sim); err != nil {
 		return fmt.Errorf("%w (another address: -webserver)", err)
 	}

@@ -26,6 +26,7 @@ func TestDemoWorksItsSampleJobs(t *testing.T) {
 		"done    bulk   job offboarding-list: ",
 		"invalid urgent job ",
 		"failed  urgent job already-ended: 1 undecided in ",
+		"done    urgent job person: 5 logged_off in ",
 		"/metrics",
 		"pub logoff.requests '{\"sessions\":[\"",
 	} {

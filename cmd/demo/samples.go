@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/webserver/simulator"
 )
 
 // A sample is a job that the demo submits.
@@ -46,13 +47,15 @@ func (d *demo) samples() ([]sample, error) {
 		{fmt.Sprintf("an offboarding list of %d sessions", len(bulk)), jobs.Bulk, nil},
 		{"a message that is no job", jobs.Urgent, []byte(`{"sessions": "not a list"}`)},
 		{"a session that had already ended", jobs.Urgent, nil},
+		{`everything of ` + simulator.Example.Login, jobs.Urgent, nil},
 	}
 	for i, job := range []jobs.Job{
 		0: {ID: "taken-over-account", Reason: "credential compromise", Sessions: named(single)},
 		1: {ID: "offboarding-list", Reason: "offboarding", Sessions: named(bulk)},
 		3: {ID: "already-ended", Sessions: named([]string{ended})},
+		4: {ID: "person", Reason: "credential compromise", Users: []jobs.User{{Name: simulator.Example.Login}}},
 	} {
-		if len(job.Sessions) == 0 {
+		if len(job.Sessions)+len(job.Users) == 0 {
 			continue
 		}
 		data, err := job.Encode()
@@ -72,10 +75,10 @@ func named(ids []string) []jobs.Session {
 	return sessions
 }
 
-// activeIDs are the people's sessions, without the worker's own.
+// activeIDs are the people's sessions, without the worker's own and those that a sample ends by the person.
 func (d *demo) activeIDs() (ids []string) {
 	for _, s := range d.sim.Sessions() {
-		if s.Active() && s.UserID != d.service {
+		if s.Active() && s.UserID != d.service && s.UserID != simulator.Example.ID {
 			ids = append(ids, s.ID)
 		}
 	}

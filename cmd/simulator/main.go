@@ -59,7 +59,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	sim := simulator.New(o.settings, o.seed)
 	sim.AddUser(simulator.User{Login: serviceAccount, Display: "Administrator", Password: o.password, Administrator: true})
-	sim.Populate(o.people)
+	if o.people > 0 {
+		sim.SignOnEverywhere(sim.AddUser(simulator.Example), 1)
+		sim.Populate(o.people - 1)
+	}
 
 	web, err := listen(ctx, o.addr)
 	if err != nil {

@@ -20,12 +20,16 @@ var ErrNoUser = errors.New("no such user")
 // A User is a person or a service account.
 type User struct {
 	ID      int64
-	Name    string // to log in with; DOMAIN\name for a domain's user
+	Name    string // to log in with, DOMAIN\name for a domain's user; some calls show the full name instead
+	Full    string // the full name, where the answer has it
 	Email   string
 	UPN     string
 	Enabled bool // only where the answer says so
 	// LastLogin is to the second; zero where the answer does not say.
 	LastLogin time.Time
+	// Company is the name of the user's company in lower case, commcell for those who belong to none; empty
+	// where the answer does not tell.
+	Company string
 }
 
 // HasAddress reports whether an e-mail address or UPN is the user's; case does not matter.
@@ -67,46 +71,129 @@ func (c *Client) UserByID(ctx context.Context, id int64) (User, error) {
 	return user, nil
 }
 
-// UserByName looks a user up by the name to log in with, a domain's user as DOMAIN\name. It asks GET
-// User/byName, and where that is unknown or cannot carry the name, it searches the list of all users,
-// as UsersByEmail does. Names are compared without regard to case.
+// UserByName looks a user up by the name to log in with, a domain's user as DOMAIN\name; the UPN is such a name
+// too, and an e-mail address that only one user has. It asks GET User/byName. Where that is unknown, cannot
+// carry the name, or knows nobody of a name that may have changed on its way, it searches the list of all
+// users, as UsersByEmail does. Names are compared without regard to case.
 //
-// Errors are those of UserByID. An answer about a user of another name is Unavailable.
+// An answer may show a full name where the name to log in with should be. Then the newer call, or the list,
+// has to tell that name. Errors are those of UserByID; Unavailable is an answer about a user of another name
+// too, and Refused one that leaves open whom it is about.
 func (c *Client) UserByName(ctx context.Context, name string) (User, error) {
 	if reason := misfit(name); reason != "" {
 		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New("the name " + reason)}
 	}
 	var user User
-	byName := func(bool) *Error {
-		quoted := url.PathEscape(strings.ReplaceAll(name, "'", "''"))
-		return c.ask(ctx, "user", "/User/byName(userName='"+quoted+"')", func(a answer) *Error {
-			found, err := readNamed(a, name)
-			e := c.lookedUp(a, err)
-			switch {
-			case e != nil && unknownName.MatchString(e.Text) && e.Verdict == Refused:
-				return noUser(e)
-			case e != nil && e.Status == http.StatusBadRequest:
-				e.elsewhere = true // Tomcat refuses a backslash in a path, however it is written
-			}
-			user = found
-			return e
-		})
+	e := c.nameCalls.either(func(bool) (e *Error) {
+		user, e = c.byName(ctx, name)
+		return e
+	}, func(bool) (e *Error) {
+		user, e = c.searchName(ctx, name)
+		return e
+	})
+	switch {
+	case e == nil && !user.called(name):
+		user, e = c.identify(ctx, user, name)
+	case e != nil && errors.Is(e, ErrNoUser) && !plainName.MatchString(name):
+		user, e = c.searchName(ctx, name) // a backslash may have become a slash, and an address is no login
 	}
-	search := func(bool) *Error {
-		named, e := c.search(ctx, func(u User) bool { return strings.EqualFold(u.Name, name) })
-		switch {
-		case e != nil:
-			return e
-		case len(named) > 1:
-			return &Error{Op: "user", Verdict: Refused, Err: errors.New("more than one user has the name")}
-		}
-		user = named[0]
-		return nil
-	}
-	if e := c.nameCalls.either(byName, search); e != nil {
+	if e != nil {
 		return User{}, misplaced(e)
 	}
 	return user, nil
+}
+
+// plainName matches names that nothing on the way changes, and that are no addresses.
+var plainName = regexp.MustCompile(`^[\pL\pN._-]+$`)
+
+// called reports whether a user logs in with a name, as far as the answer shows it.
+func (u User) called(name string) bool {
+	return strings.EqualFold(u.Name, name) || strings.EqualFold(u.UPN, name)
+}
+
+// showsLogin reports whether the name is certainly not the full name.
+func (u User) showsLogin() bool { return u.Full != "" && !strings.EqualFold(u.Full, u.Name) }
+
+// byName returns the one user whom GET User/byName shows, under whatever name.
+func (c *Client) byName(ctx context.Context, name string) (user User, e *Error) {
+	quoted := url.PathEscape(strings.ReplaceAll(name, "'", "''"))
+	e = c.ask(ctx, "user", "/User/byName(userName='"+quoted+"')", func(a answer) *Error {
+		p, err := readUsers(a)
+		if err == nil && len(p.users) != 1 {
+			err = fmt.Errorf("%d users", len(p.users))
+		}
+		e := c.lookedUp(a, err)
+		switch {
+		case e == nil:
+			user = p.users[0]
+		case unknownName.MatchString(e.Text) && e.Verdict == Refused:
+			return noUser(e)
+		case e.Status == http.StatusBadRequest:
+			e.elsewhere = true // Tomcat refuses a backslash in a path, however it is written
+		}
+		return e
+	})
+	return user, e
+}
+
+// identify makes sure that a user who was shown under another name is the one who logs in with a name.
+func (c *Client) identify(ctx context.Context, shown User, name string) (User, *Error) {
+	u, e := c.newerForm(ctx, shown.ID)
+	switch {
+	case e == nil && u.called(name):
+		return u, nil
+	case e == nil && u.showsLogin() && !strings.Contains(name, "@"):
+		return User{}, another()
+	case e != nil && !e.elsewhere && !errors.Is(e, ErrNoUser):
+		return User{}, e
+	}
+	u, e = c.searchName(ctx, name)
+	switch {
+	case e == nil && u.ID == shown.ID:
+		return u, nil
+	case e == nil, errors.Is(e, ErrNoUser):
+		return User{}, another()
+	case e.elsewhere, e.Verdict == Refused, e.Verdict == Forbidden:
+		return User{}, &Error{Op: "user", Verdict: Refused, Err: fmt.Errorf(
+			"the answer shows user %d under another name, and no call tells the name to log in with; name the user by id or email", shown.ID)}
+	}
+	return User{}, e
+}
+
+// newerForm looks a user up with the newer call alone, which tells the name to log in with.
+func (c *Client) newerForm(ctx context.Context, id int64) (user User, e *Error) {
+	e = c.ask(ctx, "user", fmt.Sprintf("/V4/user/%d", id), func(a answer) *Error {
+		found, err := readUser(a, id)
+		user = found
+		return c.lookedUp(a, err)
+	})
+	return user, e
+}
+
+func another() *Error { return &Error{Op: "user", Verdict: Unavailable, Err: errAnother} }
+
+// searchName returns the one user of the whole list who logs in with a name.
+func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
+	all, e := c.users(ctx)
+	if e != nil {
+		return User{}, e
+	}
+	found := all.matching(func(u User) bool { return all.logins && strings.EqualFold(u.Name, name) })
+	if len(found) == 0 && strings.Contains(name, "@") {
+		found = all.matching(func(u User) bool { return u.HasAddress(name) })
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New("more than one user has the name; name the user by id")}
+	case len(all.users) < 2:
+		return User{}, oneAccount()
+	case !all.logins:
+		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New(
+			"the list of users shows full names, and not the names to log in with; name the user by id or email")}
+	}
+	return User{}, noUser(&Error{Op: "user"})
 }
 
 // UsersByEmail looks up the users with an e-mail address or a UPN, of whom there may be several. It
@@ -120,11 +207,17 @@ func (c *Client) UsersByEmail(ctx context.Context, email string) ([]User, error)
 	if reason := misfit(email); reason != "" {
 		return nil, &Error{Op: "user", Verdict: Refused, Err: errors.New("the e-mail address " + reason)}
 	}
-	users, e := c.search(ctx, func(u User) bool { return u.HasAddress(email) })
+	all, e := c.users(ctx)
 	if e != nil {
 		return nil, misplaced(e)
 	}
-	return users, nil
+	switch found := all.matching(func(u User) bool { return u.HasAddress(email) }); {
+	case len(found) > 0:
+		return found, nil
+	case len(all.users) < 2:
+		return nil, oneAccount()
+	}
+	return nil, noUser(&Error{Op: "user"})
 }
 
 // Latest returns the users of the whole list who logged in last, the latest first, n at most. They are
@@ -143,42 +236,32 @@ func (c *Client) Latest(ctx context.Context, n int) ([]User, error) {
 	return all[:min(n, len(all))], nil
 }
 
-// Users returns the list of all users, as UsersByEmail reads it: whoever is not in it does not exist.
-// Errors are those of UsersByEmail but [ErrNoUser].
+// Users returns the list of all users, as UsersByEmail reads it: whoever is not in it does not exist. Where it
+// shows full names in place of those to log in with, it has no names. Errors are those of UsersByEmail but
+// [ErrNoUser].
 func (c *Client) Users(ctx context.Context) ([]User, error) {
 	all, e := c.users(ctx)
 	if e != nil {
 		return nil, misplaced(e)
 	}
-	if len(all) < 2 {
+	if len(all.users) < 2 {
 		return nil, oneAccount()
 	}
-	return all, nil
+	for i := range all.users {
+		if !all.logins {
+			all.users[i].Name = ""
+		}
+	}
+	return all.users, nil
 }
 
 func oneAccount() *Error {
 	return &Error{Op: "user", Verdict: Forbidden, Err: errors.New("the list of users shows one account at most")}
 }
 
-// search returns the users of the whole list that match, at least one.
-func (c *Client) search(ctx context.Context, match func(User) bool) ([]User, *Error) {
-	all, e := c.users(ctx)
-	if e != nil {
-		return nil, e
-	}
-	found := slices.DeleteFunc(slices.Clone(all), func(u User) bool { return !match(u) })
-	switch {
-	case len(found) > 0:
-		return found, nil
-	case len(all) < 2:
-		return nil, oneAccount()
-	}
-	return nil, noUser(&Error{Op: "user"})
-}
-
 // users returns the whole list.
-func (c *Client) users(ctx context.Context) ([]User, *Error) {
-	var all []User
+func (c *Client) users(ctx context.Context) (people, *Error) {
+	var all people
 	read := func(path string, counts bool) func(bool) *Error {
 		return func(bool) *Error {
 			return c.ask(ctx, "user", path, func(a answer) *Error {
@@ -188,13 +271,13 @@ func (c *Client) users(ctx context.Context) ([]User, *Error) {
 					// Where the one list is in doubt, the other may be whole.
 					e.elsewhere = e.elsewhere || outOfScope(e) || e.Err != nil && err == nil
 				}
-				all = p.users
+				all = p
 				return e
 			})
 		}
 	}
 	if e := c.userCalls.either(read("/V4/user", true), read("/User?level=10", false)); e != nil {
-		return nil, e
+		return people{}, e
 	}
 	return all, nil
 }
@@ -250,6 +333,13 @@ type people struct {
 	users     []User
 	total     int64 // how many there are, as the list says; 0 where it does not
 	addresses bool  // it has e-mail addresses or UPNs, be they empty
+	// logins reports that its names are those to log in with: they are not the full names, or it has no full
+	// names. Where all are alike, a name may be the full name of somebody else than the one who logs in with it.
+	logins bool
+}
+
+func (p people) matching(match func(User) bool) []User {
+	return slices.DeleteFunc(slices.Clone(p.users), func(u User) bool { return !match(u) })
 }
 
 // doubt says why a search of the list proves nothing. The newer call counts the users in its list; the
@@ -272,7 +362,7 @@ func (p people) doubt(counts bool) error {
 func readUsers(a answer) (people, error) {
 	var p people
 	var wrong error
-	var listed bool
+	var listed, full bool
 	list := func(name string) { listed = listed || name == "users" }
 	err := readObjects(a, list, func(o *object) {
 		if _, plain := o.values["users"]; plain {
@@ -289,6 +379,8 @@ func readUsers(a answer) (people, error) {
 			wrong = errors.New("a row without a userId")
 		}
 		p.users = append(p.users, u)
+		full = full || u.Full != ""
+		p.logins = p.logins || u.showsLogin()
 		p.addresses = p.addresses || o.has("email", "smtpaddress", "userprincipalname", "upn")
 	})
 	switch {
@@ -299,6 +391,7 @@ func readUsers(a answer) (people, error) {
 	case len(p.users) == 0 && !listed:
 		return people{}, errors.New("no list of users")
 	}
+	p.logins = p.logins || !full
 	return p, nil
 }
 
@@ -323,26 +416,11 @@ func readUser(a answer, id int64) (User, error) {
 	return u, about(u.ID == id)
 }
 
-// readNamed reads the one user of a list. A domain may be missing in the name that is answered, and a
-// UPN or an e-mail address is a name to log in with too.
-func readNamed(a answer, name string) (User, error) {
-	p, err := readUsers(a)
-	if err != nil {
-		return User{}, err
-	}
-	if len(p.users) != 1 {
-		return User{}, fmt.Errorf("%d users", len(p.users))
-	}
-	u := p.users[0]
-	_, bare, domain := strings.Cut(name, `\`)
-	same := strings.EqualFold(u.Name, name) || strings.EqualFold(u.UPN, name) || strings.EqualFold(u.Email, name) ||
-		domain && strings.EqualFold(u.Name, bare)
-	return u, about(same)
-}
+var errAnother = errors.New("the answer is about another user")
 
 func about(same bool) error {
 	if !same {
-		return errors.New("the answer is about another user")
+		return errAnother
 	}
 	return nil
 }
@@ -354,9 +432,11 @@ func readRow(o *object) User {
 	return User{
 		ID:        number(o.first("userentity.userid", "userid", "id")),
 		Name:      oneLine(o.first("userentity.username", "username", "name")),
+		Full:      oneLine(o.first("fullname")),
 		Email:     oneLine(o.first("email", "smtpaddress")),
 		UPN:       oneLine(o.first("userprincipalname", "upn")),
 		Enabled:   yes(o.first("enabled", "enableuser")),
 		LastLogin: last,
+		Company:   strings.ToLower(oneLine(o.first("company.name", "companyname"))),
 	}
 }

@@ -12,6 +12,9 @@ var (
 	lastNames  = []string{"Okafor", "Berg", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad", "Ito", "Jansen", "Kowalski", "Lindqvist"}
 )
 
+// Example is the person of the documentation's examples, to be added before others take the userId.
+var Example = User{ID: 42, Login: `CORP\jane`, Display: "Jane Doe", Email: "jane@corp.example", UPN: "jane@ad.corp.example", CompanyID: 1, Company: "Corp"}
+
 // Consoles are all types of consoles.
 func Consoles() []int {
 	return []int{ConsoleCommCell, ConsoleBrowser, ConsoleWeb, ConsoleCommandLine, ConsoleAPI}
