@@ -93,7 +93,7 @@ func DecodeDeadLetter(header map[string][]string, payload []byte) (DeadLetter, e
 		return wrong(headerStored)
 	}
 	switch {
-	case !slices.Contains(Statuses, d.Reason) || d.Reason == Done:
+	case !slices.Contains(Statuses, d.Reason) || d.Reason.Success():
 		return wrong(headerReason)
 	case LegalID(d.JobID) != nil:
 		return wrong(headerJobID)

@@ -60,6 +60,15 @@ func TestHeaderOfADeadLetterIsSafe(t *testing.T) {
 	}
 }
 
+func TestNoDeadLetterIsOfASuccess(t *testing.T) {
+	for _, status := range Statuses {
+		header := DeadLetter{Reason: status, JobID: "j", Subject: "s", Stored: stored}.Header()
+		if _, err := DecodeDeadLetter(header, nil); (err != nil) != status.Success() {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+}
+
 func TestDamagedDeadLetterIsRefused(t *testing.T) {
 	for name, value := range map[string]string{
 		"Logoff-Reason": "done", "Logoff-Job-Id": "a.b", "Logoff-Subject": "", "Logoff-Sequence": "-1", "Logoff-Stored": "yesterday",

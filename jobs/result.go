@@ -29,11 +29,14 @@ const (
 // Outcomes lists them, those that are a success first.
 var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired}
 
-// Success reports whether the job got what it asked for. An outcome that this version does not know
-// is no success.
-func (o Outcome) Success() bool {
+// Success reports whether the job got what it asked for, as far as anybody could tell. An outcome that
+// this version does not know is no success.
+func (o Outcome) Success() bool { return o.Over() || o == Accepted }
+
+// Over reports whether the session is known to be over.
+func (o Outcome) Over() bool {
 	switch o {
-	case LoggedOff, Accepted, AlreadyLoggedOff, NotFound:
+	case LoggedOff, AlreadyLoggedOff, NotFound:
 		return true
 	}
 	return false
@@ -44,15 +47,19 @@ type Status string
 
 // The statuses.
 const (
-	Done       Status = "done"    // every session a success
-	Partial    Status = "partial" // some
-	Failed     Status = "failed"  // none
-	ExpiredJob Status = "expired" // nothing was sent before notAfter
-	Invalid    Status = "invalid" // could not be decoded
+	Done        Status = "done"     // every session is known to be over, and every user off
+	AcceptedJob Status = "accepted" // the same, but for sessions of which the server said yes and no more is known
+	Partial     Status = "partial"  // some sessions or users a success
+	Failed      Status = "failed"   // none
+	ExpiredJob  Status = "expired"  // nothing was sent before notAfter
+	Invalid     Status = "invalid"  // could not be decoded
 )
 
-// Statuses lists them.
-var Statuses = []Status{Done, Partial, Failed, ExpiredJob, Invalid}
+// Statuses lists them, those that are a success first.
+var Statuses = []Status{Done, AcceptedJob, Partial, Failed, ExpiredJob, Invalid}
+
+// Success reports whether nothing is left to do, so that there is no dead letter.
+func (s Status) Success() bool { return s == Done || s == AcceptedJob }
 
 // ResultVersion is the version of results that this package writes. Later versions only add.
 const ResultVersion = 1
@@ -138,7 +145,14 @@ func (r *Result) Conclude() {
 	if r.Counts == nil || len(r.Counts) > 0 {
 		r.Counts = make(map[Outcome]int, 1)
 	}
-	successes, off, tooLate := 0, 0, 0
+	successes := 0
+	for _, s := range r.Sessions {
+		r.Counts[s.Outcome]++
+		if s.Outcome.Success() {
+			successes++
+		}
+	}
+	off, tooLate := 0, 0
 	for _, u := range r.Users {
 		switch {
 		case u.Outcome.Success():
@@ -148,15 +162,11 @@ func (r *Result) Conclude() {
 		}
 	}
 	r.UsersLeft = len(r.Users) - off
-	for _, s := range r.Sessions {
-		r.Counts[s.Outcome]++
-		if s.Outcome.Success() {
-			successes++
-		}
-	}
-	switch {
+	switch left := len(r.Sessions) - successes + r.UsersLeft; {
 	case r.Status == Invalid:
-	case successes == len(r.Sessions) && r.UsersLeft == 0:
+	case left == 0 && r.Counts[Accepted] > 0:
+		r.Status = AcceptedJob
+	case left == 0:
 		r.Status = Done
 	case successes+off > 0:
 		r.Status = Partial

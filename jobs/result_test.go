@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 func TestSampleResultsAreWrittenAsTheyAreRead(t *testing.T) {
 	for name, status := range map[string]Status{
-		"result-done.json": Done, "result-partial.json": Partial, "result-invalid.json": Invalid,
+		"result-done.json": Done, "result-accepted.json": AcceptedJob, "result-partial.json": Partial, "result-invalid.json": Invalid,
 	} {
 		want := sample(t, name)
 		result, err := DecodeResult(want)
@@ -38,7 +39,11 @@ func TestStatusFollowsFromTheOutcomes(t *testing.T) {
 		users    []UserOutcome
 		want     Status
 	}{
-		{[]Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound}, nil, Done},
+		{[]Outcome{LoggedOff, AlreadyLoggedOff, NotFound}, nil, Done},
+		{[]Outcome{Accepted}, nil, AcceptedJob},
+		{[]Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound}, nil, AcceptedJob},
+		{[]Outcome{Accepted}, []UserOutcome{UserOff}, AcceptedJob},
+		{[]Outcome{Accepted}, []UserOutcome{UserUndecided}, Partial},
 		{[]Outcome{LoggedOff}, []UserOutcome{UserUnknown}, Partial},
 		{[]Outcome{Accepted, Expired}, nil, Partial},
 		{[]Outcome{Accepted, StillActive}, nil, Partial},
@@ -90,6 +95,15 @@ func TestStatusFollowsFromTheOutcomes(t *testing.T) {
 	r := Result{Status: Invalid}
 	if r.Conclude(); r.Status != Invalid {
 		t.Errorf("an invalid job became %s", r.Status)
+	}
+}
+
+// A status leaves no dead letter only if nothing is left to do, which nobody can say of one that is not known.
+func TestWhatIsDoneOrAcceptedIsASuccess(t *testing.T) {
+	for _, status := range append(slices.Clone(Statuses), "", "from the future") {
+		if want := status == Done || status == AcceptedJob; status.Success() != want {
+			t.Errorf("%s: %t", status, !want)
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func (m *Metrics) natsInstruments(f factory) {
 // deadReasons are the statuses that leave a dead letter.
 func deadReasons() (reasons []jobs.Status) {
 	for _, status := range jobs.Statuses {
-		if status != jobs.Done {
+		if !status.Success() {
 			reasons = append(reasons, status)
 		}
 	}

@@ -99,7 +99,7 @@ func TestEveryLabelValueExistsAtZero(t *testing.T) {
 		"logoff_jobs_settled_total":                 len(jobs.Lanes) * len(jobs.Statuses),
 		"logoff_sessions_total":                     len(jobs.Outcomes),
 		"logoff_time_to_logoff_seconds":             len(jobs.Lanes),
-		"logoff_dead_letters_total":                 len(jobs.Statuses) - 1,
+		"logoff_dead_letters_total":                 len(jobs.Statuses) - 2, // neither done nor accepted
 		"logoff_webserver_requests_total":           len(operations) * len(verdicts),
 		"logoff_webserver_request_duration_seconds": len(operations),
 		"logoff_webserver_door":                     len(doorStates),

@@ -17,7 +17,7 @@ func TestDocumentsThatTakeTooLongAreDivided(t *testing.T) {
 		s.publish("logoff.requests.bulk", oneEach(ids)...)
 		s.start(options{})
 		results := s.awaitFor(len(ids), time.Hour)
-		if got := statuses(results); got[jobs.Done] != len(ids) {
+		if got := statuses(results); got[jobs.AcceptedJob] != len(ids) {
 			t.Errorf("statuses %v of %d jobs within an hour, %d requests", got, len(ids), len(s.logoffs()))
 		}
 	})
@@ -35,7 +35,7 @@ func TestLargeJobsAreNotAllTakenInHand(t *testing.T) {
 		if held := s.consumer(jobs.Bulk).NumAckPending; held > 25 { // 20,000 sessions, and what one pull of a mebibyte brings
 			t.Errorf("%d jobs of 2,000 sessions are in hand", held)
 		}
-		if got := statuses(s.await(60)); got[jobs.Done] != 60 {
+		if got := statuses(s.await(60)); got[jobs.AcceptedJob] != 60 {
 			t.Errorf("statuses %v", got)
 		}
 	})
@@ -73,7 +73,7 @@ func TestInvalidJobsDoNotHoldUpGoodOnes(t *testing.T) {
 		s.publish("logoff.requests", bad...)
 		s.start(options{})
 		for i, r := range s.await(invalid + 1) {
-			if r.Status == jobs.Done {
+			if r.Status.Success() {
 				t.Logf("the good job's result is number %d", i+1)
 				if i > invalid/2 {
 					t.Errorf("%d results came before that of the good job", i)

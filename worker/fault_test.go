@@ -161,7 +161,7 @@ func TestDeadTokenIsRenewedOnce(t *testing.T) {
 		passes(t, time.Second)
 		s.sim.RevokeTokens()
 		s.publish("logoff.requests.bulk", oneEach(ids)...)
-		if got := statuses(s.await(1000)); got[jobs.Done] != 1000 {
+		if got := statuses(s.await(1000)); got[jobs.AcceptedJob] != 1000 {
 			t.Errorf("statuses %v", got)
 		}
 		if renewals := s.sim.Count("renew") + s.sim.Count("login"); renewals > 3 {
@@ -204,7 +204,7 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 			t.Errorf("the worker says %q", problem)
 		}
 		password.Store(servicePassword)
-		if result := s.await(1)[0]; result.Status != jobs.Done {
+		if result := s.await(1)[0]; result.Status != jobs.AcceptedJob {
 			t.Errorf("result %+v", result)
 		}
 	})
@@ -229,7 +229,7 @@ func TestTokenThatIsRefusedForEverHoldsTheJobs(t *testing.T) {
 			t.Errorf("%d results and dead letters", n)
 		}
 		token.Store(s.sim.Token(1))
-		if result := s.await(1)[0]; result.Status != jobs.Done {
+		if result := s.await(1)[0]; result.Status != jobs.AcceptedJob {
 			t.Errorf("result %+v", result)
 		}
 	})
@@ -313,7 +313,7 @@ func TestConsumerMadeAnewGoesOn(t *testing.T) {
 		passes(t, time.Second)
 		begun := time.Now()
 		s.publish("logoff.requests", jobOf(ids[0]))
-		if result := s.await(1)[0]; result.Status != jobs.Done {
+		if result := s.await(1)[0]; result.Status != jobs.AcceptedJob {
 			t.Errorf("result %+v", result)
 		}
 		if took := time.Since(begun); took > time.Second {
@@ -382,7 +382,7 @@ func TestFullResultsStreamStopsTheAcks(t *testing.T) {
 			t.Errorf("the worker says %q", problem)
 		}
 		s.limitResults(-1)
-		if got := statuses(s.await(1000)); got[jobs.Done] != 1000 {
+		if got := statuses(s.await(1000)); got[jobs.AcceptedJob] != 1000 {
 			t.Errorf("statuses %v", got)
 		}
 		if n := s.consumer(jobs.Bulk).NumRedelivered; n != 0 {

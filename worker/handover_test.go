@@ -57,7 +57,7 @@ func TestKilledWorkersJobsAreTakenOver(t *testing.T) {
 		if last.Sub(killed) > 35*time.Second {
 			t.Errorf("the others took %v", last.Sub(killed))
 		}
-		if got := statuses(results); got[jobs.Done] != len(ids) {
+		if got := statuses(results); got[jobs.AcceptedJob] != len(ids) {
 			t.Errorf("statuses %v", got)
 		}
 	})

@@ -36,7 +36,7 @@ type delivery struct {
 	left      int          // sessions that have neither an outcome nor been given back
 	returned  bool         // a session was given back unsent, so the job is handed back
 	status    jobs.Status  // of its result
-	result    *jobs.Result // unless it is done
+	result    *jobs.Result // unless it is a success
 	stored    bool         // the result is in the stream
 	kept      bool         // so is the dead letter
 	lease     time.Time

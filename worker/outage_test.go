@@ -49,7 +49,7 @@ func TestOutageOfThreeHours(t *testing.T) {
 			}
 		}
 		t.Logf("%d jobs; %d requests of two workers in %d hours, %d afterwards; all done %v after the end", n, requests, hours, len(s.logoffs())-requests, last.Sub(healed))
-		if got := statuses(results); got[jobs.Done] != n || s.deadLetters() > 0 {
+		if got := statuses(results); got[jobs.AcceptedJob] != n || s.deadLetters() > 0 {
 			t.Errorf("statuses %v, %d dead letters", got, s.deadLetters())
 		}
 		if last.Sub(healed) > time.Minute {
@@ -73,7 +73,7 @@ func TestOutageOfTheTokenIsNoLoginLoop(t *testing.T) {
 		passes(t, 10*time.Minute)
 		logins := s.sim.Count("login") + s.sim.Count("renew")
 		s.sim.ClearFaults()
-		if got := statuses(s.await(10)); got[jobs.Done] != 10 {
+		if got := statuses(s.await(10)); got[jobs.AcceptedJob] != 10 {
 			t.Errorf("statuses %v", got)
 		}
 		t.Logf("%d logins and renewals, %d requests in ten minutes", logins, len(s.logoffs()))

@@ -31,7 +31,7 @@ func TestBulkRequestsFollowTheLatency(t *testing.T) {
 				if n := r.metric("logoff_bulk_slots_max"); n < test.least || n > test.most {
 					t.Errorf("%v bulk requests may be in flight, want %v to %v", n, test.least, test.most)
 				}
-				if got := statuses(s.awaitFor(len(ids), time.Hour)); got[jobs.Done] != len(ids) {
+				if got := statuses(s.awaitFor(len(ids), time.Hour)); got[jobs.AcceptedJob] != len(ids) {
 					t.Errorf("statuses %v", got)
 				}
 			})

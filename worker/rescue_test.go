@@ -32,7 +32,7 @@ func TestStrandedJobsAreRescued(t *testing.T) {
 				if !rescued {
 					return
 				}
-				if got := statuses(s.await(8)); got[jobs.Done] != 8 {
+				if got := statuses(s.await(8)); got[jobs.AcceptedJob] != 8 {
 					t.Errorf("statuses %v", got)
 				}
 				passes(t, time.Minute)

@@ -27,7 +27,7 @@ func TestStopFinishesCallsAndHandsBackTheRest(t *testing.T) {
 			t.Errorf("the stop took %v; a request takes 2s", took)
 		}
 		results := s.await(inFlight)
-		if got := statuses(results); got[jobs.Done] != inFlight || inFlight == 0 {
+		if got := statuses(results); got[jobs.AcceptedJob] != inFlight || inFlight == 0 {
 			t.Errorf("statuses %v of %d sessions in flight", got, inFlight)
 		}
 		s.takesAtOnce(jobs.Bulk, len(ids)-inFlight)
@@ -52,7 +52,7 @@ func TestStopInAnOutageHandsBackAtOnce(t *testing.T) {
 		// Another worker gets everything with no wait for a lease.
 		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 		s.start(options{config: func(c *worker.Config) { c.Name = "other" }})
-		if got := statuses(s.await(1000)); got[jobs.Done] != 1000 {
+		if got := statuses(s.await(1000)); got[jobs.AcceptedJob] != 1000 {
 			t.Errorf("statuses %v", got)
 		}
 		if took := time.Since(begun); took > 5*time.Second {

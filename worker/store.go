@@ -29,7 +29,7 @@ const (
 )
 
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
-// of those that are not done in the same way. What is stored and what is not is known one by one; err
+// of those that leave something to do in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
 func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 	var open, failed []*delivery
@@ -44,7 +44,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		func(ctx context.Context, d *delivery, a answer) error { return w.resultStored(ctx, settled, d, a) })
 	w.Metrics.Settled(settled)
 	for _, d := range ds {
-		if d.stored && d.status != jobs.Done {
+		if d.stored && !d.status.Success() {
 			failed = append(failed, d)
 		}
 	}
@@ -55,7 +55,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		}
 	}
 	for _, d := range ds {
-		if d.stored && (d.kept || d.status == jobs.Done) {
+		if d.stored && (d.kept || d.status.Success()) {
 			stored = append(stored, d)
 		} else {
 			left = append(left, d)
@@ -101,7 +101,7 @@ func newEnvelope() *envelope {
 func (w *Worker) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 	r := &e.result
 	w.conclude(d, r)
-	if d.status = r.Status; r.Status != jobs.Done {
+	if d.status = r.Status; !d.status.Success() {
 		kept := *r
 		kept.Counts = maps.Clone(r.Counts)
 		d.result = &kept

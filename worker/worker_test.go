@@ -26,7 +26,7 @@ func TestJobBecomesLogoffResultAndAck(t *testing.T) {
 		if first.Lane == jobs.Bulk { // the lanes do not wait for each other
 			first, second = second, first
 		}
-		if first.Status != jobs.Done || first.JobID != "job-1" || first.Lane != jobs.Urgent || first.Reason != "taken over" ||
+		if first.Status != jobs.AcceptedJob || first.JobID != "job-1" || first.Lane != jobs.Urgent || first.Reason != "taken over" ||
 			first.RequestedBy != "soar" || first.Labels["case"] != "INC-1" || first.Worker != "w" || first.Deliveries != 1 {
 			t.Errorf("first result: %+v", first)
 		}
@@ -130,7 +130,7 @@ func TestLargeJobIsSplitIntoDocuments(t *testing.T) {
 		s.start(options{})
 		s.publish("logoff.requests.bulk", jobOf(ids...))
 		result := s.await(1)[0]
-		if result.Status != jobs.Done || result.Counts[jobs.Accepted] != jobs.MaxSessions {
+		if result.Status != jobs.AcceptedJob || result.Counts[jobs.Accepted] != jobs.MaxSessions {
 			t.Errorf("status %s, counts %v, error %q", result.Status, result.Counts, result.Error)
 		}
 		if n := len(s.logoffs()); n != jobs.MaxSessions/200 {
@@ -152,7 +152,7 @@ func TestSameSessionInManyJobsIsSentOnce(t *testing.T) {
 		s.publish("logoff.requests", jobOf(ids[0]), jobOf(ids[1], ids[0]), jobOf(lower))
 		s.start(options{})
 		results := s.await(3)
-		if got := statuses(results); got[jobs.Done] != 3 {
+		if got := statuses(results); got[jobs.AcceptedJob] != 3 {
 			t.Errorf("statuses %v", got)
 		}
 		sent := 0
@@ -232,7 +232,7 @@ func TestOneBadIDFailsAlone(t *testing.T) {
 
 				s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = nil })
 				s.publish(letter.Subject, string(letter.Payload))
-				if again := s.await(1)[0]; again.Status != jobs.Done || again.JobID != letter.JobID {
+				if again := s.await(1)[0]; again.Status != jobs.AcceptedJob || again.JobID != letter.JobID {
 					t.Errorf("replayed: %+v", again)
 				}
 			})
@@ -252,7 +252,7 @@ func TestManyBadIDsStayBounded(t *testing.T) {
 		result := s.await(1)[0]
 		status, letters := jobs.Failed, uint64(1)
 		if s.repeated() == jobs.Accepted {
-			status, letters = jobs.Done, 0
+			status, letters = jobs.AcceptedJob, 0
 		}
 		if result.Status != status || result.Counts[s.repeated()] != 200 {
 			t.Errorf("status %s, counts %v", result.Status, result.Counts)
@@ -286,7 +286,7 @@ func TestOutageLosesNothing(t *testing.T) {
 		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 		healed := time.Now()
 		results := s.await(5000)
-		if got := statuses(results); got[jobs.Done] != 5000 {
+		if got := statuses(results); got[jobs.AcceptedJob] != 5000 {
 			t.Errorf("statuses %v", got)
 		}
 		if took := time.Since(healed); took > time.Minute {
@@ -323,7 +323,7 @@ func TestStormOf500DeadLettersNothing(t *testing.T) {
 			t.Fatalf("%d dead letters", n)
 		}
 		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
-		if got := statuses(s.await(300)); got[jobs.Done] != 300 {
+		if got := statuses(s.await(300)); got[jobs.AcceptedJob] != 300 {
 			t.Errorf("statuses %v", got)
 		}
 	})
@@ -346,7 +346,7 @@ func TestStormOf500AfterASuccessDeadLettersNothing(t *testing.T) {
 			t.Fatalf("%d dead letters", n)
 		}
 		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
-		if got := statuses(s.await(201)); got[jobs.Done] != 201 {
+		if got := statuses(s.await(201)); got[jobs.AcceptedJob] != 201 {
 			t.Errorf("statuses %v", got)
 		}
 	})
@@ -367,7 +367,7 @@ func TestRetryAfterIsKeptByEverySlot(t *testing.T) {
 				s.publish("logoff.requests.bulk", oneEach(ids[:900])...)
 				s.publish("logoff.requests", oneEach(ids[900:])...)
 				results := s.await(1000)
-				if got := statuses(results); got[jobs.Done] != 1000 {
+				if got := statuses(results); got[jobs.AcceptedJob] != 1000 {
 					t.Errorf("statuses %v", got)
 				}
 				var throttled time.Time
@@ -401,7 +401,7 @@ func TestLeaseIsKeptThroughLongCalls(t *testing.T) {
 		}})
 		s.publish("logoff.requests", oneEach(ids)...)
 		for _, result := range s.await(3) {
-			if result.Status != jobs.Done || result.Deliveries != 1 {
+			if result.Status != jobs.AcceptedJob || result.Deliveries != 1 {
 				t.Errorf("%s after %d deliveries", result.Status, result.Deliveries)
 			}
 		}
@@ -456,7 +456,7 @@ func TestNotAfterEndsAWaitingJob(t *testing.T) {
 			t.Errorf("outcome %s", got)
 		}
 		s.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
-		if other := s.await(1)[0]; other.Status != jobs.Done {
+		if other := s.await(1)[0]; other.Status != jobs.AcceptedJob {
 			t.Errorf("the other job is %s", other.Status)
 		}
 	})
@@ -512,7 +512,7 @@ func TestBadInputIsKeptAndReported(t *testing.T) {
 			t.Logf("%-18s %s", test.name, result.Error)
 		}
 		s.publish("logoff.requests", jobOf(id))
-		if result := s.await(1)[0]; result.Status != jobs.Done {
+		if result := s.await(1)[0]; result.Status != jobs.AcceptedJob {
 			t.Errorf("the worker went on to %+v", result)
 		}
 		if n := len(s.logoffs()); n != 1 {

@@ -261,7 +261,7 @@ func line(r jobs.Result) string {
 			counts = append(counts, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
-	text := fmt.Sprintf("  %-7s %-6s job %s", r.Status, r.Lane, r.JobID)
+	text := fmt.Sprintf("  %-8s %-6s job %s", r.Status, r.Lane, r.JobID)
 	if len(counts) > 0 {
 		text += fmt.Sprintf(": %s in %d ms", strings.Join(counts, ", "), r.TimeToLogoffMS)
 	}

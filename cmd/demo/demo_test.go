@@ -22,11 +22,11 @@ func TestDemoWorksItsSampleJobs(t *testing.T) {
 		t.Fatalf("%v\n%s%s", err, &out, &log)
 	}
 	for _, words := range []string{
-		"done    urgent job taken-over-account: 1 accepted in ",
-		"done    bulk   job offboarding-list: ",
-		"invalid urgent job ",
-		"failed  urgent job already-ended: 1 undecided in ",
-		"done    urgent job person: 5 logged_off in ",
+		"accepted urgent job taken-over-account: 1 accepted in ",
+		"accepted bulk   job offboarding-list: ",
+		"invalid  urgent job ",
+		"failed   urgent job already-ended: 1 undecided in ",
+		"done     urgent job person: 5 logged_off in ",
 		"/metrics",
 		"pub logoff.requests '{\"sessions\":[\"",
 	} {

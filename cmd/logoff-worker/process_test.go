@@ -383,7 +383,7 @@ func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 
 	w.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 	command = w.start(environment...)
-	w.poll("/metrics", http.StatusOK, `logoff_jobs_settled_total{lane="urgent",status="done"} 1`)
+	w.poll("/metrics", http.StatusOK, `logoff_jobs_settled_total{lane="urgent",status="accepted"} 1`)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (m *maker) result(p *Published, t float64, r jobs.Result) {
 	subject := subjects.Result(p.JobID, jobs.Key(p.Sequence, p.Sent))
 	m.h.Results = append(m.h.Results, Stored{Deployment: p.Deployment, Subject: subject, Sequence: uint64(len(m.h.Results) + 1), Time: at(t + 0.01), Data: data})
 	m.h.Acks = append(m.h.Acks, Ack{Deployment: p.Deployment, Lane: p.Lane, Sequence: p.Sequence, Time: at(t + 0.02)})
-	if r.Status != jobs.Done {
+	if !r.Status.Success() {
 		m.letter(p, r, subject, t)
 	}
 }
@@ -202,7 +202,7 @@ func (m *maker) count() {
 		for outcome, count := range r.Counts {
 			n.Outcome[outcome] += count
 		}
-		if r.Status != jobs.Done {
+		if !r.Status.Success() {
 			n.Dead[r.Status]++
 		}
 	}
@@ -360,6 +360,13 @@ func TestBrokenPromisesAreFound(t *testing.T) {
 		"a dead letter that cannot be published again": {"I1", "job-30 (logoff, sequence 21)", func(h *History) { h.Dead[0].Data = []byte("{}") }},
 		"done and a dead letter": {"I2 I4", "job-31 (logoff, sequence 22)", func(h *History) {
 			change(h, malformedResult, func(r *jobs.Result) { r.Status = jobs.Done })
+			h.Counters = nil
+		}},
+		"accepted and a dead letter": {"I2 I3 I9", "job-30 (logoff, sequence 21)", func(h *History) {
+			change(h, rejectedResult, func(r *jobs.Result) { r.Status = jobs.AcceptedJob })
+		}},
+		"only accepted, and said to be done": {"I3", "job-0 (logoff", func(h *History) {
+			change(h, 0, func(r *jobs.Result) { r.Status = jobs.Done })
 			h.Counters = nil
 		}},
 		"results of two messages of a job that was sent once": {"I2", "job-33 (trio)", func(h *History) {
@@ -520,7 +527,7 @@ func TestManyViolationsAreCounted(t *testing.T) {
 
 func TestFiguresAreThoseOfTheHistory(t *testing.T) {
 	f := good().Figures(DefaultLimits())
-	if f.Published != 48 || f.Stored != 46 || f.Unknown != 2 || f.Redelivered != 1 || f.MostDeliveries != 2 || f.Results[jobs.Done] != 43 || f.DeadLetters != 4 || f.Requests != 49 || f.Successes != 46 ||
+	if f.Published != 48 || f.Stored != 46 || f.Unknown != 2 || f.Redelivered != 1 || f.MostDeliveries != 2 || f.Results[jobs.AcceptedJob] != 43 || f.DeadLetters != 4 || f.Requests != 49 || f.Successes != 46 ||
 		f.Sessions != 65 || f.Repeats != 1./65 || f.Stalls["logoff"] != 11200*time.Millisecond || f.UrgentCalm != 100*time.Millisecond {
 		t.Errorf("%+v", f)
 	}

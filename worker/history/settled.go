@@ -117,9 +117,9 @@ func difference(want, have []string) string {
 // letters checks a result's dead letter.
 func (c *check) letters(r *result) {
 	switch {
-	case r.Status == jobs.Done && len(r.letters) > 0:
-		c.violated("I2", r.name(), "it is done and has a dead letter")
-	case r.Status != jobs.Done && len(r.letters) == 0:
+	case r.Status.Success() && len(r.letters) > 0:
+		c.violated("I2", r.name(), "it is %s and has a dead letter", r.Status)
+	case !r.Status.Success() && len(r.letters) == 0:
 		c.violated("I1", r.name(), "its status is %s, and it has no dead letter", r.Status)
 	case len(r.letters) > 1:
 		c.violated("I2", r.name(), "it has %d dead letters", len(r.letters))
