@@ -1,8 +1,8 @@
 package metrics
 
 import (
-	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,11 +27,11 @@ func Handler(reg prometheus.Gatherer, health *Health, page Page) http.Handler {
 			plain(w, http.StatusOK, "ready\n")
 			return
 		}
-		var words string
+		var words strings.Builder
 		for _, c := range conditions {
-			words += fmt.Sprintf("%s: %s (since %s)\n", c.Part, c.Problem, c.Since.UTC().Format(time.RFC3339))
+			words.WriteString(c.String() + "\n")
 		}
-		plain(w, http.StatusServiceUnavailable, words)
+		plain(w, http.StatusServiceUnavailable, words.String())
 	})
 	mux.Handle("GET /{$}", statusPage{reg: reg, health: health, page: page})
 	return secured(mux)

@@ -1,54 +1,120 @@
 package metrics
 
 import (
+	"cmp"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Health collects why the worker is not ready, in words that an operator can act on. It is ready
-// when none of its parts has a problem.
+// Health collects why the worker is not ready, in words that an operator can act on, and logs each trouble
+// when it begins, in growing steps while it lasts, and when it ends. The worker is ready when no part has a
+// condition. Health is a [prometheus.Collector] of logoff_problem.
 type Health struct {
+	log *slog.Logger
+
 	mu       sync.Mutex
 	parts    []string
-	problems map[string]Condition
+	starting map[string]time.Time // parts of which nothing is known yet, since when
+	troubles map[identity]*trouble
 }
 
-// A Condition is one part's problem.
+// A Condition is one thing that is wrong with a part of the worker. Part and Kind say which; the words may
+// change while it lasts.
 type Condition struct {
-	Part    string
-	Problem string
-	Since   time.Time // when the part stopped being well
+	Part string
+	// Kind is a short word that does not change with the details, such as paused or refused.
+	Kind string
+	// What says what is wrong, and ToDo in a sentence what a person does about it, if anything.
+	What, ToDo string
+	// Since is when it began; [Health.Begin] fills it in.
+	Since time.Time
+	// Until is when it ends, or is tried again, by itself; zero where that is not known.
+	Until time.Time
+	// Grave means that waiting does not mend it: it is logged as an error, not as a warning.
+	Grave bool
+	// Harmless means that it is logged and no more: the worker is ready all the same.
+	Harmless bool
+	// Quiet, if set, ends it when it was not begun again for so long.
+	Quiet time.Duration
 }
+
+// String is the condition on one line.
+func (c Condition) String() string {
+	words := c.Part + ": " + c.What + " (since " + c.Since.UTC().Format(time.RFC3339)
+	if !c.Until.IsZero() {
+		words += ", until " + c.Until.UTC().Format(time.RFC3339)
+	}
+	words += ")"
+	if c.ToDo != "" {
+		words += "; what to do: " + c.ToDo
+	}
+	return words
+}
+
+// An identity tells whether a condition is new: its words may hold ports and request ids.
+type identity struct{ part, kind string }
+
+const starting = "starting"
 
 // NewHealth returns the health of these parts, each of which has yet to show that it is well.
-func NewHealth(parts ...string) *Health {
-	h := &Health{parts: parts, problems: map[string]Condition{}}
+func NewHealth(log *slog.Logger, parts ...string) *Health {
+	h := &Health{log: log, parts: slices.Clone(parts), starting: map[string]time.Time{}, troubles: map[identity]*trouble{}}
 	for _, part := range parts {
-		h.Problem(part, "starting")
+		h.starting[part] = time.Now()
 	}
 	return h
 }
 
-// Problem says what is wrong with a part. It reports whether these words are new, so that a caller
-// can log a problem once.
-func (h *Health) Problem(part, words string) (isNew bool) {
+// Begin says that a condition is on; it may be said again and again, with other words each time, and logs
+// what is to be logged. It reports whether the condition was off before.
+func (h *Health) Begin(c Condition) (isNew bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c, known := h.problems[part]
-	if !known {
-		c = Condition{Part: part, Since: time.Now()}
+	if !c.Harmless {
+		h.known(c.Part)
 	}
-	isNew = c.Problem != words
-	c.Problem = words
-	h.problems[part] = c
+	id := identity{c.Part, c.Kind}
+	t := h.troubles[id]
+	if t == nil || t.forgotten() {
+		t = &trouble{}
+		h.troubles[id] = t
+	}
+	isNew = !t.on
+	t.begin(h.log, c)
+	if c.Quiet > 0 && t.quiet == nil {
+		t.quiet = time.AfterFunc(c.Quiet, func() { h.quieten(t) })
+	}
 	return isNew
 }
 
-// Well says that nothing is wrong with a part.
-func (h *Health) Well(part string) {
+// End says that a condition is off. One that was not on is no mistake; the part counts as well then, unless
+// something else is wrong with it.
+func (h *Health) End(part, kind string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.problems, part)
+	h.known(part)
+	if t := h.troubles[identity{part, kind}]; t != nil {
+		h.end(t)
+	}
+}
+
+// Well says that nothing is wrong with a part: all its conditions are off.
+func (h *Health) Well(part string) { h.Only(part) }
+
+// Only says that no conditions of a part but those of these kinds can be on: the others end.
+func (h *Health) Only(part string, kinds ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known(part)
+	for id, t := range h.troubles {
+		if id.part == part && !slices.Contains(kinds, id.kind) {
+			h.end(t)
+		}
+	}
 }
 
 // Ready reports whether all is well, and otherwise what is not, in the order of the parts.
@@ -57,9 +123,75 @@ func (h *Health) Ready() (bool, []Condition) {
 	defer h.mu.Unlock()
 	var conditions []Condition
 	for _, part := range h.parts {
-		if c, wrong := h.problems[part]; wrong {
-			conditions = append(conditions, c)
+		if since, is := h.starting[part]; is {
+			conditions = append(conditions, Condition{Part: part, Kind: starting, What: starting, Since: since})
 		}
+		conditions = append(conditions, h.of(part)...)
 	}
 	return len(conditions) == 0, conditions
+}
+
+// of are a part's conditions, the oldest first.
+func (h *Health) of(part string) (conditions []Condition) {
+	for id, t := range h.troubles {
+		if id.part == part && t.on && !t.Harmless {
+			conditions = append(conditions, t.Condition)
+		}
+	}
+	slices.SortFunc(conditions, func(a, b Condition) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Kind, b.Kind))
+	})
+	return conditions
+}
+
+// known notes that something is known of a part. One that was not named at the start is a part all the same.
+func (h *Health) known(part string) {
+	delete(h.starting, part)
+	if !slices.Contains(h.parts, part) {
+		h.parts = append(h.parts, part)
+	}
+}
+
+func (h *Health) end(t *trouble) {
+	if !t.on {
+		return
+	}
+	if wait := t.end(h.log); wait > 0 {
+		t.calm = time.AfterFunc(wait, func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			t.settle(h.log)
+		})
+	}
+}
+
+// quieten ends a trouble that was not begun again for as long as it says.
+func (h *Health) quieten(t *trouble) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch left := t.Quiet - time.Since(t.latest); {
+	case left > 0 && t.on:
+		t.quiet.Reset(left)
+		return
+	case t.on:
+		h.end(t)
+	}
+	t.quiet = nil
+}
+
+var problemDesc = prometheus.NewDesc("logoff_problem", "1 while something is wrong with a part, so that the worker is not ready; /readyz says what.", []string{"part"}, nil)
+
+// Describe implements [prometheus.Collector].
+func (h *Health) Describe(descs chan<- *prometheus.Desc) { descs <- problemDesc }
+
+// Collect implements [prometheus.Collector].
+func (h *Health) Collect(all chan<- prometheus.Metric) {
+	_, conditions := h.Ready()
+	h.mu.Lock()
+	parts := slices.Clone(h.parts)
+	h.mu.Unlock()
+	for _, part := range parts {
+		wrong := slices.ContainsFunc(conditions, func(c Condition) bool { return c.Part == part })
+		all <- prometheus.MustNewConstMetric(problemDesc, prometheus.GaugeValue, oneIf(wrong), part)
+	}
 }

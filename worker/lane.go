@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 )
 
 // idleWait is how long one pull waits for the first job; then it is asked again. A stop waits for
@@ -226,8 +227,8 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 // this lane.
 func (l *lane) repair(ctx context.Context, err error) {
 	l.broken++
-	if l.NATS.IsConnected() && l.Health.Problem(PartStreams, "no jobs can be taken: "+err.Error()) {
-		l.Log.Warn("no jobs can be taken, looking for the consumer", "lane", l.name, "error", err)
+	if l.NATS.IsConnected() {
+		l.Health.Begin(metrics.Condition{Part: string(l.name), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
 	}
 	l.take(l.pulls.close(silentWait), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
@@ -240,9 +241,12 @@ func (l *lane) repair(ctx context.Context, err error) {
 
 func (l *lane) repaired() {
 	l.broken = 0
-	l.Health.Well(PartStreams)
-	l.Log.Info("jobs can be taken again", "lane", l.name)
+	l.Health.End(string(l.name), noJobs)
+	l.Health.End(PartStreams, unready)
 }
+
+// noJobs is the kind of condition in which a lane's pulls fail.
+const noJobs = "no_jobs"
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {

@@ -81,9 +81,9 @@ func TestReadmePermissionsAreEnough(t *testing.T) {
 					t.Fatal(err)
 				}
 
-				health := metrics.NewHealth(worker.Parts...)
 				m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
 				log := slog.New(slog.NewTextHandler(s.log, nil))
+				health := metrics.NewHealth(log, worker.Parts...)
 				nc, err := worker.Connect(worker.Connection{
 					User:        "worker",
 					Password:    func() (string, error) { return "w", nil },

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 )
 
 // Provision says who makes the streams and consumers.
@@ -284,7 +285,9 @@ func (w *Worker) findStreams(ctx context.Context) (plan, error) {
 		var mismatch *MismatchError
 		switch {
 		case err == nil:
-			w.Health.Well(PartStreams)
+			for _, part := range []string{PartStreams, PartUrgent, PartBulk} {
+				w.Health.Well(part)
+			}
 			w.Log.Info("streams and consumers are ready", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name)
 			return p, nil
 		case errors.As(err, &mismatch):
@@ -302,8 +305,11 @@ func (w *Worker) provision(ctx context.Context) (p plan, err error) {
 	if w.NATS.IsConnected() {
 		p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
 	}
-	if err != nil && ctx.Err() == nil && w.Health.Problem(PartStreams, err.Error()) {
-		w.Log.Warn("streams and consumers are not ready, trying on", "error", err)
+	if err != nil && ctx.Err() == nil {
+		w.Health.Begin(metrics.Condition{Part: PartStreams, Kind: unready, What: "streams and consumers are not ready, trying on: " + err.Error()})
 	}
 	return p, err
 }
+
+// unready is the kind of condition in which streams or consumers cannot be found, made or used.
+const unready = "unready"

@@ -128,8 +128,9 @@ func (s *site) start(o options) *running {
 	s.t.Helper()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: "test"})
-	health := metrics.NewHealth(worker.Parts...)
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	health := metrics.NewHealth(log, worker.Parts...)
+	registry.MustRegister(health)
 	if o.connect == nil {
 		o.connect = []nats.Option{s.broker.InProcess()}
 	}
@@ -396,7 +397,7 @@ func (r *running) problem(part string) string {
 	_, conditions := r.health.Ready()
 	for _, c := range conditions {
 		if c.Part == part {
-			return c.Problem
+			return c.What
 		}
 	}
 	return ""

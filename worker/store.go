@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -247,7 +248,7 @@ func (u *unsettled) settled(left []*delivery, health *metrics.Health) bool {
 	u.jobs = append(left, u.jobs...)
 	u.retried = len(u.jobs) > 0
 	if !u.retried {
-		health.Well(PartResults)
+		health.End(PartResults, unstored)
 	}
 	return !u.retried
 }
@@ -257,17 +258,18 @@ func (u *unsettled) well(health *metrics.Health) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.retried {
-		health.Well(PartResults)
+		health.End(PartResults, unstored)
 	}
 }
 
 // storeFailed tells operators.
 func (w *Worker) storeFailed(n int, err error) {
-	words := storeHint(err)
-	if w.Health.Problem(PartResults, "results or dead letters cannot be stored, so their jobs are not acknowledged: "+words) {
-		w.Log.Error("results or dead letters cannot be stored, so their jobs are not acknowledged; trying on", "jobs", n, "error", words)
-	}
+	w.Health.Begin(metrics.Condition{Part: PartResults, Kind: unstored, Grave: true,
+		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these are not acknowledged; trying on: %s", n, storeHint(err))})
 }
+
+// unstored is the kind of condition in which results or dead letters cannot be stored.
+const unstored = "unstored"
 
 // storeHint adds to an error what an operator can do about it.
 func storeHint(err error) string {

@@ -43,10 +43,13 @@ const (
 	PartStreams   = "streams"
 	PartResults   = "results"
 	PartWebServer = "webserver"
+	PartUrgent    = string(jobs.Urgent) // the lane's consumer
+	PartBulk      = string(jobs.Bulk)
+	PartBudget    = "budget"
 )
 
 // Parts lists them for [metrics.NewHealth].
-var Parts = []string{PartNATS, PartStreams, PartResults, PartWebServer}
+var Parts = []string{PartNATS, PartStreams, PartUrgent, PartBulk, PartResults, PartWebServer, PartBudget}
 
 // Config holds a worker's settings. [DefaultConfig] fills all but Name.
 type Config struct {
@@ -162,6 +165,7 @@ type Worker struct {
 	slots     *slots
 	pace      *pace
 	door      *door
+	doorKind  string // of the condition that the closed door is, under the door's lock
 	leases    *leases
 	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
 	parked    unsettled
@@ -245,6 +249,7 @@ func (w *Worker) prepare() error {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	w.js = js
+	w.Health.Well(PartBudget)
 	w.outbox = newOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.pace = newPace(w.Config, w.Metrics)

@@ -43,7 +43,7 @@ type demo struct {
 }
 
 func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error) {
-	d = &demo{options: o, config: worker.DefaultConfig(), health: metrics.NewHealth(worker.Parts...), worked: make(chan error, 1)}
+	d = &demo{options: o, config: worker.DefaultConfig(), worked: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			d.stop()
@@ -53,6 +53,8 @@ func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: "demo", GoVersion: runtime.Version()})
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	d.health = metrics.NewHealth(log, worker.Parts...)
+	registry.MustRegister(d.health)
 
 	if err := d.startSimulator(); err != nil {
 		return nil, err

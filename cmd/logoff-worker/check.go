@@ -80,7 +80,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 		}
 	}
 	silent := slog.New(slog.DiscardHandler)
-	health := metrics.NewHealth(worker.Parts...)
+	health := metrics.NewHealth(silent, worker.Parts...)
 	nc, err := worker.Connect(c, health, metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
 	if err != nil {
 		r.line("nats", err, "")

@@ -70,7 +70,8 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	reached := crashes()
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: version(), GoVersion: runtime.Version()})
-	health := metrics.NewHealth(s.parts()...)
+	health := metrics.NewHealth(log, s.parts()...)
+	registry.MustRegister(health)
 	config := s.workerConfig()
 	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", redactURLs(s.Webserver.URL))
 
@@ -224,7 +225,7 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
-	health := metrics.NewHealth(worker.Parts...)
+	health := metrics.NewHealth(log, worker.Parts...)
 	nc, stop, err := connect(s, health, m, log)
 	if err != nil {
 		return err
@@ -265,7 +266,7 @@ func awaitConnection(ctx context.Context, nc *nats.Conn, health *metrics.Health)
 			_, conditions := health.Ready()
 			for _, c := range conditions {
 				if c.Part == worker.PartNATS {
-					return fmt.Errorf("NATS cannot be reached: %s", c.Problem)
+					return fmt.Errorf("NATS cannot be reached: %s", c.What)
 				}
 			}
 			return errors.New("NATS cannot be reached")

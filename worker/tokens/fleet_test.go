@@ -145,7 +145,8 @@ type replica struct {
 // start starts a replica; change, unless nil, changes its settings.
 func (f *fleet) start(name string, change func(*tokens.Config)) *replica {
 	f.t.Helper()
-	r := &replica{f: f, name: name, health: metrics.NewHealth(tokens.Part), registry: prometheus.NewRegistry(), ended: make(chan struct{})}
+	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", name)
+	r := &replica{f: f, name: name, health: metrics.NewHealth(log, tokens.Part), registry: prometheus.NewRegistry(), ended: make(chan struct{})}
 	var err error
 	r.nc, err = nats.Connect("", nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(250*time.Millisecond), nats.SetCustomDialer(r), nats.Timeout(5*time.Second),
@@ -161,7 +162,7 @@ func (f *fleet) start(name string, change func(*tokens.Config)) *replica {
 	c := tokens.Config{
 		Name: name, Bucket: bucket, Create: true, Replicas: 1, Key: key, PairFile: f.pair, NATS: r.nc, WebServer: web,
 		Metrics: metrics.NewToken(r.registry), Health: r.health,
-		Log:     slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", name),
+		Log:     log,
 		Reached: func(p tokens.Point) { f.reach(r, p) },
 	}
 	if change != nil {
@@ -246,9 +247,10 @@ func (r *replica) work(every time.Duration) {
 // employ has a replica work jobs, as the program does.
 func (r *replica) employ() *replica {
 	registry := prometheus.NewRegistry()
+	log := slog.New(slog.NewTextHandler(r.f.log, nil)).With("replica", r.name)
 	w := &worker.Worker{
 		Config: worker.DefaultConfig(), NATS: r.nc, Server: r.client, Metrics: metrics.New(registry, metrics.Build{}),
-		Health: metrics.NewHealth(worker.Parts...), Log: slog.New(slog.NewTextHandler(r.f.log, nil)).With("replica", r.name),
+		Health: metrics.NewHealth(log, worker.Parts...), Log: log,
 	}
 	w.Config.Name = r.name
 	ctx, cancel := context.WithCancel(context.Background())
@@ -339,7 +341,7 @@ func (f *fleet) renewal() {
 func (r *replica) problem() string {
 	_, conditions := r.health.Ready()
 	for _, c := range conditions {
-		return c.Problem
+		return c.What
 	}
 	return ""
 }

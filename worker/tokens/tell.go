@@ -1,12 +1,12 @@
 package tokens
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
+
+	"logoffworker/metrics"
 )
 
 const (
@@ -21,49 +21,51 @@ const (
 // remedy is what a person does about a pair that is of no use any more.
 const remedy = "make a new access token and put it into the pair file"
 
-// tell says in health and log how the pair is, a new problem once.
+// tell says in health and log how the pair is.
 func (k *Keeper) tell(err error) {
 	k.warnOfTheEnd()
-	words, level := k.problem(err)
-	if words == "" {
-		k.c.Health.Well(Part)
-		return
-	}
-	if k.c.Health.Problem(Part, words) {
-		k.c.Log.Log(context.Background(), level, "access token: "+words)
+	c := k.problem(err)
+	k.c.Health.Only(Part, c.Kind)
+	if c.Kind != "" {
+		c.Part = Part
+		k.c.Health.Begin(c)
 	}
 }
 
-func (k *Keeper) problem(err error) (string, slog.Level) {
+// problem is what is wrong with the pair; a condition of no kind when nothing is.
+func (k *Keeper) problem(err error) metrics.Condition {
 	r := k.record
 	switch {
 	case errors.Is(err, errSealed), errors.Is(err, errNoRecord):
-		return strings.ReplaceAll(err.Error(), "\n", ": "), slog.LevelError
+		return metrics.Condition{Kind: "no_pair", What: strings.ReplaceAll(err.Error(), "\n", ": "), Grave: true}
 	case err != nil:
-		return "the stored pair cannot be looked at: " + err.Error(), slog.LevelWarn
+		return metrics.Condition{Kind: "unseen", What: "the stored pair cannot be looked at: " + err.Error()}
 	case r.State == lost:
-		return fmt.Sprintf("the pair may be lost, and presenting it again could revoke it: a renewal has no known outcome (%s). Until %s the old access token may still work; %s",
-			r.Why, expiry(r), remedy), slog.LevelError
+		return metrics.Condition{Kind: "lost", ToDo: remedy, Grave: true,
+			What: fmt.Sprintf("the pair may be lost, and presenting it again could revoke it: a renewal has no known outcome (%s). Until %s the old access token may still work; %s", r.Why, expiry(r), remedy)}
 	case r.State == dead:
-		return fmt.Sprintf("the Web Server refuses to renew the access token (%s). Until %s it may still work; %s", r.Why, expiry(r), remedy), slog.LevelError
+		return metrics.Condition{Kind: "refused", ToDo: remedy, Grave: true,
+			What: fmt.Sprintf("the Web Server refuses to renew the access token (%s). Until %s it may still work; %s", r.Why, expiry(r), remedy)}
 	case k.trouble != nil && max(k.failures, r.Failures) >= failuresToTell:
-		return fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, trying on: %v", expiry(r), max(k.failures, r.Failures), k.trouble), slog.LevelWarn
+		return metrics.Condition{Kind: "not_renewed",
+			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, trying on: %v", expiry(r), max(k.failures, r.Failures), k.trouble)}
 	case r.Failures >= failuresToTell:
-		return fmt.Sprintf("other workers could not renew the access token, which ends at %s, trying on", expiry(r)), slog.LevelWarn
+		return metrics.Condition{Kind: "not_renewed",
+			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, trying on", expiry(r))}
 	}
-	return "", 0
+	return metrics.Condition{}
 }
 
 // sayUnstored tells of an outcome that is in memory alone.
 func (k *Keeper) sayUnstored(err error, precious bool) {
-	words := "the outcome of a renewal cannot be stored, trying on: " + err.Error()
+	c := metrics.Condition{Part: Part, Kind: "unstored", Grave: true, What: "the outcome of a renewal cannot be stored, trying on: " + err.Error()}
 	if precious {
-		words = "the renewed pair cannot be stored, trying on; do not stop this worker, it alone has the pair: " + err.Error()
+		c.What = "the renewed pair cannot be stored, trying on; do not stop this worker, it alone has the pair: " + err.Error()
+		c.ToDo = "mend NATS, and do not stop this worker"
 		k.c.Metrics.Unstored()
 	}
-	if k.c.Health.Problem(Part, words) {
-		k.c.Log.Error("access token: " + words)
-	}
+	k.c.Health.Only(Part, c.Kind)
+	k.c.Health.Begin(c)
 }
 
 // warnOfTheEnd warns when the pair cannot be renewed for much longer.
