@@ -5,11 +5,17 @@
 // power cut loses none; without it JetStream syncs every two minutes and a power cut can lose
 // what was acknowledged in between. A killed process loses nothing either way.
 //
+// One process has a store: it locks the directory, and another one that is given the same, under whatever
+// name, is told who has it. The lock is the kernel's, so it ends with the process, kill -9 included. On a
+// network file system it is worth what that file system's locks are worth, which may be nothing; a store
+// belongs on a local disk.
+//
 // The broker is one node: it survives its process, not its disk. Whoever needs more points the
 // worker at a NATS cluster, and no code here takes part in that.
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +27,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// startTimeout bounds the wait for a broker that recovers a large store.
+// startTimeout bounds the wait for a server that has begun to listen, or ought to have.
 const startTimeout = 60 * time.Second
 
 // Options describe one embedded broker.
@@ -45,33 +51,100 @@ type Options struct {
 // A Broker is a running nats-server.
 type Broker struct {
 	server *server.Server
+	store  *store
 }
 
-// Start starts a broker and returns when it takes connections. A store that cannot be used, or an
-// address that is taken, is an error.
-func Start(o Options) (*Broker, error) {
+// A FieldError says which of the [Options] keeps a broker from starting.
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+func (e *FieldError) Error() string { return "embedded broker: " + e.Err.Error() }
+
+// Unwrap makes the reason, which may be [*InUse], known to errors.Is and errors.As.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// Start is [StartContext] for a caller who waits to the end.
+func Start(o Options) (*Broker, error) { return StartContext(context.Background(), o) }
+
+// StartContext starts a broker and returns when it takes connections, or at once when it cannot: a store
+// that cannot be used, or that another process has, and an address that is taken are [*FieldError]s.
+//
+// When ctx ends first, its error is returned at once. What was begun then ends by itself, or with the
+// process: the recovery of a large store cannot be broken off, and leaving it costs nothing.
+func StartContext(ctx context.Context, o Options) (*Broker, error) {
 	options, err := o.server()
 	if err != nil {
 		return nil, err
 	}
+	store, err := openStore(o.StoreDir, o.Listen)
+	if err != nil {
+		return nil, &FieldError{"StoreDir", err}
+	}
+	if err := o.listenable(ctx); err != nil {
+		store.close()
+		return nil, &FieldError{"Listen", err}
+	}
 	s, err := server.NewServer(options)
 	if err != nil {
+		store.close()
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	failed := &lastError{log: o.Log}
-	s.SetLogger(failed, false, false)
-	s.Start()
-	if !s.ReadyForConnections(startTimeout) || !s.JetStreamEnabled() {
-		s.Shutdown()
-		s.WaitForShutdown()
-		return nil, fmt.Errorf("embedded broker did not start on %q with store %q: %w", o.Listen, o.StoreDir, failed.err())
+	log := newLog(o.Log)
+	s.SetLogger(log, false, false)
+	b := &Broker{server: s, store: store}
+	started := make(chan error, 1)
+	go func() { started <- b.start(log) }()
+	select {
+	case err := <-started:
+		if err != nil {
+			b.Shutdown()
+			return nil, err
+		}
+		return b, nil
+	case <-ctx.Done():
+		go func() {
+			<-started
+			b.Shutdown()
+		}()
+		return nil, ctx.Err()
 	}
-	return &Broker{server: s}, nil
+}
+
+// start returns when the server takes connections, or has said why it gave up.
+func (b *Broker) start(log *log) error {
+	b.server.Start()
+	const step = 25 * time.Millisecond
+	for waited := time.Duration(0); waited < startTimeout; waited += step {
+		select {
+		case <-log.fatal:
+			return fmt.Errorf("embedded broker: it did not start: %w", log.err())
+		default:
+		}
+		if b.server.ReadyForConnections(step) && b.server.JetStreamEnabled() {
+			return nil
+		}
+	}
+	return fmt.Errorf("embedded broker: it did not start within %v: %w", startTimeout, log.err())
+}
+
+// listenable sees whether the address can be had, which the server itself tells only in its log.
+func (o Options) listenable(ctx context.Context) error {
+	if o.Listen == "" {
+		return nil
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 func (o Options) server() (*server.Options, error) {
 	if o.StoreDir == "" {
-		return nil, errors.New("embedded broker: no store directory given")
+		return nil, &FieldError{"StoreDir", errors.New("no directory is given")}
 	}
 	options := &server.Options{
 		ServerName:      "logoff",
@@ -91,10 +164,10 @@ func (o Options) server() (*server.Options, error) {
 	if o.Listen != "" {
 		host, port, err := net.SplitHostPort(o.Listen)
 		if err != nil {
-			return nil, fmt.Errorf("embedded broker: listen address: %w", err)
+			return nil, &FieldError{"Listen", err}
 		}
 		if options.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("embedded broker: listen address %q: the port is not a number", o.Listen)
+			return nil, &FieldError{"Listen", fmt.Errorf("%q: the port is not a number", o.Listen)}
 		}
 		if options.Port == 0 {
 			options.Port = server.RANDOM_PORT
@@ -124,8 +197,9 @@ func (b *Broker) URL() string {
 	return ""
 }
 
-// Shutdown stops the broker and returns when its store is closed.
+// Shutdown stops the broker and returns when its store is closed, and free for others.
 func (b *Broker) Shutdown() {
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
+	b.store.close()
 }
