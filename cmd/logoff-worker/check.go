@@ -36,7 +36,10 @@ func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	for _, warning := range warnings {
 		r.warn("settings", warning)
 	}
-	access := r.checkNATS(ctx, s)
+	access := ""
+	if running := r.checkLocal(ctx, s); running || s.NATS.URL != embedded {
+		access = r.checkNATS(ctx, s)
+	}
 	r.checkSync(ctx, s)
 	if prove.asked {
 		r.proveWebServer(ctx, s, access, prove.user)
@@ -75,9 +78,6 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	c := s.connection()
 	if s.NATS.URL == embedded {
 		c.URL = "nats://" + s.NATS.Listen
-		if s.NATS.User == "" && s.NATS.Token == "" && s.NATS.TokenFile == "" && s.NATS.NkeyFile == "" {
-			r.warn("nats", "the embedded broker asks for no credentials: every program on this machine may publish jobs; set LOGOFF_NATS_USER and its password")
-		}
 	}
 	silent := slog.New(slog.DiscardHandler)
 	health := metrics.NewHealth(silent, worker.Parts...)
@@ -88,10 +88,6 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	}
 	defer nc.Close()
 	if err := awaitConnection(ctx, nc, health); err != nil {
-		if s.NATS.URL == embedded {
-			r.warn("nats", "the embedded broker is not running; it starts with the worker, and its streams with it")
-			return ""
-		}
 		r.line("nats", err, "")
 		return ""
 	}

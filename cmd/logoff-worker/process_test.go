@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
@@ -82,10 +80,16 @@ func (w *world) startBroker(listen string) {
 	}
 }
 
-// start starts the program in a process of its own.
+// start starts a worker in a process of its own.
 func (w *world) start(extra ...string) *exec.Cmd {
 	w.t.Helper()
-	command := exec.Command(os.Args[0])
+	return w.startAs(nil, extra...)
+}
+
+// startAs starts the program with arguments.
+func (w *world) startAs(args []string, extra ...string) *exec.Cmd {
+	w.t.Helper()
+	command := exec.Command(os.Args[0], args...)
 	command.Args[0] = "logoff-worker" // by which the test binary knows what to be
 	command.Path = os.Args[0]
 	command.Env = append(os.Environ(),
@@ -95,7 +99,7 @@ func (w *world) start(extra ...string) *exec.Cmd {
 		"LOGOFF_WEBSERVER_PASSWORD=canary-password",
 		"LOGOFF_HTTP_ADDR="+w.http)
 	command.Env = append(command.Env, extra...)
-	command.Stderr = &w.log
+	command.Stdout, command.Stderr = &w.log, &w.log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
 		w.t.Fatal(err)
@@ -339,56 +343,4 @@ func containsAll(text string, words []string) bool {
 		}
 	}
 	return true
-}
-
-// The embedded broker is enough for one machine, demands the worker's credentials, and keeps jobs
-// over a restart.
-func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
-	w := newWorld(t, simulator.Settings{Down: 503})
-	listen, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	environment := []string{
-		"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=" + listen, "LOGOFF_NATS_STORE_DIR=" + t.TempDir(),
-		"LOGOFF_NATS_USER=soar", "LOGOFF_NATS_PASSWORD=canary-nats",
-	}
-	ids := w.sim.SignOnMany(7, 1)
-	command := w.start(environment...)
-	w.poll("/readyz", http.StatusServiceUnavailable, "jobs wait")
-	if nc, err := nats.Connect("nats://" + listen); err == nil {
-		nc.Close()
-		t.Error("the embedded broker took a client without credentials")
-	}
-	nc, err := nats.Connect("nats://"+listen, nats.UserInfo("soar", "canary-nats"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	job, err := json.Marshal(map[string]any{"sessions": ids})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(t.Context(), "logoff.requests", job); err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	w.ended(command)
-
-	w.sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
-	command = w.start(environment...)
-	w.poll("/metrics", http.StatusOK, `logoff_jobs_settled_total{lane="urgent",status="accepted"} 1`)
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	w.ended(command)
-	if strings.Contains(w.log.String(), "canary") {
-		t.Errorf("a secret is in the log:\n%s", w.log.String())
-	}
 }

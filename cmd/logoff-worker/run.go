@@ -80,7 +80,10 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopHTTP()
-	nc, stopNATS, err := connect(s, health, m, log)
+	nc, stopNATS, err := connect(ctx, s, health, m, log)
+	if ctx.Err() != nil {
+		return nil // while the broker recovered its store
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +122,7 @@ func page(s settings, name string) metrics.Page {
 func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(), err error) {
 	listener, err := net.Listen("tcp", s.HTTPAddr)
 	if err != nil {
-		return nil, fmt.Errorf("LOGOFF_HTTP_ADDR: %w", err)
+		return nil, listenProblem("LOGOFF_HTTP_ADDR", s.HTTPAddr, err)
 	}
 	server := metrics.Server(handler)
 	served := make(chan struct{})
@@ -137,11 +140,11 @@ func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(),
 }
 
 // connect connects to NATS, which may be a broker of our own.
-func connect(s settings, health *metrics.Health, m *metrics.Metrics, log *slog.Logger) (*nats.Conn, func(), error) {
+func connect(ctx context.Context, s settings, health *metrics.Health, m *metrics.Metrics, log *slog.Logger) (*nats.Conn, func(), error) {
 	c := s.connection()
 	stopBroker := func() {}
 	if s.NATS.URL == embedded {
-		b, err := startBroker(s, log)
+		b, err := startBroker(ctx, s, log)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -162,7 +165,7 @@ func connect(s settings, health *metrics.Health, m *metrics.Metrics, log *slog.L
 
 // startBroker starts the embedded broker, which demands from its clients the credentials that the
 // worker is given.
-func startBroker(s settings, log *slog.Logger) (*broker.Broker, error) {
+func startBroker(ctx context.Context, s settings, log *slog.Logger) (*broker.Broker, error) {
 	n := s.NATS
 	o := broker.Options{StoreDir: n.StoreDir, Listen: n.Listen, SyncAlways: true, User: n.User, Log: log}
 	var err error
@@ -179,7 +182,8 @@ func startBroker(s settings, log *slog.Logger) (*broker.Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: credentials of the embedded broker: %w", errUsage, err)
 	}
-	return broker.Start(o)
+	b, err := broker.StartContext(ctx, o)
+	return b, localProblem(s, err)
 }
 
 func publicKey(seedFile string) (string, error) {
@@ -226,7 +230,14 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
 	health := metrics.NewHealth(log, worker.Parts...)
-	nc, stop, err := connect(s, health, m, log)
+	nc, stop, err := connect(ctx, s, health, m, log)
+	var inUse *broker.InUse
+	if errors.As(err, &inUse) {
+		return fmt.Errorf("%w; a worker creates its streams itself, so that init beside it is of no use", err)
+	}
+	if ctx.Err() != nil {
+		return errors.New("stopped before the streams were looked at")
+	}
 	if err != nil {
 		return err
 	}

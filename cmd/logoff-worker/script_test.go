@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
 			nobody, err := freeAddress()
 			env.Setenv("NOBODY", nobody)
+			env.Setenv("LOGOFF_HTTP_ADDR", "127.0.0.1:0")
 			env.Setenv("HOME", os.Getenv("HOME"))
 			return err
 		},

@@ -190,6 +190,7 @@ func (s settings) natsProblems(p *problems) {
 		p.check("LOGOFF_NATS_CA_FILE", n.CAFile == "" && n.CertFile == "", "the embedded broker is reached without TLS, on this machine only")
 		host, _, err := net.SplitHostPort(n.Listen)
 		p.check("LOGOFF_NATS_LISTEN", err == nil && loopback(host), "not host:port with an address of this machine, such as 127.0.0.1:4222")
+		p.check("LOGOFF_NATS_LISTEN", n.Listen != s.HTTPAddr || strings.HasSuffix(n.Listen, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	}
 }
 

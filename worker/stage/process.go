@@ -119,6 +119,13 @@ func (b *Book) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
+// Reset empties the book.
+func (b *Book) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
+}
+
 // Bytes is a copy of all.
 func (b *Book) Bytes() []byte {
 	b.mu.Lock()
