@@ -25,24 +25,25 @@ type Subjects struct {
 	Prefix string
 }
 
-// Validate tells whether NATS takes subjects and streams with this prefix.
+// Validate tells whether NATS takes subjects and streams with this prefix. Its error does not repeat the
+// prefix, in whose place a secret may have been put.
 func (s Subjects) Validate() error {
 	switch {
 	case s.Prefix == "":
 		return refused("the prefix of the subjects is empty")
 	case len(s.Prefix) > maxPrefix:
-		return refused("the prefix %s has more than %d bytes", quote(s.Prefix), maxPrefix)
+		return refused("the prefix has more than %d bytes", maxPrefix)
 	case strings.HasPrefix(s.Prefix, "$"), s.Prefix == "_INBOX", strings.HasPrefix(s.Prefix, "_INBOX."):
-		return refused("the prefix %s belongs to NATS itself", quote(s.Prefix))
+		return refused("the prefix belongs to NATS itself")
 	case strings.ContainsAny(s.Prefix, `/\`):
-		return refused("the prefix %s contains a slash or backslash, which the name of a stream may not", quote(s.Prefix))
+		return refused("the prefix contains a slash or backslash, which the name of a stream may not")
 	}
 	for token := range strings.SplitSeq(s.Prefix, ".") {
 		if token == "" {
-			return refused("the prefix %s has an empty token", quote(s.Prefix))
+			return refused("the prefix has an empty token: two dots in a row, or one at an end")
 		}
-		if err := LegalID(token); err != nil {
-			return refused("the prefix %s has an illegal token: %v", quote(s.Prefix), err)
+		if LegalID(token) != nil {
+			return refused("a token of the prefix has more than %d characters, or others than graphic ones (no blank, asterisk or >)", MaxIDLength)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -59,6 +60,23 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 		return nil, fmt.Errorf("NATS: %w", err)
 	}
 	return nc, nil
+}
+
+// ShownURLs is a list of URLs as it may be shown: without users, whose names may be tokens, passwords and
+// queries.
+func ShownURLs(list string) string {
+	urls := strings.Split(list, ",")
+	for i, raw := range urls {
+		u, err := url.Parse(strings.TrimSpace(raw))
+		switch {
+		case raw == "":
+		case err != nil || u.Host == "" && raw != "embedded":
+			urls[i] = "(not a URL)"
+		default:
+			urls[i] = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+		}
+	}
+	return strings.Join(urls, ",")
 }
 
 func (c Connection) options() ([]nats.Option, error) {
@@ -190,7 +208,7 @@ func (c *connectionWatch) connected(nc *nats.Conn) {
 	if nc.Stats().Reconnects > 0 {
 		level = slog.LevelDebug // that it is connected again is told by the end of the condition
 	}
-	c.log.Log(context.Background(), level, "NATS: connected", "server", nc.ConnectedUrlRedacted())
+	c.log.Log(context.Background(), level, "NATS: connected", "server", ShownURLs(nc.ConnectedUrl()))
 }
 
 // lost tells of a connection that is down.

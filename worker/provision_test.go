@@ -114,11 +114,14 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 		t.Fatal("nothing is wrong")
 	}
 	for _, words := range []string{
-		"Subjects: ", "Name: ", `Provision: "maybe"`, "Replicas: 0", "Slots: 1", "BatchMaxSessions: 20000", "BatchMaxBytes: 10",
-		"BulkLinger: -1ns", "Tries: 0", "Backoff: ", "KeepAlive: ", "ShutdownTimeout: ",
+		"Subjects: ", "Name: ", "Provision: must be create or verify", "Replicas: must be 1 to 5, not 0", "Slots: must be 2 to 1000", "not 20000", "not 10\n",
+		"BulkLinger: must be 0 to 1m, not -1ns", "Tries: must be 1 or more, not 0", "Backoff: ", "KeepAlive: must be more than 0", "ShutdownTimeout: must be more than 0",
 	} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("%q is not said in:\n%v", words, err)
 		}
+	}
+	if strings.Contains(err.Error(), "maybe") || strings.Contains(err.Error(), "a b") {
+		t.Errorf("a text of a setting, which may be a secret in the wrong place, is said:\n%v", err)
 	}
 }

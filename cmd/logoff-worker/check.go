@@ -91,7 +91,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 		r.line("nats", err, "")
 		return ""
 	}
-	r.line("nats", nil, "connected to "+nc.ConnectedUrlRedacted()+", server "+nc.ConnectedServerVersion())
+	r.line("nats", nil, "connected to "+worker.ShownURLs(nc.ConnectedUrl())+", server "+nc.ConnectedServerVersion())
 	js, err := jetstream.New(nc)
 	if err != nil {
 		r.line("streams", err, "")

@@ -73,7 +73,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	health := metrics.NewHealth(log, s.parts()...)
 	registry.MustRegister(health)
 	config := s.workerConfig()
-	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", redactURLs(s.Webserver.URL))
+	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", worker.ShownURLs(s.Webserver.URL))
 
 	stopHTTP, err := serveHTTP(s, metrics.Handler(registry, health, page(s, config.Name)), log)
 	if err != nil {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
+	"unicode/utf8"
 )
 
 // A secret is a value that nothing prints.
@@ -32,18 +35,59 @@ func source(value secret, file string) func() (string, error) {
 	if file == "" {
 		return func() (string, error) { return string(value), nil }
 	}
-	return func() (string, error) { return readSecret(file) }
+	return func() (string, error) {
+		value, err := readSecret(file)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", file, err)
+		}
+		return value, err
+	}
 }
 
-// readSecret reads a file that holds a secret and at most a line break after it.
+// readSecret reads a file that holds a secret in one line of plain text. Its errors repeat nothing of the file, and
+// not its name, since a secret may have been given in place of the name.
 func readSecret(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return "", err
+		return "", unreadable(err)
 	}
-	value := strings.TrimRight(string(data), "\r\n")
-	if value == "" {
+	text := string(data)
+	value := trimmed(text)
+	switch {
+	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"), strings.Contains(text, "\x00"):
+		return "", errors.New("the file is in UTF-16: save it as plain UTF-8 text")
+	case strings.HasPrefix(text, "\ufeff"):
+		return "", errors.New("the file begins with a byte order mark: save it as UTF-8 without one")
+	case !utf8.ValidString(text):
+		return "", errors.New("the file is not in UTF-8: save it as plain UTF-8 text")
+	case value == "":
 		return "", errors.New("the file is empty")
+	case strings.ContainsAny(value, "\r\n"):
+		return "", errors.New("the file holds more than one line: keep that of the secret")
 	}
 	return value, nil
+}
+
+// readable says why a file cannot be read.
+func readable(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		return errors.New("the file cannot be read: it is a directory")
+	}
+	if err == nil {
+		var f *os.File
+		if f, err = os.Open(path); err == nil {
+			return f.Close()
+		}
+	}
+	return unreadable(err)
+}
+
+// unreadable says why, without the name of the file.
+func unreadable(err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return fmt.Errorf("the file cannot be read: %w", err)
 }

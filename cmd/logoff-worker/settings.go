@@ -11,9 +11,11 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/kelseyhightower/envconfig"
 
@@ -72,16 +74,18 @@ type settings struct {
 	BatchMax          batchMax      `split_words:"true"`
 	BulkLinger        time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
 	Verify            string        `default:"auto" desc:"read back the sessions whose owner is known: auto or off"`
-	ProtectedSessions []string      `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
-	ProtectedUsers    []string      `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
+	ProtectedSessions list          `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
+	ProtectedUsers    list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
 	WritesPerHour     int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
 	ReadsPerHour      int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
 	RequestsPerSecond int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
-	LooseSessionIDs   bool          `envconfig:"LOOSE_SESSION_IDS" default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
-	Tries             int           `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
-	WorkerName        string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
-	HTTPAddr          string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
-	Log               struct {
+	LooseSession      struct {
+		IDs bool `default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
+	} `split_words:"true"`
+	Tries      int    `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
+	WorkerName string `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
+	HTTPAddr   string `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
+	Log        struct {
 		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
 		Format string     `desc:"text or json (default: text on a terminal, else json)"`
 	}
@@ -95,30 +99,45 @@ type batchMax struct {
 
 // load reads the environment and returns everything that is wrong with it at once. No message
 // repeats a value, because a value in the wrong place may be a secret. Warnings are about what is
-// probably a mistake.
+// probably a mistake; beside an error, which may come of it, they are part of that.
 func load() (s settings, warnings []string, err error) {
-	var problems []error
+	if err := tidyEnvironment(); err != nil {
+		return s, nil, err
+	}
+	s, wrong, err := parse()
+	if err != nil {
+		return s, nil, err
+	}
+	s.NATS.URL = servers(s.NATS.URL)
+	warnings = strangers()
+	problems := append(wrong, s.problems()...)
+	if len(problems) == 0 {
+		return s, warnings, nil
+	}
+	for _, problem := range problems {
+		warnings = append(warnings, problem.Error())
+	}
+	slices.Sort(warnings)
+	return s, nil, fmt.Errorf("%w:\n  %s", errUsage, strings.Join(warnings, "\n  "))
+}
+
+// parse reads what can be read, and leaves at its default what cannot.
+func parse() (s settings, wrong problems, err error) {
 	for {
 		s = settings{}
 		err := envconfig.Process(prefix, &s)
 		var parse *envconfig.ParseError
-		if err == nil {
-			break
-		}
-		if !errors.As(err, &parse) {
+		switch {
+		case err == nil:
+			return s, wrong, nil
+		case !errors.As(err, &parse):
 			return s, nil, err
 		}
-		problems = append(problems, fmt.Errorf("%s: not %s", parse.KeyName, accepted(parse.TypeName)))
+		wrong.check(parse.KeyName, false, "must be "+accepted(parse.TypeName))
 		if err := os.Unsetenv(parse.KeyName); err != nil { // so that the next problem shows
 			return s, nil, err
 		}
 	}
-	problems = append(problems, s.problems()...)
-	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	if len(problems) > 0 {
-		return s, nil, fmt.Errorf("%w:\n  %s", errUsage, strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "\n  "))
-	}
-	return s, unknownVariables(), nil
 }
 
 func accepted(typeName string) string {
@@ -131,6 +150,8 @@ func accepted(typeName string) string {
 		return "a duration such as 500ms, 30s or 2m"
 	case "slog.Level":
 		return "debug, info, warn or error"
+	case "main.list":
+		return "a list, separated by commas, in which something stands"
 	}
 	return "a " + typeName
 }
@@ -140,12 +161,30 @@ func (s settings) problems() []error {
 	p := problems{}
 	s.natsProblems(&p)
 	s.webserverProblems(&p)
-	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "not auto or off")
-	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "not text or json")
-	_, _, err := net.SplitHostPort(s.HTTPAddr)
-	p.check("LOGOFF_HTTP_ADDR", err == nil, "not host:port")
+	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
+	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
+	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
 	p.addFields(s.workerConfig().Validate())
+	s.fileProblems(&p)
 	return p
+}
+
+// fileProblems tells of files that cannot be used.
+func (s settings) fileProblems(p *problems) {
+	names, values := variableNames(), fieldValues(reflect.ValueOf(s))
+	for i, name := range names {
+		path, _ := values[i].(string)
+		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) {
+			continue
+		}
+		err := readable(path)
+		if of := slices.Index(names, strings.TrimSuffix(name, "_FILE")); err == nil && of >= 0 {
+			if _, isSecret := values[of].(secret); isSecret {
+				_, err = readSecret(path)
+			}
+		}
+		p.check(name, err == nil, fmt.Sprint(err))
+	}
 }
 
 // variables names the variable behind each field of a worker's settings.
@@ -168,9 +207,9 @@ var variables = map[string]string{
 func (s settings) natsProblems(p *problems) {
 	n := s.NATS
 	p.check("LOGOFF_NATS_URL", n.URL != "", "required: a server list such as nats://nats.example:4222, or 'embedded'")
-	for _, server := range strings.Split(n.URL, ",") {
-		_, err := url.Parse(strings.TrimSpace(server))
-		p.check("LOGOFF_NATS_URL", err == nil, "a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped")
+	for _, server := range entries(n.URL) {
+		problem := serverProblem(server, n.URL)
+		p.check("LOGOFF_NATS_URL", problem == "" || p.about("LOGOFF_NATS_URL"), problem)
 	}
 	kinds := 0
 	for _, given := range []bool{n.CredsFile != "", n.NkeyFile != "", n.User != "", n.Token != "" || n.TokenFile != "", hasUserinfo(n.URL)} {
@@ -184,12 +223,13 @@ func (s settings) natsProblems(p *problems) {
 	p.check("LOGOFF_NATS_PASSWORD", n.User != "" || n.Password == "" && n.PasswordFile == "", "given without LOGOFF_NATS_USER")
 	p.check("LOGOFF_NATS_CERT_FILE", (n.CertFile == "") == (n.KeyFile == ""), "certificate and key go together: LOGOFF_NATS_CERT_FILE and LOGOFF_NATS_KEY_FILE")
 	monitor, err := url.Parse(n.MonitorURL)
-	p.check("LOGOFF_NATS_MONITOR_URL", n.MonitorURL == "" || err == nil && (monitor.Scheme == "http" || monitor.Scheme == "https") && monitor.Host != "", "not an http or https address such as http://nats.example:8222")
+	p.check("LOGOFF_NATS_MONITOR_URL", n.MonitorURL == "" || err == nil && (monitor.Scheme == "http" || monitor.Scheme == "https") && monitor.Host != "", "must be an http or https address such as http://nats.example:8222")
+	p.check("LOGOFF_NATS_INBOX_PREFIX", n.InboxPrefix == "" || isSubject(n.InboxPrefix), "must be tokens of a subject, separated by dots, without blanks and wildcards")
 	if n.URL == embedded {
 		p.check("LOGOFF_NATS_CREDS_FILE", n.CredsFile == "", "the embedded broker knows no user JWTs; use a user, a token or an NKey")
 		p.check("LOGOFF_NATS_CA_FILE", n.CAFile == "" && n.CertFile == "", "the embedded broker is reached without TLS, on this machine only")
-		host, _, err := net.SplitHostPort(n.Listen)
-		p.check("LOGOFF_NATS_LISTEN", err == nil && loopback(host), "not host:port with an address of this machine, such as 127.0.0.1:4222")
+		host, _, _ := net.SplitHostPort(n.Listen)
+		p.check("LOGOFF_NATS_LISTEN", isHostPort(n.Listen) && loopback(host), "must be host:port with an address of this machine, such as 127.0.0.1:4222")
 		p.check("LOGOFF_NATS_LISTEN", n.Listen != s.HTTPAddr || strings.HasSuffix(n.Listen, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	}
 }
@@ -207,8 +247,8 @@ func (s settings) webserverProblems(p *problems) {
 		s.pairProblems(p)
 	}
 	p.check("LOGOFF_WEBSERVER_PASSWORD", !login || v.Password != "" || v.PasswordFile != "", "required with LOGOFF_WEBSERVER_USERNAME")
-	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "not more than 0")
-	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "not more than 0")
+	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "must be more than 0")
+	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "must be more than 0")
 	if v.URL != "" && (token || login || pair) {
 		config, err := s.webserverConfig()
 		if err == nil {
@@ -227,6 +267,11 @@ func (p *problems) check(variable string, ok bool, words string) {
 	}
 }
 
+// about reports whether something is wrong with a variable.
+func (p *problems) about(variable string) bool {
+	return slices.ContainsFunc(*p, func(err error) bool { return strings.HasPrefix(err.Error(), variable+": ") })
+}
+
 // addFields names the variables of what a worker finds wrong.
 func (p *problems) addFields(err error) {
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -241,44 +286,32 @@ func (p *problems) addFields(err error) {
 	}
 }
 
-// addClient takes over what the Web Server's client finds wrong, a line each.
+// clientVariables names the variable behind what the Web Server's client finds wrong.
+var clientVariables = map[string]string{
+	"URL":           "LOGOFF_WEBSERVER_URL",
+	"CAFile":        "LOGOFF_WEBSERVER_CA_FILE",
+	"Timeout":       "LOGOFF_WEBSERVER_TIMEOUT",
+	"MaxRetryAfter": "LOGOFF_WEBSERVER_MAX_RETRY_AFTER",
+	"credentials":   "LOGOFF_WEBSERVER_TOKEN",
+}
+
+// addClient takes over what the Web Server's client finds wrong, a line each, but for what is known.
 func (p *problems) addClient(err error) {
 	if err == nil {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		p.check("LOGOFF_WEBSERVER_URL", false, strings.TrimPrefix(line, "URL: "))
+		field, words, _ := strings.Cut(line, ": ")
+		if variable := clientVariables[field]; variable == "" {
+			p.check("LOGOFF_WEBSERVER_*", false, line)
+		} else if !p.about(variable) {
+			p.check(variable, false, words)
+		}
 	}
 }
 
 func (p *problems) oneOf(variable string, value secret, file string) {
 	p.check(variable, value == "" || file == "", "given as a value and as a file; keep one")
-	if file != "" {
-		_, err := readSecret(file)
-		p.check(variable+"_FILE", err == nil, "the file cannot be read or is empty")
-	}
-}
-
-// unknownVariables finds names that are probably misspelled. It only warns, because others put
-// variables with our prefix into an environment too, as Kubernetes does for services.
-func unknownVariables() (warnings []string) {
-	known := variableNames()
-	for _, variable := range os.Environ() {
-		name, _, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, prefix+"_") && !slices.Contains(known, name) {
-			warnings = append(warnings, name+" is not a variable of this program")
-		}
-	}
-	return warnings
-}
-
-// variableNames lists every variable in the order of the fields.
-func variableNames() []string {
-	var names strings.Builder
-	if err := envconfig.Usagef(prefix, &settings{}, &names, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		return nil
-	}
-	return strings.Fields(names.String())
 }
 
 // usage prints every variable with its default and meaning.
@@ -297,20 +330,9 @@ func (s settings) shown() (all []metrics.Setting) {
 	for i, name := range variableNames() {
 		value := fmt.Sprint(values[i])
 		if strings.HasSuffix(name, "_URL") {
-			value = redactURLs(value)
+			value = worker.ShownURLs(value)
 		}
 		all = append(all, metrics.Setting{Name: name, Value: value})
-	}
-	return all
-}
-
-// fieldValues lists the values of a struct's fields, those of structs within in their place.
-func fieldValues(v reflect.Value) (all []any) {
-	if v.Kind() != reflect.Struct {
-		return []any{v.Interface()}
-	}
-	for i := range v.NumField() {
-		all = append(all, fieldValues(v.Field(i))...)
 	}
 	return all
 }
@@ -331,7 +353,7 @@ func (s settings) workerConfig() worker.Config {
 	c.ReadBack = s.Verify == "auto"
 	c.ProtectedSessions, c.ProtectedUsers = s.ProtectedSessions, s.ProtectedUsers
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
-	c.LooseIDs = s.LooseSessionIDs
+	c.LooseIDs = s.LooseSession.IDs
 	c.Tries = s.Tries
 	c.ShutdownTimeout = s.ShutdownTimeout
 	return c
@@ -358,11 +380,11 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 	if v.CAFile != "" {
 		pem, err := os.ReadFile(v.CAFile)
 		if err != nil {
-			return c, errors.New("the CA file of the Web Server cannot be read")
+			return c, errors.New("CAFile: the file cannot be read")
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return c, errors.New("the CA file of the Web Server holds no PEM certificate")
+			return c, errors.New("CAFile: the file holds no PEM certificate")
 		}
 	}
 	return c, nil
@@ -390,27 +412,62 @@ func (s settings) connection() worker.Connection {
 	return c
 }
 
-func hasUserinfo(list string) bool {
-	for _, server := range strings.Split(list, ",") {
-		if u, err := url.Parse(strings.TrimSpace(server)); err == nil && u.User != nil {
-			return true
+// servers is a list of NATS servers in the form that the client library takes in every case: with a scheme
+// each, and an IPv6 address in brackets.
+func servers(list string) string {
+	all := entries(list)
+	for i, server := range all {
+		if strings.EqualFold(server, embedded) {
+			all[i] = embedded
+		} else if !strings.Contains(server, "://") {
+			if ip := net.ParseIP(server); ip != nil && ip.To4() == nil {
+				server = "[" + server + "]"
+			}
+			all[i] = "nats://" + server
 		}
 	}
-	return false
+	return strings.Join(all, ",")
 }
 
-func redactURLs(list string) string {
-	servers := strings.Split(list, ",")
-	for i, server := range servers {
-		u, err := url.Parse(strings.TrimSpace(server))
-		if err != nil {
-			servers[i] = "(not a URL)"
-			continue
-		}
-		u.RawQuery = ""
-		servers[i] = u.Redacted()
+// serverProblem says what is wrong with one server of a list; empty when nothing is.
+func serverProblem(server, list string) string {
+	const escape = "characters such as %, #, /, ? or a blank in a password must be escaped"
+	u, err := url.Parse(server)
+	websocket := func(s string) bool { return strings.HasPrefix(s, "ws://") || strings.HasPrefix(s, "wss://") }
+	switch {
+	case list == embedded:
+		return ""
+	case server == embedded:
+		return "'embedded' stands alone, or servers are listed; keep one"
+	case err != nil:
+		return "a server of the list is no URL; " + escape
+	case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+		return "a server of the list must begin with nats://, tls://, ws:// or wss://, or with its name"
+	case u.Hostname() == "":
+		return "a server of the list has no name; " + escape
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "" && !websocket(server) || strings.Contains(u.Path, "@"):
+		return "a server of the list must end with its port; " + escape
+	case websocket(server) != websocket(list):
+		return "servers with ws:// or wss:// and others cannot be mixed"
 	}
-	return strings.Join(servers, ",")
+	return ""
+}
+
+func hasUserinfo(list string) bool {
+	return slices.ContainsFunc(entries(list), func(server string) bool {
+		u, err := url.Parse(server)
+		return err == nil && u.User != nil
+	})
+}
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	_, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil
+}
+
+func isSubject(s string) bool {
+	return !strings.ContainsFunc(s, unicode.IsSpace) && !strings.ContainsAny(s, "*>") && !slices.Contains(strings.Split(s, "."), "")
 }
 
 func loopback(host string) bool {

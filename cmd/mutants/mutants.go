@@ -89,7 +89,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "password-in-the-log", file: "worker/connect.go", by: faultRun,
-		before: "nc.ConnectedUrlRedacted()",
+		before: "ShownURLs(nc.ConnectedUrl())",
 		after:  "nc.ConnectedUrl()",
 	},
 	{

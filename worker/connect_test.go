@@ -1,0 +1,56 @@
+package worker_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
+)
+
+func TestShownURLsHoldNoUser(t *testing.T) {
+	for list, want := range map[string]string{
+		"nats://canary@a:4222":                      "nats://a:4222",
+		"nats://u:canary@a:4222,tls://canary@[::1]": "nats://a:4222,tls://[::1]",
+		"https://h/path?canary#canary":              "https://h/path",
+		"wss://canary:@h":                           "wss://h",
+		"canary@h:4222":                             "(not a URL)",
+		"nats://u:can%ary@h":                        "(not a URL)",
+		"embedded":                                  "embedded",
+		"":                                          "",
+	} {
+		if got := worker.ShownURLs(list); got != want {
+			t.Errorf("%s is shown as %s, want %s", list, got, want)
+		}
+	}
+}
+
+// The log tells which server is reached, and not the token that is in its URL.
+func TestTokenInTheURLIsNotLogged(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, err := broker.Start(broker.Options{StoreDir: t.TempDir(), Token: "canary"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Shutdown)
+		var book stage.Book
+		log := slog.New(slog.NewTextHandler(&book, nil))
+		connection := worker.Connection{URL: "nats://canary@nats.example:4222", Options: []nats.Option{b.InProcess()}}
+		nc, err := worker.Connect(connection, metrics.NewHealth(log, worker.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		synctest.Wait()
+		if said := book.String(); strings.Contains(said, "canary") || !strings.Contains(said, "nats.example:4222") {
+			t.Errorf("the log says %s", said)
+		}
+	})
+}
