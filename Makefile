@@ -19,8 +19,8 @@ help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## broker, simulated Web Server and worker in one process, with a few jobs
-	go run ./cmd/demo
+run: ## broker, simulated Web Server and worker in one process, with a few jobs (ARGS='-nats 127.0.0.1:0')
+	go run ./cmd/demo $(ARGS)
 
 .PHONY: test
 test: ## every test, plain and under the race detector

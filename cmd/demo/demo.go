@@ -10,8 +10,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -42,14 +42,19 @@ type demo struct {
 	worked  chan error // the worker's end
 }
 
-func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error) {
-	d = &demo{options: o, config: worker.DefaultConfig(), worked: make(chan error, 1)}
-	defer func() {
-		if err != nil {
-			d.stop()
-		}
-	}()
+// start starts everything, or nothing: what had been started when something failed is stopped again.
+func start(ctx context.Context, o options, stderr io.Writer) (*demo, error) {
+	d := &demo{options: o, config: worker.DefaultConfig(), worked: make(chan error, 1)}
+	if err := d.start(ctx, stderr); err != nil {
+		d.stop()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *demo) start(ctx context.Context, stderr io.Writer) error {
 	d.config.Name = "demo"
+	d.config.ShutdownTimeout = 2 * time.Second
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, metrics.Build{Version: "demo", GoVersion: runtime.Version()})
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -57,37 +62,37 @@ func start(ctx context.Context, o options, stderr io.Writer) (d *demo, err error
 	registry.MustRegister(d.health)
 
 	if err := d.startSimulator(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.startBroker(log); err != nil {
-		return nil, err
+		return err
 	}
 	nc, err := worker.Connect(worker.Connection{Name: "demo", Options: []nats.Option{d.broker.InProcess()}}, d.health, m, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.stops = append(d.stops, nc.Close)
 	if d.js, err = jetstream.New(nc); err != nil {
-		return nil, err
+		return err
 	}
 	client, err := webserver.New(webserver.Config{
-		URL:       "http://" + o.webserver + "/commandcenter/api",
+		URL:       "http://" + d.options.webserver + "/commandcenter/api",
 		Username:  "admin",
 		Password:  func() (string, error) { return servicePassword, nil },
 		UserAgent: "logoff-worker/demo",
 		Observe:   func(c webserver.Call) { m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took) },
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.stops = append(d.stops, client.CloseIdle)
 	page := metrics.Page{Version: "demo", Worker: d.config.Name, Started: time.Now()}
-	if err := d.serve(o.http, metrics.Handler(registry, d.health, page)); err != nil {
-		return nil, fmt.Errorf("%w (another address: -http)", err)
+	if err := d.serve("http", &d.options.http, metrics.Handler(registry, d.health, page)); err != nil {
+		return err
 	}
 	w := &worker.Worker{Config: d.config, NATS: nc, Server: client, Metrics: m, Health: d.health, Log: log}
 	d.startWorker(ctx, w)
-	return d, nil
+	return nil
 }
 
 func (d *demo) startSimulator() error {
@@ -95,13 +100,10 @@ func (d *demo) startSimulator() error {
 	d.service = d.sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	d.sim.SignOnEverywhere(d.sim.AddUser(simulator.Example), 1)
 	d.sim.Populate(d.options.people - 1)
-	if err := d.serve(d.options.webserver, d.sim); err != nil {
-		return fmt.Errorf("%w (another address: -webserver)", err)
+	if err := d.serve("webserver", &d.options.webserver, d.sim); err != nil {
+		return err
 	}
-	if err := d.serve(d.options.control, d.sim.Control()); err != nil {
-		return fmt.Errorf("%w (another address: -control)", err)
-	}
-	return nil
+	return d.serve("control", &d.options.control, d.sim.Control())
 }
 
 func (d *demo) startBroker(log *slog.Logger) error {
@@ -111,18 +113,42 @@ func (d *demo) startBroker(log *slog.Logger) error {
 	}
 	d.stops = append(d.stops, func() { _ = os.RemoveAll(store) })
 	d.broker, err = broker.Start(broker.Options{StoreDir: store, Listen: d.options.nats, Log: log})
+	var field *broker.FieldError
+	if errors.As(err, &field) && field.Field == "Listen" {
+		return refused("nats", d.options.nats, field.Err)
+	}
 	if err != nil {
-		return fmt.Errorf("%w (another address: -nats)", err)
+		return err
 	}
 	d.stops = append(d.stops, d.broker.Shutdown)
 	return nil
 }
 
-func (d *demo) serve(addr string, handler http.Handler) error {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
+// probable is who is likely to listen at an address, by the flag that chooses another one.
+var probable = map[string]string{
+	"nats":      "a NATS server, a worker with an embedded broker, or another demo",
+	"http":      "a worker or another demo",
+	"webserver": "a simulator or another demo",
+	"control":   "a simulator or another demo",
+}
+
+// refused says why nothing can listen at an address, and what to do.
+func refused(name, address string, err error) error {
+	remedy := fmt.Sprintf("choose another address with -%[1]s, as in make run ARGS='-%[1]s 127.0.0.1:0'", name)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("nothing can listen at %s (%w); %s", address, err, remedy)
 	}
+	_, port, _ := net.SplitHostPort(address)
+	return fmt.Errorf("port %s (%s) is taken, probably by %s: stop that, or %s", port, address, probable[name], remedy)
+}
+
+// serve serves at an address, and notes which one it is where the system was to choose.
+func (d *demo) serve(name string, address *string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", *address)
+	if err != nil {
+		return refused(name, *address, err)
+	}
+	*address = listener.Addr().String()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(listener) })
@@ -158,7 +184,7 @@ func (d *demo) show(ctx context.Context, out io.Writer) error {
 	if err := d.awaitReady(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d people are signed on at the simulated Web Server with %d sessions; the worker is ready.\n\n", d.options.people, d.active())
+	fmt.Fprintf(out, "%d people are signed on at the simulated Web Server with %d sessions; the worker is ready.\n\n", d.options.people, d.signedOn())
 	results, stop, err := d.results(ctx)
 	if err != nil {
 		return err
@@ -168,16 +194,18 @@ func (d *demo) show(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "\nResults:")
+	fmt.Fprintln(out, "\nResults, and what they mean:")
 	for range n {
 		if err := d.printNext(ctx, out, results); err != nil {
-			return ignoreEnd(ctx, err)
+			return err
 		}
 	}
+	d.sim.SignOnEverywhere(simulator.Example.ID, 0)
+	fmt.Fprintf(out, "\n%s has signed on again.\n", simulator.Example.Login)
 	d.printAddresses(out)
 	for !d.options.once {
 		if err := d.printNext(ctx, out, results); err != nil {
-			return ignoreEnd(ctx, err)
+			return err
 		}
 	}
 	return nil
@@ -209,7 +237,8 @@ func (d *demo) awaitReady(ctx context.Context) error {
 	}
 }
 
-func (d *demo) active() (n int) {
+// signedOn is how many sessions are on.
+func (d *demo) signedOn() (n int) {
 	for _, s := range d.sim.Sessions() {
 		if s.Active() {
 			n++
@@ -250,32 +279,9 @@ func (d *demo) printNext(ctx context.Context, out io.Writer, results <-chan jets
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(out, line(result))
+		_, err = fmt.Fprintf(out, "%s\n           %s\n", line(result), meaning(result))
 		return err
 	}
-}
-
-// line is a result in one line for a reader.
-func line(r jobs.Result) string {
-	var counts []string
-	for _, outcome := range jobs.Outcomes {
-		if n := r.Counts[outcome]; n > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n, outcome))
-		}
-	}
-	text := fmt.Sprintf("  %-8s %-6s job %s", r.Status, r.Lane, r.JobID)
-	if len(counts) > 0 {
-		text += fmt.Sprintf(": %s in %d ms", strings.Join(counts, ", "), r.TimeToLogoffMS)
-	}
-	if r.Error != "" {
-		text += ": " + r.Error
-	}
-	for _, s := range r.Sessions {
-		if s.ServerText != "" {
-			return text + fmt.Sprintf(" (the server said: %s)", s.ServerText)
-		}
-	}
-	return text
 }
 
 func (d *demo) printAddresses(out io.Writer) {
@@ -287,6 +293,7 @@ Simulator          http://%[2]s/   (its sessions: curl -s http://%[2]s/sessions)
 NATS               %[3]s
 
 Publish a job from another terminal:
+  nats -s %[3]s pub logoff.requests '{"users":[{"name":"CORP\\jane"}]}'
   nats -s %[3]s pub logoff.requests '{"sessions":["%[4]s"]}'
 Ctrl-C stops. More results:
 `, o.http, o.control, d.broker.URL(), d.someoneActive())

@@ -38,22 +38,23 @@ func (d *demo) submit(ctx context.Context, out io.Writer) (int, error) {
 
 // samples are one job of each kind that a newcomer wants to see.
 func (d *demo) samples() ([]sample, error) {
-	alive := d.activeIDs()
-	ended := alive[0]
-	d.sim.SignOff(ended)
-	single, bulk := alive[1:2], alive[2:len(alive)/2]
+	alive := d.active()
+	ended, single, owned, bulk := alive[0], alive[1], alive[2], alive[3:len(alive)/2]
+	d.sim.SignOff(ended.ID)
 	samples := []sample{
 		{"one session of a taken-over account", jobs.Urgent, nil},
+		{"another one, with its owner", jobs.Urgent, nil},
+		{"everything of " + simulator.Example.Login, jobs.Urgent, nil},
 		{fmt.Sprintf("an offboarding list of %d sessions", len(bulk)), jobs.Bulk, nil},
-		{"a message that is no job", jobs.Urgent, []byte(`{"sessions": "not a list"}`)},
-		{"a session that had already ended", jobs.Urgent, nil},
-		{`everything of ` + simulator.Example.Login, jobs.Urgent, nil},
+		{"a message that is no job", jobs.Urgent, []byte(`{"sessions": 4711}`)},
+		{"a session that had ended before, without its owner: the one that fails", jobs.Urgent, nil},
 	}
 	for i, job := range []jobs.Job{
 		0: {ID: "taken-over-account", Reason: "credential compromise", Sessions: named(single)},
-		1: {ID: "offboarding-list", Reason: "offboarding", Sessions: named(bulk)},
-		3: {ID: "already-ended", Sessions: named([]string{ended})},
-		4: {ID: "person", Reason: "credential compromise", Users: []jobs.User{{Name: simulator.Example.Login}}},
+		1: {ID: "with-its-owner", Reason: "credential compromise", Sessions: []jobs.Session{{ID: owned.ID, UserID: int64(owned.UserID)}}},
+		2: {ID: "person", Reason: "credential compromise", Users: []jobs.User{{Name: simulator.Example.Login}}},
+		3: {ID: "offboarding-list", Reason: "offboarding", Sessions: named(bulk...)},
+		5: {ID: "already-ended", Sessions: named(ended)},
 	} {
 		if len(job.Sessions)+len(job.Users) == 0 {
 			continue
@@ -67,27 +68,27 @@ func (d *demo) samples() ([]sample, error) {
 	return samples, nil
 }
 
-func named(ids []string) []jobs.Session {
-	sessions := make([]jobs.Session, len(ids))
-	for i, id := range ids {
-		sessions[i].ID = id
+func named(sessions ...simulator.Session) []jobs.Session {
+	named := make([]jobs.Session, len(sessions))
+	for i, s := range sessions {
+		named[i].ID = s.ID
+	}
+	return named
+}
+
+// active are the people's sessions, without the worker's own and those that a sample ends by the person.
+func (d *demo) active() (sessions []simulator.Session) {
+	for _, s := range d.sim.Sessions() {
+		if s.Active() && s.UserID != d.service && s.UserID != simulator.Example.ID {
+			sessions = append(sessions, s)
+		}
 	}
 	return sessions
 }
 
-// activeIDs are the people's sessions, without the worker's own and those that a sample ends by the person.
-func (d *demo) activeIDs() (ids []string) {
-	for _, s := range d.sim.Sessions() {
-		if s.Active() && s.UserID != d.service && s.UserID != simulator.Example.ID {
-			ids = append(ids, s.ID)
-		}
-	}
-	return ids
-}
-
 func (d *demo) someoneActive() string {
-	if ids := d.activeIDs(); len(ids) > 0 {
-		return ids[len(ids)-1]
+	if sessions := d.active(); len(sessions) > 0 {
+		return sessions[len(sessions)-1].ID
 	}
 	return "..."
 }

@@ -66,12 +66,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	web, err := listen(ctx, o.addr)
 	if err != nil {
-		return fmt.Errorf("%w (another address: -addr)", err)
+		return refused("-addr", o.addr, err)
 	}
 	defer web.Close()
 	control, err := listen(ctx, o.control)
 	if err != nil {
-		return fmt.Errorf("%w (another address: -control)", err)
+		return refused("-control", o.control, err)
 	}
 	defer control.Close()
 	introduce(stdout, o, sim, web.Addr().String(), control.Addr().String())
@@ -81,6 +81,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var config net.ListenConfig
 	return config.Listen(ctx, "tcp", addr)
+}
+
+// refused says why nothing can listen at an address, and what to do.
+func refused(name, address string, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("nothing can listen at %s (%w); choose another address with %s", address, err, name)
+	}
+	_, port, _ := net.SplitHostPort(address)
+	return fmt.Errorf("port %s (%s) is taken, probably by the demo or another simulator: stop that, or choose another address with %s", port, address, name)
 }
 
 func introduce(w io.Writer, o options, sim *simulator.Server, web, control string) {

@@ -151,12 +151,19 @@ func TestMistakesAreUsageErrors(t *testing.T) {
 	}
 }
 
-func TestTakenAddressIsNoUsageError(t *testing.T) {
+func TestTakenAddressIsOneSentence(t *testing.T) {
 	s := start(t)
 	defer func() { _ = s.stop() }()
-	err := run(t.Context(), []string{"-addr", strings.TrimPrefix(s.control, "http://")}, io.Discard, io.Discard)
-	if err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), "-addr") {
-		t.Errorf("%v", err)
+	taken := strings.TrimPrefix(s.control, "http://")
+	for args, says := range map[[4]string]string{
+		{"-addr", taken, "-control", "127.0.0.1:0"}:             "is taken, probably by the demo or another simulator: stop that, or choose another address with -addr",
+		{"-addr", "127.0.0.1:0", "-control", taken}:             "choose another address with -control",
+		{"-addr", "127.0.0.1:70000", "-control", "127.0.0.1:0"}: "nothing can listen at 127.0.0.1:70000",
+	} {
+		err := run(t.Context(), args[:], io.Discard, io.Discard)
+		if err == nil || errors.Is(err, errUsage) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: %v, want %q", args, err, says)
+		}
 	}
 }
 
