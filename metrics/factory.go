@@ -26,6 +26,24 @@ func (f factory) gaugeVec(name, help string, labels ...string) *prometheus.Gauge
 	return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
+// A fleeting gauge is absent while it has no value: 0 would be one, and an old one would be believed.
+type fleeting struct{ *prometheus.GaugeVec }
+
+func (f factory) fleeting(name, help string, labels ...string) fleeting {
+	return fleeting{f.gaugeVec(name, help, labels...)}
+}
+
+func (g fleeting) set(value float64, labels ...string) { g.WithLabelValues(labels...).Set(value) }
+
+// setTime sets the gauge to a time; one that is not known leaves it absent.
+func (g fleeting) setTime(t time.Time) {
+	if t.IsZero() {
+		g.Reset()
+		return
+	}
+	g.set(float64(t.UnixMilli()) / 1000)
+}
+
 // histogramVec makes classic buckets and native ones; a scraper takes what it understands.
 func (f factory) histogramVec(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 	return f.NewHistogramVec(prometheus.HistogramOpts{

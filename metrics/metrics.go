@@ -43,7 +43,7 @@ type Metrics struct {
 	timeToLogoff map[jobs.Lane]prometheus.Observer
 	dead         map[jobs.Status]prometheus.Counter
 	handedBack   prometheus.Counter
-	lastSuccess  prometheus.Gauge
+	lastSuccess  fleeting
 
 	requests map[string]map[string]prometheus.Counter
 	duration map[string]prometheus.Observer
@@ -56,10 +56,10 @@ type Metrics struct {
 	door     map[string]prometheus.Gauge
 
 	storeFailed map[string]prometheus.Counter
-	pending     map[jobs.Lane]prometheus.Gauge
-	inHand      map[jobs.Lane]prometheus.Gauge
-	again       map[jobs.Lane]prometheus.Gauge
-	stranded    prometheus.Gauge
+	pending     fleeting
+	inHand      fleeting
+	again       fleeting
+	stranded    fleeting
 	connected   prometheus.Gauge
 	reconnects  prometheus.Counter
 	natsErrors  map[string]prometheus.Counter
@@ -92,7 +92,7 @@ func (m *Metrics) jobInstruments(f factory) {
 		[]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}, "lane"), jobs.Lanes)
 	m.dead = counters(f.counterVec("logoff_dead_letters_total", "Dead letters stored.", "reason"), deadReasons())
 	m.handedBack = f.counter("logoff_jobs_handed_back_total", "Jobs given back to the stream unsent at a stop.")
-	m.lastSuccess = f.gauge("logoff_last_success_timestamp_seconds", "When a result with a success was last stored.")
+	m.lastSuccess = f.fleeting("logoff_last_success_timestamp_seconds", "When a result with a success was last stored; absent until then.")
 }
 
 func (m *Metrics) webServerInstruments(f factory) {
@@ -116,10 +116,10 @@ func (m *Metrics) webServerInstruments(f factory) {
 
 func (m *Metrics) natsInstruments(f factory) {
 	m.storeFailed = counters(f.counterVec("logoff_store_errors_total", "Results and dead letters that NATS did not take at a try.", "stream"), streams)
-	m.pending = gauges(f.gaugeVec("logoff_queue_pending_jobs", "Jobs that wait in the stream; the same at every worker.", "lane"), jobs.Lanes)
-	m.inHand = gauges(f.gaugeVec("logoff_queue_ack_pending_jobs", "Jobs in some worker's hands; the same at every worker.", "lane"), jobs.Lanes)
-	m.again = gauges(f.gaugeVec("logoff_queue_redelivered_jobs", "Jobs in hand that came again; the same at every worker.", "lane"), jobs.Lanes)
-	m.stranded = f.gauge("logoff_stranded_jobs", "Jobs that neither wait nor are in hand; anything but 0 is a fault.")
+	m.pending = f.fleeting("logoff_queue_pending_jobs", "Jobs that wait in the stream; the same at every worker. Absent while NATS cannot be asked.", "lane")
+	m.inHand = f.fleeting("logoff_queue_ack_pending_jobs", "Jobs in some worker's hands; the same at every worker. Absent while NATS cannot be asked.", "lane")
+	m.again = f.fleeting("logoff_queue_redelivered_jobs", "Jobs in hand that came again; the same at every worker. Absent while NATS cannot be asked.", "lane")
+	m.stranded = f.fleeting("logoff_stranded_jobs", "Jobs that neither wait nor are in hand; anything but 0 is a fault. Absent while NATS cannot be asked.")
 	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
 	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
 	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
@@ -193,7 +193,7 @@ func (m *Metrics) Settled(s *Settlement) {
 		m.timeToLogoff[t.lane].Observe(max(0, t.took.Seconds()))
 	}
 	if len(s.took) > 0 {
-		m.lastSuccess.SetToCurrentTime()
+		m.lastSuccess.setTime(time.Now())
 	}
 }
 
@@ -254,16 +254,28 @@ func (m *Metrics) StoreFailed(stream string) {
 
 // Queue tells what waits, what is in hand, and what of that came again.
 func (m *Metrics) Queue(lane jobs.Lane, pending, ackPending, redelivered int) {
-	m.pending[lane].Set(float64(pending))
-	m.inHand[lane].Set(float64(ackPending))
-	m.again[lane].Set(float64(redelivered))
+	m.pending.set(float64(pending), string(lane))
+	m.inHand.set(float64(ackPending), string(lane))
+	m.again.set(float64(redelivered), string(lane))
+}
+
+// QueueUnknown tells that neither the queue nor the stranded jobs are known.
+func (m *Metrics) QueueUnknown() {
+	for _, g := range []fleeting{m.pending, m.inHand, m.again, m.stranded} {
+		g.Reset()
+	}
 }
 
 // Stranded tells how many jobs nobody will ever get.
-func (m *Metrics) Stranded(n int) { m.stranded.Set(float64(n)) }
+func (m *Metrics) Stranded(n int) { m.stranded.set(float64(n)) }
 
 // NATSConnected tells whether the connection is up.
-func (m *Metrics) NATSConnected(up bool) { m.connected.Set(oneIf(up)) }
+func (m *Metrics) NATSConnected(up bool) {
+	m.connected.Set(oneIf(up))
+	if !up {
+		m.QueueUnknown()
+	}
+}
 
 // NATSReconnected counts a connection that was made again.
 func (m *Metrics) NATSReconnected() { m.reconnects.Inc() }

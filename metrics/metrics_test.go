@@ -62,8 +62,11 @@ func TestNamesFollowTheRules(t *testing.T) {
 
 // The golden list is what the README shows: name, type, labels and meaning of every metric.
 func TestListOfMetricsIsGolden(t *testing.T) {
-	_, reg := newMetrics(t)
+	m, reg := newMetrics(t)
 	reg.MustRegister(NewHealth(discard, "webserver"))
+	m.Queue(jobs.Urgent, 0, 0, 0)
+	m.Stranded(0)
+	m.lastSuccess.setTime(time.Now())
 	var list strings.Builder
 	for _, family := range ours(t, reg) {
 		var labels []string
@@ -178,6 +181,48 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 	if got := n.histogram("logoff_time_to_logoff_seconds", "lane", "urgent").GetSampleCount(); got != 1 {
 		t.Errorf("time to logoff has %d samples; a job without a success is none", got)
+	}
+}
+
+// A value that is not known is absent: 0 would be a value, and an old one would be believed.
+func TestWhatIsNotKnownIsAbsent(t *testing.T) {
+	m, reg := newMetrics(t)
+	queue := []string{"logoff_queue_pending_jobs", "logoff_queue_ack_pending_jobs", "logoff_queue_redelivered_jobs", "logoff_stranded_jobs"}
+	told := func() (n int) {
+		t.Helper()
+		n, err := testutil.GatherAndCount(reg, append(queue, "logoff_last_success_timestamp_seconds")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := told(); n != 0 {
+		t.Errorf("%d values at the start", n)
+	}
+	look := func() {
+		m.NATSConnected(true)
+		m.Queue(jobs.Urgent, 0, 0, 0)
+		m.Queue(jobs.Bulk, 3, 2, 1)
+		m.Stranded(0)
+	}
+	if look(); told() != 7 {
+		t.Errorf("%d values of a queue that is known", told())
+	}
+	if m.NATSConnected(false); told() != 0 {
+		t.Errorf("%d values while NATS is down", told())
+	}
+	page := ask(Handler(reg, NewHealth(discard), Page{}), "GET", "/").Body.String()
+	if !strings.Contains(page, "unknown</td>") {
+		t.Errorf("the page does not say that the queue is not known:\n%s", page)
+	}
+	look()
+	if m.QueueUnknown(); told() != 0 {
+		t.Errorf("%d values of a queue that cannot be asked for", told())
+	}
+	var settled Settlement
+	settled.Add(jobs.Urgent, jobs.Done, sessions(jobs.Accepted, 1), time.Second)
+	if m.Settled(&settled); told() != 1 {
+		t.Errorf("%d values after a success", told())
 	}
 }
 

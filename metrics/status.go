@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,9 +54,10 @@ type view struct {
 }
 
 type laneView struct {
-	Name                   string
-	Waiting, InHand, Slots float64
-	Median, NinetyNine     string
+	Name               string
+	Waiting, InHand    string
+	Slots              float64
+	Median, NinetyNine string
 }
 
 type table struct {
@@ -99,8 +101,8 @@ func (s statusPage) view(n numbers) view {
 		times := n.histogram("logoff_time_to_logoff_seconds", "lane", lane)
 		v.Lanes = append(v.Lanes, laneView{
 			Name:       lane,
-			Waiting:    n.value("logoff_queue_pending_jobs", "lane", lane),
-			InHand:     n.value("logoff_queue_ack_pending_jobs", "lane", lane),
+			Waiting:    n.known("logoff_queue_pending_jobs", "lane", lane),
+			InHand:     n.known("logoff_queue_ack_pending_jobs", "lane", lane),
 			Slots:      n.value("logoff_slots_in_use", "lane", lane),
 			Median:     quantile(times, 0.5),
 			NinetyNine: quantile(times, 0.99),
@@ -134,6 +136,16 @@ func (n numbers) value(name, label, value string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// known is a gauge's value, in words because it may be absent.
+func (n numbers) known(name, label, value string) string {
+	for _, metric := range n[name].GetMetric() {
+		if labelOf(metric, label) == value {
+			return strconv.FormatFloat(metric.GetGauge().GetValue(), 'f', -1, 64)
+		}
+	}
+	return "unknown"
 }
 
 func (n numbers) histogram(name, label, value string) *dto.Histogram {

@@ -16,8 +16,8 @@ var (
 // Token holds the instruments of an access token that is renewed. They are there only where one is.
 type Token struct {
 	state          map[string]prometheus.Gauge
-	expires        prometheus.Gauge
-	renewableUntil prometheus.Gauge
+	expires        fleeting
+	renewableUntil fleeting
 	renewals       map[string]prometheus.Counter
 }
 
@@ -26,8 +26,8 @@ func NewToken(reg prometheus.Registerer) *Token {
 	f := factory{promauto.With(reg)}
 	return &Token{
 		state:          gauges(f.gaugeVec("logoff_token_state", "State of the pair of access and refresh token: 1 for what it is; alert on lost, dead and unstored.", "state"), tokenStates),
-		expires:        f.gauge("logoff_token_expiry_timestamp_seconds", "When the access token ends; 0 while unknown."),
-		renewableUntil: f.gauge("logoff_token_renewable_until_timestamp_seconds", "When a person has to make a new access token; 0 while unknown."),
+		expires:        f.fleeting("logoff_token_expiry_timestamp_seconds", "When the access token ends; absent while unknown."),
+		renewableUntil: f.fleeting("logoff_token_renewable_until_timestamp_seconds", "When a person has to make a new access token; absent while unknown."),
 		renewals:       counters(f.counterVec("logoff_token_renewals_total", "Renewals that this worker made, by outcome.", "outcome"), renewalOutcomes),
 	}
 }
@@ -35,8 +35,8 @@ func NewToken(reg prometheus.Registerer) *Token {
 // Pair tells how the stored pair is.
 func (t *Token) Pair(state string, expires, renewableUntil time.Time) {
 	t.become(state)
-	t.expires.Set(timestamp(expires))
-	t.renewableUntil.Set(timestamp(renewableUntil))
+	t.expires.setTime(expires)
+	t.renewableUntil.setTime(renewableUntil)
 }
 
 // Unstored tells of a renewed pair that is in this worker's memory alone.
@@ -53,12 +53,4 @@ func (t *Token) Renewed(outcome string) {
 	if c := t.renewals[outcome]; c != nil {
 		c.Inc()
 	}
-}
-
-// timestamp is a time in seconds, and 0 for one that is not known.
-func timestamp(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
 }

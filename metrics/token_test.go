@@ -13,7 +13,7 @@ import (
 // The golden list is what the README shows of an access token's metrics.
 func TestListOfTokenMetricsIsGolden(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	NewToken(reg)
+	NewToken(reg).Pair("good", time.Unix(1000, 0), time.Unix(2000, 0))
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
@@ -36,12 +36,9 @@ func TestTokenTellsItsStateAndItsTimes(t *testing.T) {
 	m.Renewed("of another kind")
 	m.Unstored()
 	want := `
-# HELP logoff_token_expiry_timestamp_seconds When the access token ends; 0 while unknown.
+# HELP logoff_token_expiry_timestamp_seconds When the access token ends; absent while unknown.
 # TYPE logoff_token_expiry_timestamp_seconds gauge
 logoff_token_expiry_timestamp_seconds 1000.5
-# HELP logoff_token_renewable_until_timestamp_seconds When a person has to make a new access token; 0 while unknown.
-# TYPE logoff_token_renewable_until_timestamp_seconds gauge
-logoff_token_renewable_until_timestamp_seconds 0
 # HELP logoff_token_renewals_total Renewals that this worker made, by outcome.
 # TYPE logoff_token_renewals_total counter
 logoff_token_renewals_total{outcome="lost"} 0
@@ -57,6 +54,15 @@ logoff_token_state{state="renewing"} 0
 logoff_token_state{state="unstored"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+	m.Pair("good", time.Time{}, time.Unix(2000, 0))
+	want = `
+# HELP logoff_token_renewable_until_timestamp_seconds When a person has to make a new access token; absent while unknown.
+# TYPE logoff_token_renewable_until_timestamp_seconds gauge
+logoff_token_renewable_until_timestamp_seconds 2000
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "logoff_token_expiry_timestamp_seconds", "logoff_token_renewable_until_timestamp_seconds"); err != nil {
 		t.Error(err)
 	}
 }

@@ -16,7 +16,8 @@ func (w *Worker) watchQueue(ctx context.Context, p plan) {
 	var stranded int
 	var suspect castaway
 	for {
-		if now, ok := w.lookAtQueue(ctx, p); ok {
+		now, ok := w.lookAtQueue(ctx, p)
+		if ok {
 			w.Metrics.Stranded(min(stranded, now))
 			stranded = now
 			suspect = w.look(ctx, p, suspect, now)
