@@ -102,6 +102,15 @@ func (h *Health) End(part, kind string) {
 	}
 }
 
+// Set says whether a condition is on.
+func (h *Health) Set(on bool, c Condition) {
+	if on {
+		h.Begin(c)
+	} else {
+		h.End(c.Part, c.Kind)
+	}
+}
+
 // Well says that nothing is wrong with a part: all its conditions are off.
 func (h *Health) Well(part string) { h.Only(part) }
 

@@ -53,7 +53,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	work := make([]*delivery, 0, len(msgs))
 	now := time.Now()
 	for _, msg := range msgs {
-		d := l.newDelivery(l.name, msg, now, pulled.Add(l.ackWait))
+		d := l.newDelivery(l.name, msg, now, pulled.Add(l.plan.ackWait))
 		if d == nil || !l.leases.hold(d) {
 			continue // not a job, or one that is in hand already
 		}

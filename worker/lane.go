@@ -2,11 +2,13 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
@@ -21,24 +23,24 @@ const idleWait = time.Second
 // stream, where it is safe and any replica can have it.
 type lane struct {
 	*Worker
-	name    jobs.Lane
-	pulls   *puller
-	queue   *queue
-	ackWait time.Duration
-	more    bool      // the stream had more at the last look
-	sent    time.Time // when the last document left
-	latest  uint64    // place in the stream of the newest job that came
-	broken  int       // pulls in a row that failed
-	took    atomic.Int64
+	name   jobs.Lane
+	pulls  *puller
+	queue  *queue
+	plan   plan
+	more   bool      // the stream had more at the last look
+	sent   time.Time // when the last document left
+	latest uint64    // place in the stream of the newest job that came
+	broken int       // pulls in a row that failed
+	took   atomic.Int64
 }
 
 func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 	return &lane{
-		Worker:  w,
-		name:    name,
-		pulls:   newPuller(w.NATS, p.requests.Name, p.consumers[name].Durable),
-		queue:   newQueue(!w.Config.LooseIDs),
-		ackWait: p.ackWait,
+		Worker: w,
+		name:   name,
+		pulls:  newPuller(w.NATS, p.requests.Name, p.consumers[name].Durable),
+		queue:  newQueue(!w.Config.LooseIDs),
+		plan:   p,
 	}
 }
 
@@ -228,7 +230,7 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 func (l *lane) repair(ctx context.Context, err error) {
 	l.broken++
 	if l.NATS.IsConnected() {
-		l.Health.Begin(metrics.Condition{Part: string(l.name), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
+		l.sayBroken(ctx, err)
 	}
 	l.take(l.pulls.close(silentWait), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
@@ -239,9 +241,21 @@ func (l *lane) repair(ctx context.Context, err error) {
 	}
 }
 
+// sayBroken tells operators why a pull failed.
+func (l *lane) sayBroken(ctx context.Context, err error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if _, missing := l.js.Consumer(ctx, l.plan.requests.Name, l.plan.consumers[l.name].Durable); errors.Is(missing, jetstream.ErrConsumerNotFound) {
+		l.Health.Begin(l.consumerMissing(l.plan, l.name))
+		return
+	}
+	l.Health.Begin(metrics.Condition{Part: string(l.name), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
+}
+
 func (l *lane) repaired() {
 	l.broken = 0
 	l.Health.End(string(l.name), noJobs)
+	l.Health.End(string(l.name), "missing")
 	l.Health.End(PartStreams, unready)
 }
 

@@ -180,12 +180,18 @@ func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream strin
 			consumer, err = js.Consumer(ctx, stream, want.Durable)
 		}
 	}
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return 0, mismatch("consumer "+want.Durable+" of "+stream, []string{pushed})
+	}
 	if err != nil {
 		return 0, fmt.Errorf("consumer %s of %s: %w", want.Durable, stream, err)
 	}
 	have := consumer.CachedInfo().Config
 	return have.AckWait, mismatch("consumer "+want.Durable+" of "+stream, consumerDifferences(have, want))
 }
+
+// pushed is the difference of a consumer that sends jobs to a subject of its own.
+const pushed = "it is a push consumer, needed is a pull consumer"
 
 func mismatch(what string, differences []string) error {
 	if len(differences) == 0 {
@@ -205,6 +211,8 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true)
 	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true)
 	d.equal("no ack", have.NoAck, false)
+	d.equal("sealed", have.Sealed, false)
+	d.equal("subject transform", have.SubjectTransform != nil, false)
 	d.equal("mirror or sources", have.Mirror != nil || len(have.Sources) > 0, false)
 	if want.MaxAge == 0 {
 		d.equal("max age", have.MaxAge, want.MaxAge)
@@ -236,7 +244,11 @@ func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	d.equal("backoff", len(have.BackOff) > 0, false)
 	d.equal("push subject", have.DeliverSubject, "")
 	d.equal("headers only", have.HeadersOnly, false)
+	d.equal("replay policy", have.ReplayPolicy, want.ReplayPolicy)
 	d.equal("priority policy", have.PriorityPolicy, want.PriorityPolicy)
+	if have.MaxWaiting > 0 && have.MaxWaiting < 16 {
+		d.add("max waiting", have.MaxWaiting, "16 or more: every worker has a pull that waits")
+	}
 	if have.MaxRequestBatch > 0 {
 		d.add("max request batch", have.MaxRequestBatch, "no limit: a pull asks for as many jobs as fill a document")
 	}
@@ -305,7 +317,10 @@ func (w *Worker) provision(ctx context.Context) (p plan, err error) {
 	if w.NATS.IsConnected() {
 		p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		w.Health.End(PartStreams, unready)
+	case ctx.Err() == nil:
 		w.Health.Begin(metrics.Condition{Part: PartStreams, Kind: unready, What: "streams and consumers are not ready, trying on: " + err.Error()})
 	}
 	return p, err

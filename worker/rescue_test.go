@@ -21,7 +21,7 @@ func TestStrandedJobsAreRescued(t *testing.T) {
 				}
 				r := s.start(options{config: func(c *worker.Config) { c.Provision = provision }})
 				s.publish("logoff.requests.bulk", oneEach(s.sim.SignOnMany(7, 3))...)
-				passes(t, 10*time.Second)
+				passes(t, 3*time.Second)
 				if n := s.left(); n != 5 {
 					t.Fatalf("%d jobs are left, want the 5 that are stranded", n)
 				}
