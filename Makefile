@@ -8,6 +8,7 @@ FUZZTIME ?= 200000x
 DURATION ?= 75s
 SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dirty 2>/dev/null)
 
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -74,7 +75,7 @@ mutants: ## seeded bugs, each of which the simulations or the fault run must cat
 
 .PHONY: build
 build: ## static binaries of every program into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(REVISION)' -o bin/ ./cmd/...
 
 .PHONY: docs
 docs: ## put samples, settings and metrics into README.md

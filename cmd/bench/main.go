@@ -41,9 +41,9 @@ func main() {
 const usage = `bench measures logoff-worker beside the leanest client there is (the floor), as real processes on
 the loopback interface, and prints one Markdown table. Run it in the project's root.
 
-  go run ./cmd/bench                            everything, three rounds; fails when a goal is missed
-  go run ./cmd/bench -case flood,urgent         two of the cases
-  go run ./cmd/bench -quick                     shows in less than a minute that all of it runs
+  go run ./cmd/bench                        everything, three rounds; fails when a goal is missed
+  go run ./cmd/bench -case flood,urgent     two of the cases
+  go run ./cmd/bench -quick                 shows in less than a minute that all of it runs
 
 Cases:
 `

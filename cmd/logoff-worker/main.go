@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 )
@@ -54,7 +56,7 @@ Usage:
   logoff-worker check    say whether the settings, NATS and the Web Server will do, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
       --prove-user ID    with --prove: see whether another user's sessions can be read, too
-  logoff-worker version  print the version
+  logoff-worker version  print version, revision and the Go it was built with (also --version)
 
 Settings come from the environment:
 
@@ -67,6 +69,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var prove proving
 	flags.BoolVar(&prove.asked, "prove", false, "")
 	flags.Func("prove-user", "", prove.setUser)
+	var asksVersion bool
+	flags.BoolVar(&asksVersion, "version", false, "")
+	flags.BoolVar(&asksVersion, "v", false, "")
 	err := flags.Parse(args)
 	command := flags.Arg(0)
 	if err == nil && command != "" {
@@ -85,22 +90,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := prove.problem(command); err != nil {
 		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
 	}
-	switch command {
-	case "", "run":
-		return runWorker(ctx, stderr)
-	case "init":
-		return initStreams(ctx, stdout, stderr)
-	case "check":
-		return check(ctx, stdout, prove)
-	case "version":
-		_, err := fmt.Fprintln(stdout, "logoff-worker", version())
+	switch {
+	case asksVersion, command == "version":
+		_, err := fmt.Fprintf(stdout, "logoff-worker %s (revision %s, %s)\n", version(), revision(), runtime.Version())
 		return err
+	case command == "", command == "run":
+		return runWorker(ctx, stderr)
+	case command == "init":
+		return initStreams(ctx, stdout, stderr)
+	case command == "check":
+		return check(ctx, stdout, prove)
 	}
 	return fmt.Errorf("%w: there is no command %q (try --help)", errUsage, command)
 }
 
-// release is set by the build to the version that is released.
-var release string
+// release and commit are set by the build to the version that is released, and what it was built from.
+var release, commit string
 
 func version() string {
 	if release != "" {
@@ -110,4 +115,25 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+func revision() string {
+	info, _ := debug.ReadBuildInfo()
+	return revisionOf(commit, info)
+}
+
+// revisionOf is what the build was told, else what Go noted of the repository that it built from.
+func revisionOf(told string, info *debug.BuildInfo) string {
+	if told != "" || info == nil {
+		return cmp.Or(told, "unknown")
+	}
+	noted := map[string]string{}
+	for _, setting := range info.Settings {
+		noted[setting.Key] = setting.Value
+	}
+	revision := cmp.Or(noted["vcs.revision"], "unknown")
+	if noted["vcs.modified"] == "true" {
+		revision += "+dirty"
+	}
+	return revision
 }

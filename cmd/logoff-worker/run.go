@@ -69,11 +69,11 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	}
 	reached := crashes()
 	registry := prometheus.NewRegistry()
-	m := metrics.New(registry, metrics.Build{Version: version(), GoVersion: runtime.Version()})
+	m := metrics.New(registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version()})
 	health := metrics.NewHealth(log, s.parts()...)
 	registry.MustRegister(health)
 	config := s.workerConfig()
-	log.Info("logoff-worker starts", "version", version(), "worker", config.Name, "webserver", worker.ShownURLs(s.Webserver.URL))
+	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", worker.ShownURLs(s.Webserver.URL))
 
 	stopHTTP, err := serveHTTP(s, metrics.Handler(registry, health, page(s, config.Name)), log)
 	if err != nil {

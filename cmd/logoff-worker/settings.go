@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -314,14 +313,48 @@ func (p *problems) oneOf(variable string, value secret, file string) {
 	p.check(variable, value == "" || file == "", "given as a value and as a file; keep one")
 }
 
+// columns is how wide the help is at most.
+const columns = 100
+
 // usage prints every variable with its default and meaning.
 func usage(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	const line = "{{range .}}  {{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
-	if err := envconfig.Usagef(prefix, &settings{}, table, line); err != nil {
+	var rows strings.Builder
+	const row = "{{range .}}{{usage_key .}}\t{{usage_default .}}\t{{usage_description .}}\n{{end}}"
+	if err := envconfig.Usagef(prefix, &settings{}, &rows, row); err != nil {
 		return err
 	}
-	return table.Flush()
+	var table [][]string
+	var name, standard int // how wide these columns are
+	for line := range strings.SplitSeq(strings.TrimSpace(rows.String()), "\n") {
+		cells := strings.Split(line, "\t")
+		table = append(table, cells)
+		name, standard = max(name, len(cells[0])), max(standard, len(cells[1]))
+	}
+	for _, cells := range table {
+		for _, words := range wrapped(cells[2], columns-name-standard-6) {
+			if _, err := fmt.Fprintf(w, "  %-*s  %-*s  %s\n", name, cells[0], standard, cells[1], words); err != nil {
+				return err
+			}
+			cells[0], cells[1] = "", ""
+		}
+	}
+	return nil
+}
+
+// wrapped breaks a text into lines of at most so many columns, but within no word.
+func wrapped(text string, columns int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > columns {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }
 
 // shown lists the effective settings by variable, secrets only as set or not set.
