@@ -19,7 +19,7 @@ const (
 	Accepted         Outcome = "accepted"           // the server said yes; not read back
 	AlreadyLoggedOff Outcome = "already_logged_off" // read back as ended before our call
 	NotFound         Outcome = "not_found"          // not in a list that is known to be complete
-	StillActive      Outcome = "still_active"       // accepted, yet read back as alive
+	StillActive      Outcome = "still_active"       // sent, yet read back as on at the last look
 	Undecided        Outcome = "undecided"          // the server gave no verdict
 	Rejected         Outcome = "rejected"           // the server refused a document that held this session alone
 	Protected        Outcome = "protected"          // not sent: the worker's own session, or a protected one

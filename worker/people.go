@@ -73,7 +73,7 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 	}
 	l.lookUpTogether(ds)
 	each(people, all, func(n named) { l.lookUpPerson(n.delivery, n.person) })
-	lists := l.list(ds)
+	lists := l.list(ds, time.Now().Add(proofTime))
 	if l.stopping.Err() != nil {
 		l.handBackJobs(ds)
 		l.sendWaiting() // which hands back, too
@@ -294,34 +294,18 @@ const mostRounds = 5
 
 // look says what lists tell about a person: that nothing is on any more, or what is to be ended, which it
 // adds to the job, or why neither can be said. on reports that something is on.
-func (l *lane) look(d *delivery, p *person, lists map[int64]listed) (on bool) {
-	cut, problem := false, ""
+func (l *lane) look(d *delivery, p *person, all lists) (on bool) {
+	cut, problem, doubt := false, "", ""
 	p.spared, p.newer = p.shielded, 0
 	for _, id := range p.ids {
-		list := lists[id]
-		switch {
-		case list.late && !p.found && overdue(d.job.NotAfter):
-			p.end(jobs.UserExpired, "notAfter passed before the user's sessions were listed")
+		list := all.of[id]
+		if list.late && overdue(d.job.NotAfter) && !d.sent() {
+			p.end(jobs.UserExpired, "notAfter passed before anything of the user could be ended")
 			return false
-		case list.problem != "":
-			problem = list.problem
-			continue
 		}
+		problem, doubt = cmp.Or(list.problem, problem), cmp.Or(list.doubt, doubt)
 		cut = cut || !list.Complete
-		for _, row := range list.Sessions {
-			switch {
-			case !row.LogoutTime.IsZero():
-			case d.newer(row):
-				p.newer++
-			case row.Own || l.guard.protects(jobs.Session{ID: row.ID}):
-				p.spared = true
-			default:
-				on = true
-				if d.rounds < mostRounds {
-					d.target(row)
-				}
-			}
-		}
+		on = l.lookAt(d, p, list) || on
 	}
 	p.found = p.found || on
 	switch {
@@ -331,13 +315,34 @@ func (l *lane) look(d *delivery, p *person, lists map[int64]listed) (on bool) {
 	case cut && p.found:
 		p.end(jobs.UserUndecided, "nothing that is listed is on any more, but the list may be cut, so that an older session may be on")
 	case cut:
-		p.end(jobs.UserUndecided, "nothing is listed as on, but the list may be cut, or be empty for want of a right")
+		p.end(jobs.UserUndecided, cmp.Or(doubt, "nothing is listed as on, but the list may be cut, so that an older session may be on"))
 	case p.spared:
 		p.end(jobs.UserProtected, "what is on is the worker's own, or left alone as the settings say")
 	case p.found:
 		p.end(jobs.UserOff, p.leftOn())
 	default:
 		p.end(jobs.UserNothingOn, cmp.Or(p.leftOn(), "nothing was on"))
+	}
+	return on
+}
+
+// lookAt says whether one list of a person shows something that is on and not left alone, which it adds to the
+// job. In an old list, what was sent already may have ended since.
+func (l *lane) lookAt(d *delivery, p *person, list listed) (on bool) {
+	for _, row := range list.Sessions {
+		switch {
+		case !row.LogoutTime.IsZero():
+		case d.newer(row):
+			p.newer++
+		case row.Own || l.guard.protects(jobs.Session{ID: row.ID}):
+			p.spared = true
+		case list.problem != "" && d.names(row):
+		default:
+			on = true
+			if d.rounds < mostRounds && !overdue(d.job.NotAfter) {
+				d.target(row)
+			}
+		}
 	}
 	return on
 }
@@ -361,6 +366,26 @@ func (d *delivery) newer(row webserver.Listed) bool {
 func (d *delivery) target(row webserver.Listed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if i, known := d.place(row); known {
+		d.targets[i].UserID = row.UserID // the Web Server's word
+		return
+	}
+	d.places[strings.ToUpper(row.ID)] = len(d.targets)
+	d.targets = append(d.targets, jobs.Session{ID: row.ID, UserID: row.UserID})
+	d.sessions = append(d.sessions, jobs.SessionResult{})
+	d.left++
+}
+
+// names reports whether a session is in what the job ends.
+func (d *delivery) names(row webserver.Listed) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.place(row)
+	return known
+}
+
+// place finds a session in what the job ends, with the lock held.
+func (d *delivery) place(row webserver.Listed) (i int, known bool) {
 	if d.places == nil {
 		d.targets = slices.Clone(d.targets) // the job keeps its own
 		d.places = make(map[string]int, len(d.targets))
@@ -368,15 +393,8 @@ func (d *delivery) target(row webserver.Listed) {
 			d.places[strings.ToUpper(s.ID)] = i
 		}
 	}
-	key := strings.ToUpper(row.ID)
-	if i, known := d.places[key]; known {
-		d.targets[i].UserID = row.UserID // the Web Server's word
-		return
-	}
-	d.places[key] = len(d.targets)
-	d.targets = append(d.targets, jobs.Session{ID: row.ID, UserID: row.UserID})
-	d.sessions = append(d.sessions, jobs.SessionResult{})
-	d.left++
+	i, known = d.places[strings.ToUpper(row.ID)]
+	return i, known
 }
 
 // stillOn is the end of a person of whom something is on at the last look.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // may show late.
 var looks = []time.Duration{time.Second, 3 * time.Second}
 
-// proofTime bounds how long read-back of accepted sessions waits for the Web Server, or for the budget of
-// reads: what is known is then told as it is.
+// proofTime bounds how long read-back waits for the Web Server, or for the budget of reads: that of accepted
+// sessions, and that of a job whose notAfter has passed. What is known is then told as it is.
 const proofTime = 30 * time.Second
 
 // wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
@@ -69,12 +70,20 @@ func canBeProved(o jobs.Outcome) bool {
 	return o == jobs.Accepted || o == jobs.Undecided || o == jobs.Rejected
 }
 
+// sent reports whether a session of a job may have been ended by us.
+func (d *delivery) sent() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return canBeProved(s.Outcome) })
+}
+
 // prove reads back until nothing that may change is on, or the looks are used up. Jobs of which more has to
 // be ended are sent again, and come back.
 func (l *lane) prove(ds []*delivery) {
+	soon := time.Now().Add(proofTime)
 	for try := 0; ; try++ {
 		last := try == len(looks)
-		listings := l.list(ds)
+		listings := l.list(ds, soon)
 		if l.stopping.Err() != nil {
 			l.unproved(ds)
 			return
@@ -121,11 +130,38 @@ func (d *delivery) inDoubt() bool {
 	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return s.Outcome == jobs.Undecided })
 }
 
-// A listed is an owner's list, or why there is none.
+// A listed is an owner's list, or why there is none. With a problem, it may be an old one.
 type listed struct {
 	webserver.Listing
 	problem string
-	late    bool // there was no time
+	late    bool   // there was no time
+	doubt   string // why it is not believed that nothing is listed
+}
+
+// lists are those of several owners.
+type lists struct {
+	of    map[int64]listed
+	owner map[string]int64 // of the sessions in them, by ID in capitals
+}
+
+func newLists(of map[int64]listed) lists {
+	all := lists{of, map[string]int64{}}
+	for owner, list := range of {
+		for _, row := range list.Sessions {
+			all.owner[strings.ToUpper(row.ID)] = owner
+		}
+	}
+	return all
+}
+
+// list is that of a session's owner, who may be known from the lists alone.
+func (all lists) list(s jobs.Session) (list listed, owner int64, read bool) {
+	owner = s.UserID
+	if owner == 0 {
+		owner = all.owner[strings.ToUpper(s.ID)]
+	}
+	list, read = all.of[owner]
+	return list, owner, read
 }
 
 // A standing is what a list says of one session.
@@ -139,111 +175,45 @@ const (
 )
 
 func (l listed) standing(id string) standing {
-	if l.problem != "" {
-		return unknown
-	}
 	switch row, found := l.Find(id); {
-	case found && row.LogoutTime.IsZero():
-		return on
+	case found && !row.LogoutTime.IsZero():
+		return off // in an old list too
+	case l.problem != "":
+		return unknown
 	case found:
-		return off
+		return on
 	case l.Covers(time.Time{}):
 		return gone
 	}
 	return unknown
 }
 
-// list reads the lists of all owners of whom jobs are in doubt.
-func (l *lane) list(ds []*delivery) map[int64]listed {
+// list reads the lists of all owners of whom jobs are in doubt, those of jobs without users, and of jobs that are
+// overdue, until soon at most.
+func (l *lane) list(ds []*delivery, soon time.Time) lists {
 	deadlines := map[int64]time.Time{}
-	soon := time.Now().Add(proofTime)
 	for _, d := range ds {
 		for _, owner := range l.doubtful(d) {
 			until, known := deadlines[owner]
-			switch wanted := d.lookUntil(soon); {
-			case !known:
-				deadlines[owner] = wanted
-			case !until.IsZero() && (wanted.IsZero() || wanted.After(until)):
+			if wanted := d.lookUntil(soon); !known || later(wanted, until) {
 				deadlines[owner] = wanted
 			}
 		}
 	}
 	owners := slices.Sorted(maps.Keys(deadlines))
-	lists := l.listsOf(owners, deadlines)
-	// What is seen of one shows that an empty list of another is not for want of a right.
+	read := l.listsOf(owners, deadlines)
 	empty := slices.DeleteFunc(owners, func(owner int64) bool {
-		list := lists[owner]
+		list := read[owner]
 		return list.problem != "" || list.Complete || len(list.Sessions) > 0
 	})
 	if len(empty) > 0 {
-		maps.Copy(lists, l.emptyLists(empty, deadlines))
+		maps.Copy(read, l.emptyLists(empty, deadlines))
 	}
-	return lists
+	return newLists(read)
 }
 
-// emptyLists reads empty lists again, between two looks at somebody else of whom something is listed: that is
-// when an empty list is not for want of a right.
-func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
-	until := time.Now().Add(proofTime)
-	if !l.sees(until) {
-		return nil
-	}
-	lists := l.listsOf(owners, deadlines)
-	if !l.sees(until) {
-		return nil
-	}
-	for owner, list := range lists {
-		if list.problem == "" && len(list.Sessions) == 0 {
-			list.Complete = true
-			lists[owner] = list
-		}
-	}
-	return lists
-}
-
-// witnesses is how many people are looked at in search of one of whom something is listed.
-const witnesses = 5
-
-// sees reports whether sessions of somebody else are shown to us now. Where our own userId is unknown, one of
-// two people certainly is somebody else.
-func (l *lane) sees(until time.Time) bool {
-	shown := map[int64]bool{}
-	proved := func(who int64) bool {
-		if list := l.listOf(who, until); who != l.Server.Self() && len(list.Sessions) > 0 {
-			shown[who] = true
-		}
-		return len(shown) == 2 || len(shown) == 1 && l.Server.Self() != 0
-	}
-	if slices.ContainsFunc(l.seen.all(), proved) {
-		return true
-	}
-	var latest []webserver.User
-	answer, err := l.ask(l.rank(), until, func() (err error) {
-		latest, err = l.Server.Latest(l.finish, witnesses)
-		return err
-	})
-	return answer == nil && err == nil && slices.ContainsFunc(latest, func(u webserver.User) bool { return proved(u.ID) })
-}
-
-// seen remembers the last two people of whom sessions were listed.
-type seen struct {
-	mu  sync.Mutex
-	ids []int64
-}
-
-func (s *seen) add(id int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.Contains(s.ids, id) {
-		s.ids = append(s.ids, id)[max(0, len(s.ids)-1):]
-	}
-}
-
-func (s *seen) all() []int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.ids)
-}
+// later reports whether one deadline is later than another; zero is none.
+func later(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
 
 func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
 	lists := make(map[int64]listed, len(owners))
@@ -258,17 +228,21 @@ func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]
 }
 
 // lookUntil is how long a job's lists are worth waiting for: those of its users until notAfter, because no
-// outage makes a user undecided.
+// outage makes a user undecided, and until soon, because what was sent is not given up unseen.
 func (d *delivery) lookUntil(soon time.Time) time.Time {
-	if len(d.people) > 0 {
-		return d.job.NotAfter
+	due := d.job.NotAfter
+	if len(d.people) > 0 && (due.IsZero() || due.After(soon) || !d.sent()) {
+		return due
 	}
 	return soon
 }
 
 func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
-	answer, err := l.ask(l.rank(), deadline, func() (err error) {
-		read.Listing, err = l.Server.Sessions(l.finish, owner)
+	answer, err := l.ask(l.rank(), deadline, func() error {
+		listing, err := l.Server.Sessions(l.finish, owner)
+		if err == nil || len(listing.Sessions) > 0 {
+			read.Listing = listing
+		}
 		return err
 	})
 	switch {
@@ -276,29 +250,29 @@ func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
 		read.late, read.problem = true, "there was no time to list the sessions"
 	case answer != nil:
 		read.problem = "the sessions were not listed: " + answer.Error()
-	case len(read.Sessions) > 0 && owner != l.Server.Self():
-		l.seen.add(owner)
+	case len(read.Sessions) > 0:
+		l.roll.listed(owner)
 	}
 	return read
 }
 
 // apply takes what lists say over into a job. added reports that more is to be ended, on that something of
 // the job is on which may go off yet; after the last look nothing is.
-func (l *lane) apply(d *delivery, lists map[int64]listed, last bool) (added, on bool) {
+func (l *lane) apply(d *delivery, all lists, last bool) (added, on bool) {
 	from := len(d.targets)
 	var still []*person
 	for _, p := range d.people {
 		if p.outcome != "" {
 			continue
 		}
-		if l.look(d, p, lists) {
+		if l.look(d, p, all) {
 			still = append(still, p)
 		}
 		d.looked()
 	}
 	added = len(d.targets) > from
 	last = last && !added // what is added is looked at again, and the rest with it
-	on = l.readBack(d, lists, last) || len(still) > 0
+	on = l.readBack(d, all, last) || len(still) > 0
 	if last {
 		for _, p := range still {
 			p.stillOn(d.rounds)
@@ -322,15 +296,17 @@ func (d *delivery) looked() {
 
 // readBack takes over what lists say about the sessions of a job that are not proved yet. waits reports that
 // one is on which may go off yet.
-func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (waits bool) {
+func (l *lane) readBack(d *delivery, all lists, last bool) (waits bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range d.sessions {
 		s := &d.sessions[i]
-		list, read := lists[d.targets[i].UserID]
-		if !read || !canBeProved(s.Outcome) {
+		list, owner, read := all.list(d.targets[i])
+		sent := canBeProved(s.Outcome)
+		if !read || !sent && s.Outcome != jobs.Expired {
 			continue
 		}
+		s.UserID = owner
 		switch accepted := s.Outcome == jobs.Accepted; list.standing(s.ID) {
 		case off:
 			if s.Outcome = jobs.AlreadyLoggedOff; accepted {
@@ -339,14 +315,11 @@ func (l *lane) readBack(d *delivery, lists map[int64]listed, last bool) (waits b
 		case gone:
 			s.Outcome = jobs.NotFound
 		case on:
-			if s.Outcome == jobs.Rejected {
+			if !sent || s.Outcome == jobs.Rejected || s.Attempts == 0 { // it was refused, or never sent
 				continue
 			}
 			if !last {
 				waits = true // it may have been ended all the same, and show late
-				continue
-			}
-			if !accepted {
 				continue
 			}
 			s.Outcome = jobs.StillActive

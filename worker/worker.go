@@ -181,7 +181,7 @@ type Worker struct {
 	guard     *guard
 	asking    [2]chan struct{} // the questions on their way, by rank
 	directory directory
-	seen      seen // whose sessions are listed
+	roll      roll // whose sessions are listed, and of which companies users are
 	sends     sync.WaitGroup
 	proofs    sync.WaitGroup // looking users up, reading back, and sending what that finds
 	settles   sync.WaitGroup

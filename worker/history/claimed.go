@@ -139,7 +139,7 @@ func (c *check) givenUp(r *result, s jobs.SessionResult) {
 		return
 	}
 	overdue := !r.job.NotAfter.IsZero() && !r.CompletedAt.Before(r.job.NotAfter)
-	if !overdue || s.Outcome != jobs.Expired && s.Outcome != jobs.Undecided {
+	if !overdue || s.Outcome != jobs.Expired && s.Outcome != jobs.Undecided && s.Outcome != jobs.StillActive {
 		c.violated("I6", r.name(), "session %q is %s (%s) without a reason in itself: an outage cost a job", s.ID, s.Outcome, s.ServerText)
 	}
 }

@@ -32,8 +32,9 @@ type answer struct {
 	status    int
 	header    http.Header
 	body      []byte
-	saysEmpty bool  // the body is empty by its own framing, not because the connection ended
-	cut       error // why the body was not read to its end
+	saysEmpty bool   // the body is empty by its own framing, not because the connection ended
+	cut       error  // why the body was not read to its end
+	old       string // why it was made before it was asked for; empty where nothing shows that
 }
 
 func (a answer) whole() bool { return a.cut == nil }

@@ -9,7 +9,8 @@
 //
 // It guarantees that
 //   - success is never inferred: [Client.Logoff] returns nil for the documented answer alone;
-//   - a list of sessions or users is a complete answer, understood to its last row, or an error;
+//   - a list of sessions or users is a complete answer, understood to its last row and made after it was
+//     asked for, or an error;
 //   - a request is sent at most once, but for a read whose kept connection turns out dead before any
 //     answer, which net/http sends again;
 //   - it goes to the configured address and nowhere else: redirects are not followed, and proxies of
@@ -96,6 +97,7 @@ type Client struct {
 	secrets secrets
 	auth    auth
 	logins  atomic.Int64
+	clock   clock
 
 	sessionPaths choice // GET Session or GET Sessions
 	userCalls    choice // GET V4/user or GET User

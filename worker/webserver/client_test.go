@@ -92,6 +92,7 @@ func TestRequestHasTheVendorsForm(t *testing.T) {
 	want := http.Header{
 		"Accept": {"application/xml"}, "Content-Type": {"application/xml"}, "Authtoken": {"QSDK 3canary"}, "User-Agent": {"test/1"},
 		"X-Request-Id": {"w-1"}, "Accept-Encoding": {"identity"}, "Content-Length": {r.Header.Get("Content-Length")},
+		"Cache-Control": {"no-cache"}, "Pragma": {"no-cache"},
 	}
 	for name := range r.Header {
 		if r.Header.Get(name) != want.Get(name) {

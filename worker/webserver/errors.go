@@ -72,6 +72,7 @@ type Error struct {
 	hint      string // what an operator can do about it, where advice does not know
 	token     *token // that the request carried
 	elsewhere bool   // another call for the same may fare better
+	old       bool   // a cache on the way has kept the answer
 }
 
 // Error says what was done, what came of it and, where an operator can act, what to look at.

@@ -66,6 +66,9 @@ type Listed struct {
 // A Listing comes from a complete answer alone, with every row understood and about that person: at
 // least sessionId and userId. Anything else is an error, which is always an [*Error] with the Op
 // sessions, or login, and never Sent. A list of our own sessions in place of another person's is Forbidden.
+//
+// A list that a cache on the way has kept is an error, too. It comes with the Listing all the same: what that shows
+// as ended has ended, and it says nothing else.
 func (c *Client) Sessions(ctx context.Context, userID int64) (Listing, error) {
 	if userID <= 0 {
 		return Listing{}, &Error{Op: "sessions", Verdict: Refused, Err: errors.New("a userId is positive")}
@@ -79,19 +82,36 @@ func (c *Client) Sessions(ctx context.Context, userID int64) (Listing, error) {
 			})
 		}
 	}
-	if e := c.sessionPaths.either(read("/Session"), read("/Sessions")); e != nil {
+	switch e := c.sessionPaths.either(read("/Session"), read("/Sessions")); {
+	case e != nil && e.old:
+		return Listing{Sessions: rows}, e
+	case e != nil:
 		return Listing{}, e
 	}
 	return c.listing(rows, userID), nil
 }
 
-// ask reads something with GET. A read has no effect, so its Errors are never Sent.
+// ask reads something with GET. A read has no effect, so its Errors are never Sent. An old answer is one too where it
+// lists sessions, or knows nobody.
 func (c *Client) ask(ctx context.Context, op, path string, judge func(answer) *Error) *Error {
-	e := c.authorized(ctx, request{op: op, method: http.MethodGet, path: path, format: "application/json", limit: maxRead}, judge)
+	e := c.authorized(ctx, request{op: op, method: http.MethodGet, path: path, format: "application/json", limit: maxRead}, func(a answer) *Error {
+		e := judge(a)
+		if a.old != "" && (e == nil && op == "sessions" || e != nil && errors.Is(e, ErrNoUser)) {
+			return oldAnswer(op, a.old)
+		}
+		return e
+	})
 	if e != nil {
 		e.Sent = false
 	}
 	return e
+}
+
+func oldAnswer(op, why string) *Error {
+	return &Error{
+		Op: op, Verdict: Unavailable, Status: http.StatusOK, Err: errors.New("an old answer from a cache on the way: " + why),
+		hint: "nothing in front of the Web Server may cache its answers", old: true,
+	}
 }
 
 // unread is the Error of an answer that is no success or has not the content it should have; nil when

@@ -43,7 +43,10 @@ func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error)
 	a, e := c.exchange(ctx, l, r)
 	switch {
 	case e == nil:
-		e = judge(a)
+		a.old = c.clock.old(r, a, begun)
+		if e = judge(a); e == nil || e.old {
+			c.clock.learn(r, a, begun)
+		}
 	case r.salvage != nil && a.status/100 == 2 && r.salvage(a):
 		e = nil
 	}
@@ -100,6 +103,8 @@ func (c *Client) httpRequest(ctx context.Context, r request) (*http.Request, err
 	q.GetBody = nil // without it net/http cannot send a body a second time
 	q.Header.Set("Accept-Encoding", "identity")
 	q.Header.Set("User-Agent", c.config.UserAgent)
+	q.Header.Set("Cache-Control", "no-cache")
+	q.Header.Set("Pragma", "no-cache")
 	if r.format != "" {
 		q.Header.Set("Accept", r.format)
 	}

@@ -193,7 +193,7 @@ func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
 		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New(
 			"the list of users shows full names, and not the names to log in with; name the user by id or email")}
 	}
-	return User{}, noUser(&Error{Op: "user"})
+	return User{}, all.nobody()
 }
 
 // UsersByEmail looks up the users with an e-mail address or a UPN, of whom there may be several. It
@@ -217,23 +217,34 @@ func (c *Client) UsersByEmail(ctx context.Context, email string) ([]User, error)
 	case len(all.users) < 2:
 		return nil, oneAccount()
 	}
-	return nil, noUser(&Error{Op: "user"})
+	return nil, all.nobody()
 }
 
-// Latest returns the users of the whole list who logged in last, the latest first, n at most. They are
-// those who are most likely to have sessions listed, be they ended.
-func (c *Client) Latest(ctx context.Context, n int) ([]User, error) {
+// Latest returns all users whom the list shows, who logged in last first: they are those who are most likely to
+// have sessions listed, be they ended. Where the list does not say when, the order says nothing. The list may not
+// be whole.
+func (c *Client) Latest(ctx context.Context) ([]User, error) {
 	var all []User
-	e := c.ask(ctx, "user", "/User?level=10", func(a answer) *Error {
-		p, err := readUsers(a)
-		all = p.users
-		return c.unread(a, err)
-	})
+	read := func(path string) *Error {
+		return c.ask(ctx, "user", path, func(a answer) *Error {
+			p, err := readUsers(a)
+			all = p.users
+			e := c.unread(a, err)
+			if e != nil {
+				e.elsewhere = e.elsewhere || outOfScope(e)
+			}
+			return e
+		})
+	}
+	e := read("/User?level=10") // the newer list does not say who logged in when
+	if e != nil && e.elsewhere {
+		e = read("/V4/user")
+	}
 	if e != nil {
 		return nil, misplaced(e)
 	}
 	slices.SortStableFunc(all, func(a, b User) int { return b.LastLogin.Compare(a.LastLogin) })
-	return all[:min(n, len(all))], nil
+	return all, nil
 }
 
 // Users returns the list of all users, as UsersByEmail reads it: whoever is not in it does not exist. Where it
@@ -244,8 +255,11 @@ func (c *Client) Users(ctx context.Context) ([]User, error) {
 	if e != nil {
 		return nil, misplaced(e)
 	}
-	if len(all.users) < 2 {
+	switch {
+	case len(all.users) < 2:
 		return nil, oneAccount()
+	case all.old != "":
+		return nil, oldAnswer("user", all.old)
 	}
 	for i := range all.users {
 		if !all.logins {
@@ -336,6 +350,15 @@ type people struct {
 	// logins reports that its names are those to log in with: they are not the full names, or it has no full
 	// names. Where all are alike, a name may be the full name of somebody else than the one who logs in with it.
 	logins bool
+	old    string // why it is an old answer
+}
+
+// nobody is the Error of a search that found nobody.
+func (p people) nobody() *Error {
+	if p.old != "" {
+		return oldAnswer("user", p.old)
+	}
+	return noUser(&Error{Op: "user"})
 }
 
 func (p people) matching(match func(User) bool) []User {
@@ -360,7 +383,7 @@ func (p people) doubt(counts bool) error {
 
 // readUsers reads a list of users: a row is what stands under the name users, at any depth.
 func readUsers(a answer) (people, error) {
-	var p people
+	p := people{old: a.old}
 	var wrong error
 	var listed, full bool
 	list := func(name string) { listed = listed || name == "users" }

@@ -259,6 +259,8 @@ func TestUserByNameTellsNobodyFromNoAnswer(t *testing.T) {
 	}{
 		"code -1 in XML":          {calls{byName: says(200, unknownUser)}, NotFound, true},
 		"code -1 in JSON":         {calls{byName: says(200, `{"errorCode":-1,"errorMessage":"Invalid user [x]"}`)}, NotFound, true},
+		"code -1 in a cache":      {calls{byName: says(200, unknownUser, "Age", "5")}, Unavailable, false},
+		"not in a cached list":    {calls{v4List: says(200, v4List(v4Jane, v4Max), "Age", "5")}, Unavailable, false},
 		"code -1 of other things": {calls{byName: says(200, `{"errorCode":-1,"errorMessage":"The database is not reachable"}`)}, Refused, false},
 		"code -1 of a right":      {calls{byName: says(200, `{"errorCode":-1,"errorMessage":"The user has no permission"}`)}, Forbidden, false},
 		"not in the list":         {calls{v4List: all}, NotFound, true},
@@ -314,6 +316,7 @@ func TestUsersByEmailTellsNobodyFromNoAnswer(t *testing.T) {
 	}{
 		"not in the list":                {calls{v4List: says(200, v4List(v4Jane, v4Max))}, NotFound, true},
 		"not in the old list":            {calls{oldList: says(200, oldList(oldJane, oldMax))}, NotFound, true},
+		"not in a cached list":           {calls{v4List: says(200, v4List(v4Jane, v4Max), "X-Cache", "HIT")}, Unavailable, false},
 		"nobody has an address":          {calls{v4List: says(200, v4List(`{"id":1,"email":""}`, `{"id":2,"email":""}`))}, NotFound, true},
 		"addresses not told":             {calls{v4List: says(200, v4List(`{"id":1}`, `{"id":2}`))}, Unavailable, false},
 		"one account":                    {calls{v4List: says(200, v4List(v4Jane))}, Forbidden, false},
@@ -383,10 +386,13 @@ func TestLatestAreThoseWhoLoggedInLast(t *testing.T) {
 		return strings.Replace(row, `{`, fmt.Sprintf(`{"lastLogIntime":%d,`, seconds), 1)
 	}
 	s := directory(t, calls{oldList: says(200, oldList(at(oldJane, 1000), at(oldMax, 3000)))})
-	if latest, err := s.client(t).Latest(t.Context(), 1); err != nil || len(latest) != 1 || latest[0].ID != maxine.ID || latest[0].LastLogin.Unix() != 3000 {
+	if latest, err := s.client(t).Latest(t.Context()); err != nil || len(latest) != 2 || latest[0].ID != maxine.ID || latest[0].LastLogin.Unix() != 3000 {
 		t.Errorf("%+v, %v", latest, err)
 	}
-	if _, err := directory(t, calls{}).client(t).Latest(t.Context(), 5); err == nil {
+	if latest, err := directory(t, calls{v4List: says(200, v4List(v4Max, v4Jane))}).client(t).Latest(t.Context()); err != nil || len(latest) != 2 || latest[0].Company != "corp" {
+		t.Errorf("%+v, %v", latest, err)
+	}
+	if _, err := directory(t, calls{}).client(t).Latest(t.Context()); err == nil {
 		t.Error("there is nobody to tell")
 	}
 }

@@ -210,6 +210,7 @@ func (x *exchange) head(status int, contentType string) {
 	header.Set("Server", "Microsoft-IIS/10.0")
 	header.Set("X-Powered-By", "ASP.NET")
 	header.Set("Cache-Control", "no-store")
+	header.Set("Date", x.date())
 	if contentType != "" {
 		header.Set("Content-Type", contentType)
 	} else {

@@ -38,6 +38,7 @@ func (s *Settings) complete() error {
 		oneOf("sessionPath", s.SessionPath, SessionPathBoth, SessionPathSingular, SessionPathPlural),
 		oneOf("pathBackslash", s.PathBackslash, PathBackslashAccepted, PathBackslash400, PathBackslashSlash),
 		oneOf("userNames", s.UserNames, UserNamesMixed, UserNamesLogin, UserNamesLower, UserNamesDisplay),
+		oneOf("caching", s.Caching, CachingNone, CachingObedient, CachingAge, CachingSilent),
 		oneOf("renewal", s.Renewal, Renewal200, RenewalMangled, RenewalExpiresIn, Renewal403, Renewal404, Renewal450, Renewal500, RenewalLost),
 		oneOf("renewalHeader", s.RenewalHeader, RenewalHeaderAccepted, RenewalHeaderRefused, RenewalHeaderNeeded),
 		oneOf("limitHint", s.LimitHint, LimitHintNone, LimitHintSeconds, LimitHintDate, LimitHintXRateLimit),
@@ -53,6 +54,7 @@ func (s *Settings) negatives() (faults []error) {
 		"documentLimit": float64(s.DocumentLimit), "sessionTimeout": float64(s.SessionTimeout), "lockoutAfter": float64(s.LockoutAfter),
 		"lockoutWithin": float64(s.LockoutWithin), "lockoutFor": float64(s.LockoutFor), "accessTokenLife": float64(s.AccessTokenLife),
 		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "effectDelay": float64(s.EffectDelay), "latencyTail": float64(s.LatencyTail), "latencyTailRate": s.LatencyTailRate, "renewalDelay": float64(s.RenewalDelay), "journalLimit": float64(s.JournalLimit),
+		"hiddenCompany": float64(s.HiddenCompany), "cacheLife": float64(s.CacheLife),
 	}
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		if !(numbers[name] >= 0) {
@@ -72,6 +74,8 @@ func (s *Settings) fill() {
 	defaultTo(&s.SessionPath, SessionPathBoth)
 	defaultTo(&s.PathBackslash, PathBackslashAccepted)
 	defaultTo(&s.UserNames, UserNamesMixed)
+	defaultTo(&s.Caching, CachingNone)
+	defaultTo(&s.CacheLife, 5*time.Minute)
 	defaultTo(&s.LimitHint, LimitHintNone)
 	defaultTo(&s.DocumentLimitStatus, 400)
 	defaultTo(&s.SessionTimeout, 30*time.Minute)

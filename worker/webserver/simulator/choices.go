@@ -75,6 +75,17 @@ const (
 	SessionPathPlural   SessionPath = "plural"
 )
 
+// Caching is what a proxy does with lists of sessions.
+type Caching string
+
+// What proxies do. One that heeds nothing is misconfigured, as those are that keep what is marked no-store.
+const (
+	CachingNone     Caching = "none"
+	CachingObedient Caching = "obedient" // it keeps lists, and asks anew where a request says no-cache
+	CachingAge      Caching = "age"      // it heeds nothing, and tells the Age
+	CachingSilent   Caching = "silent"   // it heeds nothing and tells nothing; the Date is that of the list
+)
+
 // UserNames is how the calls that look up users spell names.
 type UserNames string
 

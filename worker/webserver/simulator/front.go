@@ -12,6 +12,9 @@ import (
 // front is what stands before the Web Server: proxies, firewall, limiter, IIS. It returns the
 // answer to a request that does not get through.
 func (s *Server) front(x *exchange) (a answer, stopped bool) {
+	if a, found := s.cached(x); found {
+		return a, true
+	}
 	switch {
 	case x.settings.Down == DownReset:
 		s.failed(x, "front")

@@ -80,7 +80,7 @@ func (s *Server) judge(x *exchange, caller caller) (good []*session, failure *an
 	seen := map[*session]bool{}
 	for _, id := range x.document.ids {
 		known := s.sessions.find(id)
-		if known != nil && !caller.user.Administrator && known.UserID != caller.user.ID {
+		if known != nil && (!caller.user.Administrator && known.UserID != caller.user.ID || s.hides(caller, s.users[known.UserID])) {
 			known = nil
 		}
 		bad := s.verdict(x, id, known != nil && known.Active() && !seen[known])

@@ -180,6 +180,9 @@ func (s *Server) listSessions(x *exchange) answer {
 		}
 		return s.forbidden(x)
 	}
+	if owner := s.users[userID]; owner != nil && s.hides(caller, owner) {
+		return x.succeeded(sessionsReply{Sessions: []sessionRow{}})
+	}
 	return x.succeeded(sessionsReply{Sessions: s.rows(userID, caller.session)})
 }
 
@@ -195,7 +198,7 @@ func (s *Server) rows(userID int, current *session) []sessionRow {
 	slices.SortStableFunc(newest, func(a, b *session) int { return cmp.Compare(b.LoginTime.Unix(), a.LoginTime.Unix()) })
 	for i, known := range newest[:min(len(newest), s.settings.ListLimit)] {
 		rows = append(rows, sessionRow{
-			LastAccessedTime: epoch(known.LastAccess), LogoutTime: epoch(known.LogoutTime), LoginTime: epoch(known.LoginTime),
+			LastAccessedTime: s.epoch(known.LastAccess), LogoutTime: s.epoch(known.LogoutTime), LoginTime: s.epoch(known.LoginTime),
 			Host: hosts[i%len(hosts)], Location: known.Location, SessionID: known.ID, BrowserSessionID: known.browser,
 			ConsoleType: known.Console, IsCurrentSession: known == current, User: sessionUser{known.Display, userID},
 		})
@@ -205,11 +208,3 @@ func (s *Server) rows(userID int, current *session) []sessionRow {
 
 // hosts spell the server's own name in the ways that captures do.
 var hosts = []string{"cssim01", "CSSIM01", "cssim01.corp.example"}
-
-// epoch is a time as the API has it: seconds, and 0 for none.
-func epoch(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
-}

@@ -47,6 +47,21 @@ type Settings struct {
 	// documented for the old call. That there can be such a limit is a guess.
 	UserListLimit int `json:"userListLimit"`
 
+	// HiddenCompany is the CompanyID of a company whose sessions nobody else sees, administrators included: to
+	// them each list is empty, and the sessions are unknown IDs. 0 is none. HiddenUsers hides its users, too.
+	HiddenCompany int  `json:"hiddenCompany"`
+	HiddenUsers   bool `json:"hiddenUsers"`
+
+	// Caching is what a proxy in front does with lists of sessions, which it keeps for CacheLife (default 5
+	// minutes).
+	Caching   Caching       `json:"caching"`
+	CacheLife time.Duration `json:"cacheLife"`
+	// ClockOffset is how far the Web Server's clock is ahead of ours, or behind where it is negative: that of
+	// the Date header and of all times of sessions and users.
+	ClockOffset time.Duration `json:"clockOffset"`
+	// FrozenDate has every answer show the date at which the Server was made.
+	FrozenDate bool `json:"frozenDate"`
+
 	// Maintenance answers GET and DELETE with a page and status 200, and POST with a page and 405.
 	Maintenance bool `json:"maintenance"`
 	// Down is the status of every answer, such as 503; 0 is up, and DownReset resets every connection.

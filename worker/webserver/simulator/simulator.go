@@ -7,7 +7,8 @@
 // that are refused, mangled, slow or lost; WhoAmI; the session list with its history and its cap;
 // users by ID, name and filter, in the old calls and in V4; DELETE /Sessions in XML and JSON, with
 // effects that show late, console windows that stay on and proxies that drop the document; the right
-// to manage other people; rate limits and hourly quotas; IIS headers, carriage returns in JSON,
+// to manage other people; companies whose users nobody else sees; proxies that answer with old lists; clocks
+// that differ; rate limits and hourly quotas; IIS headers, carriage returns in JSON,
 // answers in XML or JSON by Accept. [Settings] switches what the sources leave open or have seen
 // fail, a [Fault] replaces the answer to one request, a [Comeback] signs someone on in the middle of
 // the work, and a journal keeps every request with its exact bytes.
@@ -36,6 +37,7 @@ import (
 type Server struct {
 	seed uint64
 	gate gate
+	made time.Time
 
 	mu       sync.Mutex
 	settings Settings
@@ -50,6 +52,7 @@ type Server struct {
 	journal  journal
 	faults   faultQueue
 	limiter  limiter
+	cache    map[string]cachedList
 	refusals int // 401 answers so far, for the rotation of their bodies
 	cuts     int // answers cut off so far, for the rotation of the ways to cut
 }
@@ -59,6 +62,8 @@ type Server struct {
 func New(settings Settings, seed uint64) *Server {
 	s := &Server{
 		seed:    seed,
+		made:    time.Now(),
+		cache:   map[string]cachedList{},
 		random:  rand.New(rand.NewPCG(seed, 0x5EED)),
 		users:   map[int]*user{},
 		logins:  map[string]*user{},
@@ -167,6 +172,7 @@ func (s *Server) answer(x *exchange) {
 	case x.route.op == opRefresh:
 		x.sendRenewal(a)
 	default:
+		s.keep(x, a)
 		x.write(a)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,13 +130,13 @@ var unknownUser = struct {
 // permission is documented for sessions; that it holds for users is a guess.
 func (s *Server) visible(who caller) []*user {
 	if who.user.Administrator {
-		return s.byID()
+		return slices.DeleteFunc(s.byID(), func(u *user) bool { return s.hidesUser(who, u) })
 	}
 	return []*user{who.user}
 }
 
 func (s *Server) userRow(known *user, name string, full bool) any {
-	row := userRow{LastLogIntime: epoch(known.lastLogin), UserEntity: userEntity{known.GUID, name, known.ID}}
+	row := userRow{LastLogIntime: s.epoch(known.lastLogin), UserEntity: userEntity{known.GUID, name, known.ID}}
 	if !full {
 		return row
 	}
@@ -236,7 +237,7 @@ func (s *Server) showUserV4(x *exchange) answer {
 			if strings.Contains(known.Login, `\`) {
 				method = "LDAP" // a guess
 			}
-			return x.jsonSuccess(userDetailV4{s.userV4(known), epoch(known.lastLogin), method})
+			return x.jsonSuccess(userDetailV4{s.userV4(known), s.epoch(known.lastLogin), method})
 		}
 	}
 	if !who.user.Administrator && s.settings.NoPermission != NoPermissionEmpty {
@@ -252,7 +253,7 @@ func (s *Server) showUserV4(x *exchange) answer {
 func (s *Server) userV4(known *user) userV4 {
 	locked := lockInfo{IsLocked: known.locked(time.Now())}
 	if locked.IsLocked {
-		locked.StartTime, locked.EndTime = epoch(known.lockedAt), epoch(known.LockedUntil)
+		locked.StartTime, locked.EndTime = s.epoch(known.lockedAt), s.epoch(known.LockedUntil)
 	}
 	return userV4{
 		ID: known.ID, Name: s.spelled(known, UserNamesLogin), FullName: known.Display, Email: known.Email, GUID: known.GUID,

@@ -1,0 +1,136 @@
+package webserver
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Headers of caches, and whether they say that a list is an old one.
+func TestListOfACacheIsAnErrorAndShowsWhatEnded(t *testing.T) {
+	for name, test := range map[string]struct {
+		header []string
+		old    bool
+	}{
+		"nothing":                {nil, false},
+		"age 0":                  {[]string{"Age", "0"}, false},
+		"age":                    {[]string{"Age", "1"}, true},
+		"a large age":            {[]string{"Age", "99999999999999999999999"}, true},
+		"an age that is none":    {[]string{"Age", "soon"}, true},
+		"Squid":                  {[]string{"X-Cache", "HIT from proxy.corp.example"}, true},
+		"Squid that asked":       {[]string{"X-Cache", "MISS from proxy-hit.corp.example"}, false},
+		"CloudFront":             {[]string{"X-Cache", "Hit from cloudfront"}, true},
+		"Akamai":                 {[]string{"X-Cache", "TCP_MEM_HIT from a1"}, true},
+		"nginx":                  {[]string{"X-Cache-Status", "HIT"}, true},
+		"Cloudflare":             {[]string{"CF-Cache-Status", "HIT"}, true},
+		"Cloudflare, not cached": {[]string{"CF-Cache-Status", "DYNAMIC"}, false},
+		"RFC 9211":               {[]string{"Cache-Status", `proxy; hit; ttl=30`}, true},
+		"RFC 9211, forwarded":    {[]string{"Cache-Status", `proxy; fwd=uri-miss`}, false},
+		"no date":                {[]string{"Date", ""}, false},
+		"a date that is none":    {[]string{"Date", "yesterday"}, false},
+	} {
+		s := serve(t, map[string]http.HandlerFunc{"Session": says(200, list(listed(guid, 7, 100, 250, "")), test.header...)})
+		l, err := s.client(t).Sessions(t.Context(), 7)
+		if row, found := l.Find(guid); !found || row.LogoutTime.IsZero() || (err != nil) != test.old || test.old && l.Complete {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+		if err != nil && (facts(t, err).Verdict != Unavailable || !strings.Contains(err.Error(), "cache")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A clock hears of answers of a Web Server whose time is told, and of those of a cache.
+type hearing struct {
+	clock
+}
+
+func (h *hearing) hears(method, path string, date time.Time) (old bool) {
+	r, a := request{op: "sessions", method: method, path: path}, answer{header: http.Header{"Date": {date.UTC().Format(http.TimeFormat)}}}
+	a.old = h.old(r, a, time.Now())
+	h.learn(r, a, time.Now())
+	return a.old != ""
+}
+
+func TestOldAnswerDoesNotMoveTheClock(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"in step": 0, "ahead": 10 * time.Minute, "behind": -10 * time.Minute} {
+		inFakeTime(t, func() {
+			h := &hearing{}
+			server := func() time.Time { return time.Now().Add(ahead) }
+			cached := server()
+			if h.hears("GET", "a", cached) {
+				t.Errorf("%s: the first answer is old", name)
+			}
+			for range 100 {
+				passes(11 * time.Second)
+				if h.hears("GET", "b", server()) {
+					t.Fatalf("%s: a new answer is old", name)
+				}
+				if !h.hears("GET", "a", cached) {
+					t.Fatalf("%s: an old answer is new", name)
+				}
+			}
+			if off := h.ahead - ahead; off.Abs() > time.Second {
+				t.Errorf("%s: the difference is %v", name, h.ahead)
+			}
+		})
+	}
+}
+
+// A clock that is set back is followed after the next logoff, or after some time where there is none.
+func TestClockThatIsSetIsFollowed(t *testing.T) {
+	for name, test := range map[string]struct {
+		method string
+		ahead  time.Duration
+	}{
+		"back, logoffs":    {"DELETE", -time.Hour},
+		"back, reads":      {"GET", -time.Hour},
+		"forward, reads":   {"GET", time.Hour},
+		"forward, logoffs": {"DELETE", time.Hour},
+	} {
+		inFakeTime(t, func() {
+			h := &hearing{}
+			h.hears("GET", "a", time.Now())
+			for range 4 {
+				passes(5 * time.Minute)
+				h.hears(test.method, "b", time.Now().Add(test.ahead))
+			}
+			passes(time.Second)
+			if old, off := h.hears("GET", "a", time.Now().Add(test.ahead)), h.ahead-test.ahead; old || off.Abs() > time.Second {
+				t.Errorf("%s: old %t, the difference is %v", name, old, h.ahead)
+			}
+		})
+	}
+}
+
+// A Date that stands still, that of the logoffs too, makes every list old.
+func TestDateThatStandsStillMakesListsOld(t *testing.T) {
+	inFakeTime(t, func() {
+		h, date := &hearing{}, time.Now()
+		h.hears("POST", "login", date)
+		for range 20 {
+			passes(time.Minute)
+			h.hears("DELETE", "b", date)
+			if !h.hears("GET", "a", date) {
+				t.Fatal("the list counts as new")
+			}
+		}
+	})
+}
+
+// Two Web Servers behind one address whose clocks are some seconds apart are no cache.
+func TestServersOfOneAddressMayDifferBySeconds(t *testing.T) {
+	inFakeTime(t, func() {
+		h := &hearing{}
+		for i := range 100 {
+			passes(1700 * time.Millisecond)
+			if h.hears("GET", "a", time.Now().Add(time.Duration(i%2)*4*time.Second)) {
+				t.Fatal("a new answer is old")
+			}
+		}
+	})
+}
+
+func inFakeTime(t *testing.T, test func()) { synctest.Test(t, func(*testing.T) { test() }) }
