@@ -28,9 +28,9 @@ var (
 		"accepted", "refused", "too_large", "not_found", "undecided", "unauthorized", "login_rejected",
 		"forbidden", "throttled", "misconfigured", "unavailable",
 	}
-	doorStates = []string{"open", "probing", "closed"}
-	streams    = []string{"results", "dead"}
-	natsErrors = []string{"permission", "slow_consumer", "other"}
+	breakerStates = []string{"closed", "half_open", "open"}
+	streams       = []string{"results", "dead"}
+	natsErrors    = []string{"permission", "slow_consumer", "other"}
 )
 
 // Metrics holds every instrument.
@@ -53,7 +53,7 @@ type Metrics struct {
 	retries  map[string]prometheus.Counter
 	splits   prometheus.Counter
 	slots    map[jobs.Lane]prometheus.Gauge
-	door     map[string]prometheus.Gauge
+	breaker  map[string]prometheus.Gauge
 
 	storeFailed map[string]prometheus.Counter
 	pending     fleeting
@@ -110,8 +110,8 @@ func (m *Metrics) webServerInstruments(f factory) {
 	m.retries = counters(f.counterVec("logoff_webserver_retries_total", "Documents that are sent again, by the answer that caused it.", "verdict"), verdicts)
 	m.splits = f.counter("logoff_document_splits_total", "Documents that were split to find the session at fault.")
 	m.slots = gauges(f.gaugeVec("logoff_slots_in_use", "Documents being sent.", "lane"), jobs.Lanes)
-	m.door = gauges(f.gaugeVec("logoff_webserver_door", "Circuit breaker towards the Web Server: 1 for its state.", "state"), doorStates)
-	m.Door("closed")
+	m.breaker = gauges(f.gaugeVec("logoff_webserver_circuit_breaker", "Circuit breaker towards the Web Server: 1 for its state; open holds requests.", "state"), breakerStates)
+	m.Breaker("open")
 }
 
 func (m *Metrics) natsInstruments(f factory) {
@@ -232,9 +232,9 @@ func (m *Metrics) Split() { m.splits.Inc() }
 // Slots adds to the documents being sent.
 func (m *Metrics) Slots(lane jobs.Lane, delta int) { m.slots[lane].Add(float64(delta)) }
 
-// Door tells the state of the circuit breaker: open, probing or closed.
-func (m *Metrics) Door(state string) {
-	for name, gauge := range m.door {
+// Breaker tells the state of the circuit breaker: closed lets requests through, open holds them, half_open tries.
+func (m *Metrics) Breaker(state string) {
+	for name, gauge := range m.breaker {
 		gauge.Set(oneIf(name == state))
 	}
 }

@@ -109,7 +109,7 @@ func TestEveryLabelValueExistsAtZero(t *testing.T) {
 		"logoff_dead_letters_total":                 len(jobs.Statuses) - 2, // neither done nor accepted
 		"logoff_webserver_requests_total":           len(operations) * len(verdicts),
 		"logoff_webserver_request_duration_seconds": len(operations),
-		"logoff_webserver_door":                     len(doorStates),
+		"logoff_webserver_circuit_breaker":          len(breakerStates),
 		"logoff_store_errors_total":                 len(streams),
 		"logoff_nats_errors_total":                  len(natsErrors),
 	}
@@ -141,7 +141,7 @@ func TestEventsAreCounted(t *testing.T) {
 	m.Called("logoff", "accepted", 200, 40*time.Millisecond)
 	m.Called("logoff", "a name from outside", 1, time.Second)
 	m.Slots(jobs.Urgent, 1)
-	m.Door("open")
+	m.Breaker("open")
 	m.Queue(jobs.Bulk, 5, 2, 1)
 	m.Stranded(4)
 	m.NATSConnected(true)
@@ -166,8 +166,8 @@ func TestEventsAreCounted(t *testing.T) {
 		{"logoff_dead_letters_total", "reason", "failed", 1},
 		{"logoff_webserver_requests_total", "", "", 1},
 		{"logoff_slots_in_use", "lane", "urgent", 1},
-		{"logoff_webserver_door", "state", "open", 1},
-		{"logoff_webserver_door", "state", "closed", 0},
+		{"logoff_webserver_circuit_breaker", "state", "open", 1},
+		{"logoff_webserver_circuit_breaker", "state", "closed", 0},
 		{"logoff_queue_pending_jobs", "lane", "bulk", 5},
 		{"logoff_queue_ack_pending_jobs", "lane", "bulk", 2},
 		{"logoff_stranded_jobs", "", "", 4},

@@ -46,7 +46,7 @@ type view struct {
 	Ready      bool
 	Conditions []Condition
 	Up         time.Duration
-	Door       string
+	Breaker    string
 	NATS       string
 	Stranded   float64
 	Lanes      []laneView
@@ -86,14 +86,14 @@ func (s statusPage) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s statusPage) view(n numbers) view {
-	v := view{Page: s.page, Up: time.Since(s.page.Started).Round(time.Second), NATS: "down", Door: "unknown"}
+	v := view{Page: s.page, Up: time.Since(s.page.Started).Round(time.Second), NATS: "down", Breaker: "unknown"}
 	v.Ready, v.Conditions = s.health.Ready()
 	if n.value("logoff_nats_connected", "", "") == 1 {
 		v.NATS = "connected"
 	}
-	for _, state := range doorStates {
-		if n.value("logoff_webserver_door", "state", state) == 1 {
-			v.Door = state
+	for _, state := range breakerStates {
+		if n.value("logoff_webserver_circuit_breaker", "state", state) == 1 {
+			v.Breaker = state
 		}
 	}
 	v.Stranded = n.value("logoff_stranded_jobs", "", "")

@@ -5,7 +5,16 @@ import (
 	"errors"
 	"time"
 
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
+)
+
+// The ranks of who asks.
+type rank = gate.Rank
+
+const (
+	rankUrgent = gate.Urgent
+	rankBulk   = gate.Bulk
 )
 
 // asks is how often something is asked of a Web Server that is well otherwise and does not answer it.
@@ -15,53 +24,60 @@ const asks = 3
 // whatever concerns every call. A nil answer is success. An error means that the worker stops, or that the
 // deadline, unless that is zero, has come.
 //
-// A question alone never closes the door: a Web Server that cannot answer it may well end sessions.
+// A question alone never opens the breaker: a Web Server that cannot answer it may well end sessions.
 func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webserver.Error, error) {
 	done, err := w.mayAsk(who, deadline)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	renewed := false
+	caller := &gate.Caller{Rank: who, Kind: gate.Read}
 	for tries := 1; ; {
-		p, err := w.admitted(w.stopping, who, deadline, w.budget.read)
+		pass, err := w.gate.Enter(w.stopping, caller, deadline)
 		if err != nil {
 			return nil, err
 		}
-		p.asks = true
 		begun := time.Now()
 		answer, err := facts(question())
-		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized && !renewed {
-			renewed = true
-			if answer, err = facts(w.Server.Renew(w.finish, answer)); err == nil && answer == nil {
-				w.door.leave(p)
+		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized {
+			if answer = w.renew(answer); answer == nil {
+				pass.Cancel()
 				continue
 			}
 		}
 		switch {
 		case err != nil:
-			w.door.leave(p)
+			pass.Cancel()
 			return nil, err
 		case answer == nil:
-			w.proved.Store(time.Now().UnixNano())
-			w.door.answer(p)
+			w.wellNow()
+			pass.Succeeded()
 			return nil, nil
 		case w.concernsAll(answer, begun):
 			w.Metrics.Retried(answer.Verdict.String())
-			if wait := w.door.fail(p, answer); wait > 0 && !pause(w.stopping, wait) {
+			if wait := pass.Failed(answer, scopeOf(answer)); wait > 0 && !pause(w.stopping, wait) {
 				return nil, w.stopping.Err()
 			}
 			continue
 		case answer.Verdict != webserver.Unavailable || tries == asks:
-			w.door.leave(p)
+			pass.Cancel()
 			return answer, nil
 		}
-		w.door.leave(p)
-		if !pause(w.stopping, w.Config.Backoff.after(10*tries)) {
+		pass.Cancel()
+		if !pause(w.stopping, w.Config.Backoff.After(10*tries)) {
 			return nil, w.stopping.Err()
 		}
 		tries++
 	}
+}
+
+// scopeOf says what a failure that concerns every call is a reason to hold. A login that there are too many
+// of keeps everything from being asked.
+func scopeOf(answer *webserver.Error) gate.Scope {
+	if answer.Verdict == webserver.Throttled && answer.Op != "login" && answer.Op != "renew" {
+		return gate.OfItsKind
+	}
+	return gate.Everything
 }
 
 // mayAsk waits for one of the few turns at asking; done ends it. Reading back is no reason to keep more
@@ -81,7 +97,7 @@ func (w *Worker) mayAsk(who rank, deadline time.Time) (done func(), err error) {
 		if w.stopping.Err() != nil {
 			return nil, w.stopping.Err()
 		}
-		return nil, errOverdue
+		return nil, gate.ErrOverdue
 	}
 }
 
@@ -97,4 +113,4 @@ func (w *Worker) concernsAll(answer *webserver.Error, begun time.Time) bool {
 }
 
 // stopped reports whether an error of ask means that the worker stops, and not that the time is up.
-func stopped(err error) bool { return err != nil && !errors.Is(err, errOverdue) }
+func stopped(err error) bool { return err != nil && !errors.Is(err, gate.ErrOverdue) }

@@ -23,15 +23,16 @@ const idleWait = time.Second
 // stream, where it is safe and any replica can have it.
 type lane struct {
 	*Worker
-	name   jobs.Lane
-	pulls  *puller
-	queue  *queue
-	plan   plan
-	more   bool      // the stream had more at the last look
-	sent   time.Time // when the last document left
-	latest uint64    // place in the stream of the newest job that came
-	broken int       // pulls in a row that failed
-	took   atomic.Int64
+	name    jobs.Lane
+	pulls   *puller
+	queue   *queue
+	plan    plan
+	more    bool      // the stream had more at the last look
+	sent    time.Time // when the last document left
+	latest  uint64    // place in the stream of the newest job that came
+	broken  int       // pulls in a row that failed
+	took    atomic.Int64
+	refused atomic.Int64 // documents that gave up their slot because they were refused
 }
 
 func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
@@ -236,7 +237,7 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
-	if pause(ctx, min(l.Config.Backoff.ceiling(l.broken), idleWait)) {
+	if pause(ctx, min(l.Config.Backoff.Ceiling(l.broken), idleWait)) {
 		_, _ = l.provision(ctx) // tells health and log itself
 	}
 }

@@ -209,7 +209,9 @@ func (l *lane) lookUpTogether(ds []*delivery) {
 		for _, p := range d.people {
 			if _, known := l.directory.get(p.named, d.received); !known && inList(p.named) {
 				wanted = append(wanted, p.named)
-				deadline = earliest(deadline, d.job.NotAfter, time.Time{})
+				if t := d.job.NotAfter; !t.IsZero() && (deadline.IsZero() || t.Before(deadline)) {
+					deadline = t
+				}
 			}
 		}
 	}

@@ -305,7 +305,7 @@ func (w *Worker) findStreams(ctx context.Context) (plan, error) {
 		case errors.As(err, &mismatch):
 			return plan{}, err
 		}
-		if !pause(ctx, w.Config.Backoff.ceiling(tries)) {
+		if !pause(ctx, w.Config.Backoff.Ceiling(tries)) {
 			return plan{}, ctx.Err()
 		}
 	}

@@ -17,6 +17,9 @@ type session struct {
 	attempts  int  // requests that held it
 	doubts    int  // answers without a verdict from a Web Server that is well
 	uncertain bool // a call that held it may have taken effect, and nobody knows
+	// refused says that it was refused alone, and acceptedThen how many documents had been accepted by then.
+	refused      bool
+	acceptedThen int64
 }
 
 // An asker is one job's interest in a session: its place in that job.

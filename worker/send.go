@@ -1,143 +1,151 @@
 package worker
 
 import (
-	"context"
 	"errors"
-	"net/http"
 	"strconv"
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
 // send has a document's sessions ended and every one of them decided: each gets an outcome, or is
-// given back when the worker stops. It frees the slot when the last answer is in.
+// given back when the worker stops. It frees the slot when the last answer is in, and while all that is left
+// waits for others to show whether the refusal is about it alone.
 func (l *lane) send(doc document, free func()) {
-	defer free()
+	defer func() { free() }()
+	caller := &gate.Caller{Rank: l.rank(), Kind: gate.Write}
 	sifted := false
 	for s := newSplitting(doc, l.Config.Tries); s.more(); {
 		doc := s.next()
-		request, answer, err := l.deliver(&doc)
+		r, err := l.deliver(&doc, caller)
 		if err != nil {
 			l.handBack(append(s.rest, doc)...)
 			return
 		}
-		if answer != nil && answer.Verdict == webserver.Undecided && !sifted {
+		if r.answer != nil && r.answer.Verdict == webserver.Undecided && !sifted {
 			sifted = true
-			doc = l.sift(doc, request)
+			doc = l.sift(doc, r.request)
 		}
-		switch s.answered(doc, answer) {
+		switch s.answered(doc, r) {
 		case accepted:
-			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request})
+			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: r.request})
 		case failed:
-			l.conclude(doc, failure(request, answer))
+			l.conclude(doc, failure(r))
 		case divided:
 			l.Metrics.Split()
 			l.reach(MidSplit)
 		case again:
-			pause(l.stopping, l.Config.Backoff.after(doc[0].doubts)) // a stop ends the next try
+			pause(l.stopping, l.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
+		case held:
+			if free = l.changeSlots(free); free == nil {
+				free = func() {}
+				l.handBack(s.rest...)
+				return
+			}
 		case nothing: // the time of every job that asked ran out
 		}
 	}
 }
 
+// changeSlots gives others a turn who may show that the Web Server takes their documents. So many at once are
+// in hand that the Web Server has refused, and no more: then each keeps its slot. It returns how to free the
+// slot that it got in exchange; nil when the worker stops.
+func (l *lane) changeSlots(free func()) func() {
+	if l.refused.Add(1) > int64(2*l.Config.Slots) {
+		l.refused.Add(-1)
+		return free
+	}
+	defer l.refused.Add(-1)
+	free()
+	return l.slot(l.stopping, l.name)
+}
+
 // failure is the outcome of a session that stood alone in a document without success.
-func failure(request string, answer *webserver.Error) jobs.SessionResult {
-	result := jobs.SessionResult{Outcome: jobs.Undecided, RequestID: request, ServerText: answer.Words()}
-	if answer.Verdict == webserver.Refused || answer.Verdict == webserver.TooLarge {
-		result.Outcome = jobs.Rejected
+func failure(r reply) jobs.SessionResult {
+	result := jobs.SessionResult{Outcome: jobs.Rejected, RequestID: r.request, ServerText: r.answer.Words()}
+	if r.answer.Verdict == webserver.Undecided || r.answer.Verdict == webserver.Unavailable {
+		result.Outcome = jobs.Undecided
 	}
 	return result
 }
 
-// deliver calls the Web Server until it answers about this document: a nil answer is success, any
-// other one means that splitting the document, or giving up on a session that stands alone, is the
-// only way on. Everything else is waited out in place, holding the slot. Sessions whose jobs'
-// notAfter passes meanwhile leave the document. An error means that the worker stops.
-func (l *lane) deliver(doc *document) (request string, answer *webserver.Error, err error) {
+// A reply is what the Web Server has to say about a document: success, if the answer is nil, and otherwise
+// an answer that concerns the document, or may.
+type reply struct {
+	request string
+	answer  *webserver.Error
+	scope   scope // itself or unclear, unless the answer is nil
+}
+
+// deliver calls the Web Server until it answers about this document: any answer but success means that
+// splitting the document, or giving up on a session that stands alone, is the only way on; or, if it is
+// unclear whom it concerns, that a part of it, or another document, is to be tried first. Everything else is
+// waited out in place, holding the slot. Sessions whose jobs' notAfter passes meanwhile leave the document.
+// An error means that the worker stops.
+func (l *lane) deliver(doc *document, caller *gate.Caller) (reply, error) {
 	var silent silence
 	for {
 		deadline := l.queue.deadline(*doc)
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			l.dropOverdue(doc)
 			if len(*doc) == 0 {
-				return "", nil, nil
+				return reply{}, nil
 			}
 			continue
 		}
-		p, err := l.admitted(l.stopping, l.rank(), deadline, l.budget.write)
-		if errors.Is(err, errOverdue) {
+		pass, err := l.gate.Enter(l.stopping, caller, deadline)
+		if errors.Is(err, gate.ErrOverdue) {
 			continue
 		}
 		if err != nil {
-			return "", nil, err
+			return reply{}, err
 		}
-		begun := time.Now()
+		try := attempt{begun: time.Now(), accepted: l.accepted.Load()}
 		request, answer, err := l.call(*doc)
-		if err != nil {
-			l.door.leave(p)
-			return "", nil, err
+		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized {
+			answer = l.renew(answer)
+			if answer == nil {
+				pass.Cancel()
+				continue
+			}
 		}
-		if answer == nil {
-			l.door.answer(p)
-			return request, nil, nil
+		switch {
+		case err != nil:
+			pass.Cancel()
+			return reply{}, err
+		case answer == nil:
+			l.renewal.dispute(false)
+			pass.Succeeded()
+			return reply{request: request}, nil
 		}
-		if l.concernsDocument(*doc, answer, begun) || l.takesTooLong(*doc, answer) ||
-			ambiguous(answer) && silent.concerns(*doc, l.accepted.Load()) {
-			l.door.answer(p)
+		switch l.concerns(*doc, answer, try, &silent) {
+		case itself:
+			pass.Succeeded()
 			l.cap.learn(len(*doc), answer)
-			return request, answer, nil
+			return reply{request, answer, itself}, nil
+		case unclear:
+			l.Metrics.Retried(answer.Verdict.String())
+			pass.Failed(answer, gate.LogoffsOnly)
+			return reply{request, answer, unclear}, nil
 		}
 		l.Metrics.Retried(answer.Verdict.String())
-		if wait := l.door.fail(p, answer); wait > 0 && !pause(l.stopping, wait) {
-			return "", nil, l.stopping.Err()
+		if wait := pass.Failed(answer, scopeOf(answer)); wait > 0 && !pause(l.stopping, wait) {
+			return reply{}, l.stopping.Err()
 		}
 	}
 }
 
-// takesTooLong reports whether a document of several sessions got no answer in time from a Web Server
-// that answers other questions: a smaller one may do.
-func (l *lane) takesTooLong(doc document, answer *webserver.Error) bool {
-	return len(doc) > 1 && answer.Timeout && answer.Verdict == webserver.Unavailable && l.alive(time.Now())
-}
-
-// ambiguous reports whether a call may have reached the Web Server and came to nothing.
-func ambiguous(answer *webserver.Error) bool {
-	return answer.Verdict == webserver.Unavailable && answer.Sent && answer.RetryAfter == 0
-}
-
-// A silence is a row of calls of one document that came to nothing, time-outs above all, while the Web
-// Server accepted others.
-type silence struct {
-	begun    time.Time
-	calls    int
-	accepted int64 // documents accepted at the latest call
-}
-
-// The calls after which a document is split, and a session that stands alone given up, the latter not
-// before some time has passed: a server that fails most of its calls for a while makes nobody a suspect.
-const (
-	callsToSplit  = 3
-	callsToGiveUp = 10
-	giveUpAfter   = 10 * time.Minute
-)
-
-// concerns hears of another call that came to nothing, and reports whether the document itself is the
-// suspect. A call counts only if others were accepted since the one before it: otherwise it may be the
-// Web Server, and one outage after the other makes nobody a suspect.
-func (s *silence) concerns(doc document, accepted int64) bool {
-	if s.begun.IsZero() {
-		s.begun, s.accepted = time.Now(), accepted-1
+// concerns says whom an answer concerns that is no success, that of a login or a renewal included.
+func (l *lane) concerns(doc document, answer *webserver.Error, try attempt, silent *silence) scope {
+	switch {
+	case answer.Op != "logoff":
+		return everybody
+	case l.takesTooLong(doc, answer), ambiguous(answer) && silent.concerns(doc, l.accepted.Load()):
+		return itself
 	}
-	if accepted > s.accepted {
-		s.calls++
-	}
-	s.accepted = accepted
-	if len(doc) > 1 {
-		return s.calls >= callsToSplit
-	}
-	return s.calls >= callsToGiveUp && time.Since(s.begun) >= giveUpAfter
+	return l.judge(doc, answer, try)
 }
 
 func (l *lane) rank() rank {
@@ -148,32 +156,23 @@ func (l *lane) rank() rank {
 }
 
 // call makes one request, which a stop does not cut short until its time is up: that is the error.
-// A token that turns out to be dead is renewed, and the request repeated, once.
 func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
-	for renewed := false; ; renewed = true {
-		leave, err := l.pace.enter(l.stopping, l.name)
-		if err != nil {
-			return "", nil, err
-		}
-		request = l.requestID()
-		l.reach(BeforeCall)
-		begun := time.Now()
-		err = l.Server.Logoff(l.finish, request, doc.ids())
-		l.called(time.Since(begun))
-		leave(func() bool { return err == nil && l.full(doc) })
-		l.reach(AfterCall)
-		answer, err = l.noted(doc, err)
-		if l.guard.toIdentify(l.Server.Logins(), time.Now()) {
-			l.proofs.Go(l.identify)
-		}
-		if err != nil || answer == nil || answer.Verdict != webserver.Unauthorized || renewed {
-			return request, answer, err
-		}
-		if err := l.Server.Renew(l.finish, answer); err != nil {
-			answer, err := facts(err)
-			return request, answer, err
-		}
+	leave, err := l.pace.enter(l.stopping, l.name)
+	if err != nil {
+		return "", nil, err
 	}
+	request = l.requestID()
+	l.reach(BeforeCall)
+	begun := time.Now()
+	err = l.Server.Logoff(l.finish, request, doc.ids())
+	l.called(time.Since(begun))
+	leave(func() bool { return err == nil && l.full(doc) })
+	l.reach(AfterCall)
+	answer, err = l.noted(doc, err)
+	if l.guard.toIdentify(l.Server.Logins(), time.Now()) {
+		l.proofs.Go(l.identify)
+	}
+	return request, answer, err
 }
 
 // full reports whether a document holds about as much as it may.
@@ -194,85 +193,13 @@ func (l *lane) noted(doc document, err error) (*webserver.Error, error) {
 	if err == nil && answer == nil {
 		l.cap.succeeded(len(doc))
 		l.accepted.Add(1)
-		l.proved.Store(time.Now().UnixNano())
+		l.wellNow()
 	}
 	for _, s := range doc {
 		s.attempts++
 		s.uncertain = s.uncertain || answer != nil && answer.Sent
 	}
 	return answer, err
-}
-
-// facts tells an answer, or the want of one, from the end of the call's context.
-func facts(err error) (*webserver.Error, error) {
-	var answer *webserver.Error
-	if errors.As(err, &answer) && !errors.Is(err, context.Canceled) {
-		return answer, nil
-	}
-	return nil, err
-}
-
-// concernsDocument reports whether an answer is about the document that was sent. Where it may as
-// well come from a server that is down, or from something in front of it, a second question decides:
-// a server that answers that one is well, and its path is the right one. What the answer turns out
-// to be is noted in it.
-func (w *Worker) concernsDocument(doc document, answer *webserver.Error, begun time.Time) bool {
-	switch {
-	case answer.Verdict == webserver.TooLarge, answer.Verdict == webserver.Refused && !answer.Page:
-		return true
-	case answer.Verdict == webserver.Undecided:
-		if len(doc) > 1 { // splitting is harmless, so that older proof will do
-			begun = begun.Add(-proofAge)
-		}
-		if w.alive(begun) {
-			return true
-		}
-		answer.Verdict = webserver.Unavailable
-	case answer.Verdict == webserver.NotFound, answer.Verdict == webserver.Refused:
-		switch ping := w.ping(); {
-		case ping == nil:
-		case ping.Verdict == webserver.NotFound && !ping.Page && answer.Page: // an old version, and the right path
-		case ping.Verdict == webserver.NotFound:
-			answer.Verdict = webserver.Misconfigured
-			return false
-		default:
-			answer.Verdict = webserver.Unavailable
-			return false
-		}
-		answer.Verdict = webserver.Refused
-		if answer.Status == http.StatusNotFound && answer.Page { // IIS's own page, for a request that is too long
-			answer.Verdict = webserver.TooLarge
-		}
-		return true
-	}
-	return false
-}
-
-// proofAge is how long before a call a clean answer may lie that lets its document be split.
-const proofAge = 5 * time.Second
-
-// alive reports whether the Web Server has been well since a time, as far as a clean answer or a
-// question that concerns no session can tell. An old version that does not know the question
-// answers all the same.
-func (w *Worker) alive(since time.Time) bool {
-	if w.proved.Load() > since.UnixNano() {
-		return true
-	}
-	answer := w.ping()
-	return answer == nil || answer.Verdict == webserver.NotFound && !answer.Page
-}
-
-// ping asks the harmless question; nil means that the Web Server is well and our token good.
-func (w *Worker) ping() *webserver.Error {
-	w.budget.asked(time.Now())
-	answer, err := facts(w.Server.Ping(w.finish))
-	switch {
-	case err != nil:
-		return &webserver.Error{Op: "ping", Verdict: webserver.Unavailable, Err: err}
-	case answer == nil:
-		w.proved.Store(time.Now().UnixNano())
-	}
-	return answer
 }
 
 func (w *Worker) requestID() string {

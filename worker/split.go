@@ -12,8 +12,9 @@ import "logoffworker/worker/webserver"
 type splitting struct {
 	rest  []document // the last is sent next
 	total int
-	alone int // sessions that have failed
-	tries int // of a session without a verdict
+	alone int  // sessions that have failed
+	held  bool // a session that stands alone waits for others to be accepted
+	tries int  // of a session without a verdict
 }
 
 // A step is what follows from an answer.
@@ -25,6 +26,7 @@ const (
 	failed               // its only session has
 	divided              // its parts are sent next
 	again                // it is sent again
+	held                 // others are sent first
 )
 
 func newSplitting(doc document, tries int) *splitting {
@@ -41,13 +43,20 @@ func (s *splitting) next() document {
 	return doc
 }
 
-// answered hears of the answer to a document: nil is success, and any other is about the document.
-func (s *splitting) answered(doc document, answer *webserver.Error) step {
-	if len(doc) == 0 {
+// answered hears of the reply about a document. Where it is unclear whom it concerns, the document is halved
+// until one of its sessions stands alone, and no further: if all are refused, that is not for what is in it.
+func (s *splitting) answered(doc document, r reply) step {
+	answer := r.answer
+	switch {
+	case len(doc) == 0:
 		return nothing
-	}
-	if answer == nil {
+	case answer == nil:
+		s.held = false
 		return accepted
+	case r.scope == unclear && (s.held || len(doc) == 1):
+		s.held = true
+		s.rest = append([]document{doc}, s.rest...)
+		return held
 	}
 	if answer.Verdict == webserver.Undecided {
 		for _, session := range doc {

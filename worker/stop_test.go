@@ -6,6 +6,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -68,7 +69,7 @@ func TestStopBetweenTriesHandsBack(t *testing.T) {
 		ids := s.sim.SignOnMany(7, 1)
 		s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{ids[0]: 500} })
 		r := s.start(options{config: func(c *worker.Config) {
-			c.Backoff = worker.Backoff{Min: time.Hour, Max: time.Hour}
+			c.Backoff = gate.Backoff{Min: time.Hour, Max: time.Hour}
 		}})
 		passes(t, 5*time.Second)
 		s.publish("logoff.requests", jobOf(ids...))

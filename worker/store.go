@@ -221,7 +221,7 @@ func (w *Worker) park(ds []*delivery) {
 // settleParked tries until everything is settled. Only the end of a stop that takes too long makes it
 // give up: then the jobs stay in the stream.
 func (w *Worker) settleParked() {
-	for tries := 1; pause(w.finish, w.Config.Backoff.after(10*tries)); tries++ {
+	for tries := 1; pause(w.finish, w.Config.Backoff.After(10*tries)); tries++ {
 		ds := w.parked.take()
 		left := w.settleOnce(ds)
 		if len(left) < len(ds) {

@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"logoffworker/metrics"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -12,53 +14,95 @@ import (
 // nothing to send, and when nothing was sent for so long that the token would die.
 func (w *Worker) watchWebServer(ctx context.Context) {
 	for {
-		p, err := w.door.enterIdle(ctx, w.Config.KeepAlive)
+		pass, err := w.gate.EnterIdle(ctx, w.Config.KeepAlive)
 		if err != nil {
 			return
 		}
-		answer := w.ping()
-		if answer != nil && answer.Verdict == webserver.Unauthorized {
-			if answer, err = facts(w.Server.Renew(w.finish, answer)); err != nil {
-				w.door.leave(p)
-				continue
-			}
-		}
-		switch {
-		case answer == nil || answer.Verdict == webserver.NotFound && !answer.Page:
-			w.door.answer(p)
+		switch answer := w.ping(); {
+		case answer == nil || isOldVersion(answer):
+			pass.Succeeded()
 			w.lookAround()
+		case answer.Verdict == webserver.Throttled && answer.Op == "ping":
+			pass.Cancel()
+			pause(ctx, min(max(answer.RetryAfter, w.Config.Backoff.Max), time.Minute))
 		case answer.Verdict == webserver.NotFound:
 			answer.Verdict = webserver.Misconfigured
 			fallthrough
 		default:
-			if wait := w.door.fail(p, answer); wait > 0 {
+			if wait := pass.Failed(answer, gate.Everything); wait > 0 {
 				pause(ctx, wait)
 			}
 		}
 	}
 }
 
-// doorMoved tells operators how the Web Server is. It is called with the door locked.
-func (w *Worker) doorMoved(state string, why *webserver.Error, age time.Duration) {
-	w.Metrics.Door(state)
-	switch state {
-	case "open":
-		if w.doorKind == "" {
-			w.Log.Info("Web Server: it answers; jobs go on", "silent_for", age.Round(time.Millisecond).String())
+// secretInterval is how often it is looked whether a secret that was refused has been changed.
+const secretInterval = 2 * time.Second
+
+// watchSecret has a changed password or token tried at once while the one before is refused.
+func (w *Worker) watchSecret(ctx context.Context) {
+	for pause(ctx, secretInterval) {
+		held := w.gate.Held()
+		if held == nil || held.Verdict != webserver.LoginRejected && held.Verdict != webserver.Unauthorized || !w.Server.SecretChanged() {
+			continue
 		}
-		w.Health.End(PartWebServer, w.doorKind)
-		w.doorKind = ""
-	case "closed":
-		kind := why.Verdict.String()
-		if w.doorKind != kind {
-			w.Health.End(PartWebServer, w.doorKind)
-		}
-		w.doorKind = kind
-		c := metrics.Condition{Part: PartWebServer, Kind: kind, What: "jobs wait for the Web Server: " + why.Error(), Until: w.door.until}
-		switch why.Verdict {
-		case webserver.Forbidden, webserver.LoginRejected, webserver.Unauthorized, webserver.Misconfigured:
-			c.Grave = true // waiting does not mend it
-		}
-		w.Health.Begin(c)
+		w.Log.Info("The secret of the Web Server's account has changed; it is tried now.")
+		w.Server.TryLoginAgain()
+		_ = w.Server.Renew(w.finish, held) // what comes of it, the next call shows
+		w.gate.TryNow()
 	}
+}
+
+// breakerMoved tells operators how the Web Server is. It is called with the gate locked.
+func (w *Worker) breakerMoved(to gate.Change) {
+	w.Metrics.Breaker(string(to.To))
+	switch {
+	case to.To == gate.Closed:
+		w.Health.Well(PartWebServer)
+	case to.To == gate.Open && to.Why != nil:
+		kind := to.Why.Verdict.String()
+		w.Health.Only(PartWebServer, kind)
+		w.Health.Begin(metrics.Condition{
+			Part: PartWebServer, Kind: kind, Until: to.Until,
+			What:  "jobs wait for the Web Server: " + to.Why.Error(),
+			Grave: waitingMendsNothing(to.Why.Verdict),
+		})
+	}
+}
+
+// waitingMendsNothing reports whether a person has to do something about a verdict.
+func waitingMendsNothing(v webserver.Verdict) bool {
+	switch v {
+	case webserver.Forbidden, webserver.LoginRejected, webserver.Unauthorized, webserver.Misconfigured:
+		return true
+	}
+	return false
+}
+
+// limitMoved tells operators that the Web Server allows no more requests of a kind for a while. It is called
+// with the gate locked.
+func (w *Worker) limitMoved(kind gate.Kind, to gate.Change) {
+	switch {
+	case to.To == gate.Closed:
+		w.Health.End(PartBudget, kind.String()+"_limited")
+	case to.To == gate.Open && time.Until(to.Until) >= gate.Long:
+		w.Health.Begin(metrics.Condition{
+			Part: PartBudget, Kind: kind.String() + "_limited", Until: to.Until,
+			What: "the Web Server allows no more " + kind.String() + " for now: " + to.Why.Error(),
+			ToDo: "if this comes often, set LOGOFF_" + strings.ToUpper(kind.String()) + "_PER_HOUR to what the Web Server allows this worker",
+		})
+	}
+}
+
+// budgetSpent tells operators that requests of a kind wait long for the budget of the settings.
+func (w *Worker) budgetSpent(kind gate.Kind, who gate.Rank, wait time.Duration) {
+	if wait == 0 {
+		w.Health.End(PartBudget, kind.String()+"_used_up")
+		return
+	}
+	w.Health.Begin(metrics.Condition{
+		Part: PartBudget, Kind: kind.String() + "_used_up", Until: time.Now().Add(wait),
+		What: "the budget of " + kind.String() + " is used up, and " + who.String() + " requests wait",
+		ToDo: "raise LOGOFF_" + strings.ToUpper(kind.String()) + "_PER_HOUR if the Web Server allows more",
+	})
 }

@@ -5,7 +5,7 @@
 // lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
 // a document, split.go decides what an answer means for each of its sessions, settle.go has the result
 // stored (store.go, by way of outbox.go) and acknowledges the job. Beside them stand the slots
-// (requests in flight), the door (the circuit breaker towards the Web Server), the leases (jobs in
+// (requests in flight), the gate (whether a request may be made now), the leases (jobs in
 // hand, kept from being delivered to somebody else) and the rescue of jobs that nobody would get.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has
@@ -16,7 +16,7 @@
 // Whether a session really ended is known only by reading it back, which needs its owner: prove.go does so
 // where a job names one. A job's users are looked up in people.go, what is on of them goes the same way, and
 // what they open meanwhile goes it again. ask.go asks the Web Server what changes nothing, guard.go knows what
-// is left alone, budget.go how many requests there may be.
+// is left alone. verdict.go says whom an answer concerns, renew.go what a refused token leads to.
 package worker
 
 import (
@@ -34,6 +34,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -82,7 +83,7 @@ type Config struct {
 	// about it, makes it undecided.
 	Tries int
 	// Backoff spaces the tries of a document, and the probes while the Web Server is down.
-	Backoff Backoff
+	Backoff gate.Backoff
 	// KeepAlive is how long the connection to the Web Server may be idle before it is tried, which
 	// keeps the login token alive; it must be shorter than the server's idle time-out.
 	KeepAlive time.Duration
@@ -103,7 +104,7 @@ func DefaultConfig() Config {
 		BulkLinger:       100 * time.Millisecond,
 		ReadBack:         true,
 		Tries:            3,
-		Backoff:          Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+		Backoff:          gate.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 		KeepAlive:        5 * time.Minute,
 		ShutdownTimeout:  25 * time.Second,
 	}
@@ -164,8 +165,8 @@ type Worker struct {
 	outbox    *outbox
 	slots     *slots
 	pace      *pace
-	door      *door
-	doorKind  string // of the condition that the closed door is, under the door's lock
+	gate      *gate.Gate
+	renewal   renewal
 	leases    *leases
 	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
 	parked    unsettled
@@ -177,9 +178,8 @@ type Worker struct {
 	accepted  atomic.Int64    // documents
 	stopping  context.Context // ends when Run is told to stop
 	finish    context.Context // ends when a stop has taken too long
-	budget    *budget
 	guard     *guard
-	asking    [2]chan struct{} // the questions on their way, by rank
+	asking    [3]chan struct{} // the questions on their way, by rank
 	directory directory
 	roll      roll // whose sessions are listed, and of which companies users are
 	sends     sync.WaitGroup
@@ -208,6 +208,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	})()
 
 	background.Go(func() { w.watchWebServer(watching) })
+	background.Go(func() { w.watchSecret(watching) })
 	plan, err := w.findStreams(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -249,17 +250,25 @@ func (w *Worker) prepare() error {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
 	w.js = js
-	w.Health.Well(PartBudget)
 	w.outbox = newOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.pace = newPace(w.Config, w.Metrics)
-	w.door = newDoor(w.Config.Backoff, w.doorMoved)
+	w.gate = gate.New(gate.Config{
+		Backoff:           w.Config.Backoff,
+		ReadsPerHour:      w.Config.ReadsPerHour,
+		WritesPerHour:     w.Config.WritesPerHour,
+		RequestsPerSecond: w.Config.RequestsPerSecond,
+		Moved:             w.breakerMoved,
+		Limited:           w.limitMoved,
+		Spent:             w.budgetSpent,
+	})
+	w.Server.AdmitLogins(func(context.Context) error { return w.gate.Await(w.finish) })
+	w.Health.Well(PartBudget)
 	w.leases = newLeases()
 	w.guard = newGuard(w.Config)
 	for who := range w.asking {
 		w.asking[who] = make(chan struct{}, max(2, w.Config.Slots/2))
 	}
-	w.budget = newBudget(w.Config, w.Server.Logins)
 	w.settling = map[jobs.Lane]*semaphore.Weighted{}
 	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
 		w.settling[lane] = semaphore.NewWeighted(w.mostSettling())

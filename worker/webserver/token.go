@@ -101,6 +101,13 @@ func (c *Client) SecretChanged() bool {
 	return c.auth.rejected != nil && value != c.auth.rejectedPassword
 }
 
+// Current reports whether the token with which a call was refused is the one in use.
+func (c *Client) Current(refused *Error) bool {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	return c.auth.token == refused.token
+}
+
 // Self is our own userId, as the last login told it; 0 while it is unknown, which it remains with a
 // given token.
 func (c *Client) Self() int64 { return c.auth.self.Load() }

@@ -1,0 +1,264 @@
+// Package gate decides whether a request to the Web Server may be made now, and hears what came of it.
+//
+// Three things hold a request back. The circuit breaker does while the Web Server is down, or refuses what
+// it is asked (breaker.go). A limit does, one for reads and one for writes, after the Web Server has said
+// that there were too many of that kind (HTTP 429): the other kind goes on. A budget does where the
+// settings allow only so many requests (budget.go).
+//
+// Whoever wants to make a request is a [Caller]. [Gate.Enter] waits until the request may be made, and
+// returns one [Pass], which must be given back with what came of the request: [Pass.Succeeded],
+// [Pass.Failed] or [Pass.Cancel]. What is held keeps its place in hand, so that pulling jobs stops by
+// itself.
+//
+// It guarantees that
+//   - while the breaker is open, one request at a time tries whether it can close;
+//   - a caller that has not been refused yet goes before one that has, so that a document which the Web
+//     Server will never take does not keep it from being asked about others;
+//   - within any hour, and any second, no more requests begin than the budgets allow.
+//
+// It makes no request itself, and knows no job.
+package gate
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"logoffworker/worker/webserver"
+)
+
+// A Kind of request is what the Web Server, and the gateways before it, count apart.
+type Kind int
+
+// The kinds of requests.
+const (
+	Read  Kind = iota // GET
+	Write             // everything else: logoffs, logins and renewals
+)
+
+// Kinds lists them.
+var Kinds = []Kind{Read, Write}
+
+// String is the kind's name in words for operators: reads or writes.
+func (k Kind) String() string {
+	if k == Read {
+		return "reads"
+	}
+	return "writes"
+}
+
+// A Rank orders who goes first, and who may use how much of a budget.
+type Rank int
+
+// The ranks.
+const (
+	Own    Rank = iota // what keeps the worker able to work: logins, renewals and pings
+	Urgent             // urgent jobs
+	Bulk               // bulk jobs
+)
+
+// String is the rank's name.
+func (r Rank) String() string { return [...]string{"own", "urgent", "bulk"}[r] }
+
+// ErrOverdue is the error of a caller whose deadline came first.
+var ErrOverdue = errors.New("there was no time for the request")
+
+// Config says how a gate holds requests. The functions must not block, and must not call the gate.
+type Config struct {
+	// Backoff spaces the tries while the breaker is open.
+	Backoff Backoff
+	// ReadsPerHour and WritesPerHour are the requests within any hour, RequestsPerSecond both together
+	// within any second; 0 is no limit.
+	ReadsPerHour, WritesPerHour, RequestsPerSecond int
+	// Moved hears of every change of the breaker.
+	Moved func(Change)
+	// Limited hears of every change of the limit of a kind.
+	Limited func(Kind, Change)
+	// Spent hears for how long requests of a kind and rank wait for the budget, when that begins to be long;
+	// and of 0, when no request of the kind waits so long any more.
+	Spent func(Kind, Rank, time.Duration)
+}
+
+// Long is from when on a wait is worth telling.
+const Long = 15 * time.Second
+
+// A Gate stands before one Web Server. Its methods may be called concurrently.
+type Gate struct {
+	breaker *breaker
+	limits  [2]*breaker
+	budget  *budget
+
+	tell  func(Kind, Rank, time.Duration)
+	mu    sync.Mutex
+	waits [2][3]bool // whether requests of a kind and rank wait long for the budget
+}
+
+// New returns a gate whose breaker is open until the first request has shown that the Web Server answers.
+func New(c Config) *Gate {
+	g := &Gate{budget: newBudget(c), tell: c.Spent}
+	g.breaker = newBreaker(c.Backoff, Open, c.Moved)
+	for _, kind := range Kinds {
+		g.limits[kind] = newBreaker(c.Backoff, Closed, func(to Change) { c.Limited(kind, to) })
+	}
+	return g
+}
+
+// A Caller makes requests, one at a time: a document on its way, or a question.
+type Caller struct {
+	Rank Rank
+	Kind Kind
+
+	mu     sync.Mutex
+	failed time.Time // when its last request was refused; zero when none was
+}
+
+func (c *Caller) refusedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+func (c *Caller) refused(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = now
+}
+
+// A Pass is the right to make one request. Exactly one of its methods must be called, once.
+type Pass struct {
+	gate    *Gate
+	caller  *Caller
+	breaker ticket
+	limit   ticket
+}
+
+// Enter waits until a request may be made. It returns ctx's error when ctx ends first, and [ErrOverdue] at
+// the deadline, unless that is zero.
+func (g *Gate) Enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass, error) {
+	for {
+		p, err := g.enter(ctx, c, deadline)
+		if err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		wait := g.budget.take(c.Kind, c.Rank, now)
+		g.spent(c.Kind, c.Rank, wait)
+		if wait == 0 {
+			return p, nil
+		}
+		p.Cancel() // whoever waits for a budget keeps nobody from trying
+		if !deadline.IsZero() && deadline.Before(now.Add(wait)) {
+			wait = max(0, deadline.Sub(now))
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// enter waits for the limit of the caller's kind, then for the breaker.
+func (g *Gate) enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass, error) {
+	limit, err := g.limits[c.Kind].enter(ctx, c, deadline)
+	if err != nil {
+		return nil, err
+	}
+	through, err := g.breaker.enter(ctx, c, deadline)
+	if err != nil {
+		g.limits[c.Kind].leave(limit)
+		return nil, err
+	}
+	return &Pass{gate: g, caller: c, breaker: through, limit: limit}, nil
+}
+
+// Succeeded says that the Web Server gave an answer that it stands behind, be it yes or no.
+func (p *Pass) Succeeded() {
+	p.caller.refused(time.Time{})
+	p.gate.limits[p.caller.Kind].answered(p.limit, p.caller.Kind)
+	p.gate.breaker.answered(p.breaker, p.caller.Kind)
+}
+
+// Failed says that the next request would probably fail too. The caller waits as long as it is told before
+// it comes again; where the breaker is open now, that is not at all, because Enter makes it wait.
+func (p *Pass) Failed(why *webserver.Error, only Scope) (wait time.Duration) {
+	p.caller.refused(time.Now())
+	if why.Verdict == webserver.Throttled && only == OfItsKind {
+		p.gate.breaker.leave(p.breaker)
+		return p.gate.limits[p.caller.Kind].failed(p.limit, why, only)
+	}
+	p.gate.limits[p.caller.Kind].leave(p.limit)
+	return p.gate.breaker.failed(p.breaker, why, only)
+}
+
+// Cancel gives the pass back after a request that was not made, or that tells nothing about the next.
+func (p *Pass) Cancel() {
+	p.gate.limits[p.caller.Kind].leave(p.limit)
+	p.gate.breaker.leave(p.breaker)
+}
+
+// Take takes the right to one request of rank [Own] that waits for nothing, or says how long it is until
+// there may be one.
+func (g *Gate) Take(kind Kind) (wait time.Duration) {
+	now := time.Now()
+	if wait := g.limits[kind].rest(now); wait > 0 {
+		return wait
+	}
+	return g.budget.take(kind, Own, now)
+}
+
+// Await waits until a login or a renewal may be made, which is a write of rank [Own]. It returns ctx's error
+// when ctx ends first.
+func (g *Gate) Await(ctx context.Context) error {
+	for {
+		wait := g.budget.take(Write, Own, time.Now())
+		g.spent(Write, Own, wait)
+		if wait == 0 {
+			return nil
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// Count counts a request that somebody else has made with the worker's account, such as the renewal of a
+// pair of tokens.
+func (g *Gate) Count(kind Kind) { g.budget.count(kind, time.Now()) }
+
+// Limit holds the requests of a kind because the Web Server has said that there were too many.
+func (g *Gate) Limit(kind Kind, why *webserver.Error) { g.limits[kind].trip(why) }
+
+// TryNow lets the next request try at once whatever the breaker is open for.
+func (g *Gate) TryNow() { g.breaker.tryNow() }
+
+// Held is why the breaker holds requests; nil while it does not, and before the first request.
+func (g *Gate) Held() *webserver.Error { return g.breaker.held() }
+
+// spent tells of waits for the budget that begin or end to be long.
+func (g *Gate) spent(kind Kind, who Rank, wait time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	long := wait >= Long
+	if g.waits[kind][who] == long {
+		return
+	}
+	g.waits[kind][who] = long
+	switch {
+	case long:
+		g.tell(kind, who, wait)
+	case g.waits[kind] == [3]bool{}:
+		g.tell(kind, who, 0)
+	}
+}
+
+// sleep waits, or returns ctx's error when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
