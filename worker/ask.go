@@ -106,7 +106,9 @@ func (w *Worker) concernsAll(answer *webserver.Error, begun time.Time) bool {
 	switch answer.Verdict {
 	case webserver.Throttled, webserver.LoginRejected:
 		return true
-	case webserver.Unavailable, webserver.Unauthorized: // of one question alone, unless the others fare no better
+	case webserver.Unauthorized:
+		return answer.Op == "token" || !w.alive(begun)
+	case webserver.Unavailable: // of one question alone, unless the others fare no better
 		return !w.alive(begun)
 	}
 	return false

@@ -5,7 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"logoffworker/jobs"
+	"logoffworker/worker"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -79,6 +82,65 @@ func TestInvalidJobsDoNotHoldUpGoodOnes(t *testing.T) {
 					t.Errorf("%d results came before that of the good job", i)
 				}
 			}
+		}
+	})
+}
+
+// However many large urgent jobs are in hand, beside a bulk list, a small urgent one leaves at once.
+func TestSmallUrgentJobOvertakesManyLargeOnes(t *testing.T) {
+	for _, large := range []int{2, 3, 6} {
+		t.Run(fmt.Sprint(large), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
+				s.start(options{})
+				passes(t, 2*time.Second)
+				for range 2 {
+					s.publish("logoff.requests.bulk", jobOf(s.sim.SignOnMany(7, 10_000)...))
+				}
+				for range large {
+					s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 10_000)...))
+				}
+				passes(t, 3*time.Second)
+				for range 3 {
+					id := s.sim.SignOn(7, simulator.ConsoleWeb)
+					s.publish("logoff.requests", jobOf(id))
+					passes(t, 2200*time.Millisecond) // a request in flight, and its own
+					if s.alive([]string{id}) != 0 {
+						t.Fatal("a small urgent job waits")
+					}
+				}
+			})
+		})
+	}
+}
+
+// Jobs whose dead letters cannot be stored hold up nobody.
+func TestDeadLettersThatCannotBeStoredHoldUpNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: latency})
+		if err := s.js.DeleteStream(t.Context(), s.subjects.DeadStream()); err != nil {
+			t.Fatal(err)
+		}
+		s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+		passes(t, 2*time.Second)
+		if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{
+			Name: s.subjects.DeadStream(), Subjects: []string{s.subjects.DeadLetters()}, Retention: jetstream.LimitsPolicy,
+			Discard: jetstream.DiscardNew, MaxMsgs: 1, MaxAge: 90 * 24 * time.Hour,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		passes(t, 5*time.Second)
+		bad := s.sim.SignOn(7, simulator.ConsoleWeb)
+		s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{bad: 400} })
+		for range 3 { // of 10,000 sessions each, of which one is refused
+			s.publish("logoff.requests", jobOf(append(s.sim.SignOnMany(7, 9_999), bad)...))
+		}
+		passes(t, 2*time.Minute)
+		id := s.sim.SignOn(7, simulator.ConsoleWeb)
+		s.publish("logoff.requests", jobOf(id))
+		passes(t, time.Second)
+		if s.alive([]string{id}) != 0 {
+			t.Errorf("a job waits for the dead letters of others\n%s", s.log)
 		}
 	})
 }

@@ -41,6 +41,7 @@ type delivery struct {
 	kept      bool         // so is the dead letter
 	lease     time.Time
 	weight    int  // in [leases], whose lock it needs
+	parked    bool // so does this: something of it cannot be stored
 	lapsed    bool // the lease has run out once, so that somebody else may have the job
 }
 

@@ -176,13 +176,24 @@ func (l *lane) fill(ctx context.Context) {
 // name the same sessions would gather here.
 func (l *lane) room() int {
 	_, small := l.queue.length()
+	worked, parked := l.leases.lane(l.name)
 	most := max(maxHeld*l.Config.Slots*l.Config.BatchMaxSessions, 2*jobs.MaxSessions)
-	return min(l.cap.sessions()-small, most-l.leases.lane(l.name))
+	if l.name == jobs.Urgent {
+		most = max(most, maxUrgent)
+	}
+	return min(l.cap.sessions()-small, most-worked, maxParked-parked)
 }
 
-// maxHeld bounds the sessions of a lane in hand, in documents for each slot: one on its way, the others
-// being settled. Two of the largest jobs fit in any case.
-const maxHeld = 3
+const (
+	// maxHeld bounds the sessions of a lane in hand, in documents for each slot: one on its way, the others
+	// being settled. Two of the largest jobs fit in any case.
+	maxHeld = 3
+	// maxUrgent lets more large urgent jobs be in hand: behind them in the stream there may be small ones,
+	// which go first.
+	maxUrgent = 10 * jobs.MaxSessions
+	// maxParked bounds those of which something cannot be stored; beyond it, the lane waits.
+	maxParked = 10 * jobs.MaxSessions
+)
 
 // called keeps the running mean of a request's time.
 func (l *lane) called(took time.Duration) {

@@ -16,11 +16,12 @@ import (
 type leases struct {
 	mu   sync.Mutex
 	held map[string]*delivery // by key
-	of   map[jobs.Lane]int    // what they weigh, by lane: one for a job, or its sessions
+	of   map[jobs.Lane]int    // what those weigh that are worked, by lane: one for a job, or its sessions
+	kept map[jobs.Lane]int    // and those of which something cannot be stored
 }
 
 func newLeases() *leases {
-	return &leases{held: map[string]*delivery{}, of: map[jobs.Lane]int{}}
+	return &leases{held: map[string]*delivery{}, of: map[jobs.Lane]int{}, kept: map[jobs.Lane]int{}}
 }
 
 // hold takes a job in hand. It returns false for one that is in hand already, as happens when a
@@ -42,7 +43,24 @@ func (l *leases) release(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.held, d.key)
-	l.of[d.lane] -= d.weight
+	if d.parked {
+		l.kept[d.lane] -= d.weight
+	} else {
+		l.of[d.lane] -= d.weight
+	}
+}
+
+// park counts jobs apart of which something cannot be stored, so that they take no room from others.
+func (l *leases) park(ds []*delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range ds {
+		if !d.parked {
+			d.parked = true
+			l.of[d.lane] -= d.weight
+			l.kept[d.lane] += d.weight
+		}
+	}
 }
 
 // weigh counts a job as its sessions, once they are known.
@@ -54,11 +72,12 @@ func (l *leases) weigh(d *delivery) {
 	l.of[d.lane] += d.weight
 }
 
-// lane is how many sessions of a lane are in hand, with one for each job that has none.
-func (l *leases) lane(name jobs.Lane) int {
+// lane is how many sessions of a lane are worked, and how many wait for something to be stored, with one for
+// each job that has none.
+func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.of[name]
+	return l.of[name], l.kept[name]
 }
 
 func (l *leases) count() int {

@@ -318,6 +318,9 @@ func TestModelOfALease(t *testing.T) {
 					runsOut[key] = now.Add(ackWait)
 				}
 			},
+			"park": func(*rapid.T) {
+				l.park(l.all())
+			},
 			"release": func(t *rapid.T) {
 				key := rapid.SampledFrom([]string{"1-1", "2-1", "3-1"}).Draw(t, "key")
 				if d := held[key]; d != nil {
@@ -328,7 +331,8 @@ func TestModelOfALease(t *testing.T) {
 			"": func(t *rapid.T) {
 				lanes := 0
 				for _, lane := range jobs.Lanes {
-					lanes += l.lane(lane)
+					worked, parked := l.lane(lane)
+					lanes += worked + parked
 				}
 				if l.count() != len(held) || lanes != len(held) || len(l.all()) != len(held) {
 					t.Fatalf("%d jobs in hand, %d by lane, want %d", l.count(), lanes, len(held))

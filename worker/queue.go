@@ -17,7 +17,8 @@ type session struct {
 	attempts  int  // requests that held it
 	doubts    int  // answers without a verdict from a Web Server that is well
 	uncertain bool // a call that held it may have taken effect, and nobody knows
-	// refused says that it was refused alone, and acceptedThen how many documents had been accepted by then.
+	// refused says that a document that held it was refused, which may concern all, and acceptedThen how many
+	// documents had been accepted by then.
 	refused      bool
 	acceptedThen int64
 }

@@ -197,7 +197,8 @@ func (q *queueWatch) lookForStandstill(found queueLook) (suspect bool) {
 		now := standstill{info.Delivered.Consumer, info.AckFloor.Consumer, info.NumAckPending, q.accepted.Load(), time.Time{}}
 		before := q.still[lane]
 		now.since = before.since
-		waits := info.NumPending > 0 || q.leases.lane(lane) > 0
+		worked, parked := q.leases.lane(lane)
+		waits := info.NumPending > 0 || worked+parked > 0
 		if now != before || before.since.IsZero() || !waits || explained {
 			now.since = time.Now()
 		}
@@ -209,7 +210,7 @@ func (q *queueWatch) lookForStandstill(found queueLook) (suspect bool) {
 		suspect = suspect || waits && !explained
 		q.Health.Set(time.Since(now.since) >= patience, metrics.Condition{Part: string(lane), Kind: stuck, Grave: true,
 			What: fmt.Sprintf("jobs wait, and none was taken or settled since %s: %d are in the stream, %d in some worker's hands, %d sessions in this one's",
-				now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, q.leases.lane(lane)),
+				now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, worked+parked),
 			ToDo: fmt.Sprintf("see who has the jobs: `nats consumer info %s %s`; something other than a worker may hold them", info.Stream, info.Name)})
 	}
 	return suspect

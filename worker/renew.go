@@ -24,23 +24,29 @@ const (
 	renewalRestMax = 10 * time.Minute
 )
 
-// due reports whether the token may be replaced now.
-func (r *renewal) due(now time.Time) bool {
+// due is how long it is until the token may be replaced.
+func (r *renewal) due(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.unproved || now.Sub(r.at) >= r.rest
+	if !r.unproved {
+		return 0
+	}
+	return max(0, r.rest-now.Sub(r.at))
 }
 
-// renewed notes that the token was replaced.
-func (r *renewal) renewed(now time.Time) {
+// renewed notes that the token was replaced since a time; those who waited for it together count once.
+func (r *renewal) renewed(begun time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.at.Before(begun) {
+		return
+	}
 	if r.unproved {
 		r.rest = min(2*r.rest, renewalRestMax)
 	} else {
 		r.rest = renewalRest
 	}
-	r.at, r.unproved = now, true
+	r.at, r.unproved = time.Now(), true
 }
 
 // proved notes that something was accepted with the token.
@@ -77,15 +83,17 @@ func (w *Worker) renew(refused *webserver.Error) *webserver.Error {
 	if !w.Server.Current(refused) {
 		return nil // somebody else was first
 	}
-	if !w.renewal.due(time.Now()) {
+	if wait := w.renewal.due(time.Now()); wait > 0 {
+		refused.RetryAfter = wait
 		return refused
 	}
+	begun := time.Now()
 	answer, err := facts(w.Server.Renew(w.finish, refused))
 	switch {
 	case err != nil: // a stop has taken too long
 		return &webserver.Error{Op: "renew", Verdict: webserver.Unavailable, Err: err}
 	case answer == nil:
-		w.renewal.renewed(time.Now())
+		w.renewal.renewed(begun)
 	}
 	return answer
 }
@@ -113,6 +121,16 @@ func (w *Worker) ping() *webserver.Error {
 		}
 		return answer
 	}
+}
+
+// CountOther counts a request with the worker's account that it did not make itself, by the name of its
+// operation: those that renew a pair of tokens. It may be called before Run.
+func (w *Worker) CountOther(op string) {
+	kind := gate.Write
+	if op == "ping" {
+		kind = gate.Read
+	}
+	w.others[kind].Add(1)
 }
 
 // wellNow notes that the Web Server has just given a clean answer.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,7 +40,7 @@ func (l *lane) send(doc document, free func()) {
 		case again:
 			pause(l.stopping, l.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
 		case held:
-			if free = l.changeSlots(free); free == nil {
+			if free = l.standAside(free, caller, s.rest); free == nil {
 				free = func() {}
 				l.handBack(s.rest...)
 				return
@@ -49,16 +50,21 @@ func (l *lane) send(doc document, free func()) {
 	}
 }
 
-// changeSlots gives others a turn who may show that the Web Server takes their documents. So many at once are
-// in hand that the Web Server has refused, and no more: then each keeps its slot. It returns how to free the
-// slot that it got in exchange; nil when the worker stops.
-func (l *lane) changeSlots(free func()) func() {
-	if l.refused.Add(1) > int64(2*l.Config.Slots) {
-		l.refused.Add(-1)
+// mostRefused is how many documents, for each slot, wait without one because the Web Server has refused them.
+const mostRefused = 16
+
+// standAside gives others a turn who may show that the Web Server takes their documents, unless so many wait
+// for that already that it is nobody's own fault. It returns how to free the slot that it has at the end; nil
+// when the worker stops.
+func (l *lane) standAside(free func(), caller *gate.Caller, rest []document) func() {
+	defer l.refused.Add(-1)
+	if l.refused.Add(1) > int64(mostRefused*l.Config.Slots) {
 		return free
 	}
-	defer l.refused.Add(-1)
 	free()
+	if err := l.gate.Turn(l.stopping, caller, l.queue.deadline(slices.Concat(rest...))); stopped(err) {
+		return nil
+	}
 	return l.slot(l.stopping, l.name)
 }
 

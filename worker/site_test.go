@@ -109,6 +109,7 @@ type running struct {
 	registry *prometheus.Registry
 	health   *metrics.Health
 	client   *webserver.Client
+	worker   *worker.Worker
 	nc       *nats.Conn
 	cancel   context.CancelFunc
 	ended    chan error
@@ -169,6 +170,7 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 		o.config(&config)
 	}
 	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached}
+	r.worker = w
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.ended <- w.Run(ctx) }()

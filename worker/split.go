@@ -58,6 +58,7 @@ func (s *splitting) answered(doc document, r reply) step {
 		s.rest = append([]document{doc}, s.rest...)
 		return held
 	}
+	s.held = s.held && r.scope == unclear
 	if answer.Verdict == webserver.Undecided {
 		for _, session := range doc {
 			session.doubts++

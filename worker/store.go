@@ -208,6 +208,7 @@ type unsettled struct {
 
 // park leaves jobs to be settled later.
 func (w *Worker) park(ds []*delivery) {
+	w.leases.park(ds)
 	u := &w.parked
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -93,6 +93,7 @@ func (l *lane) judgeRefusal(doc document, answer *webserver.Error, try attempt) 
 	switch {
 	case answer.Verdict == webserver.Unauthorized:
 		l.renewal.dispute(true)
+		answer.RetryAfter = 0 // which was that of a renewal, and another token would not help
 	case answer.Verdict == webserver.NotFound && !answer.Page:
 		answer.Verdict = webserver.Refused // the Web Server's own word about the document
 		return itself
@@ -108,10 +109,11 @@ func (l *lane) judgeRefusal(doc document, answer *webserver.Error, try attempt) 
 	return unclear
 }
 
-// acceptedBefore is how many documents of others had been accepted when this one was refused before, or
-// else when its call began: what was accepted since shows that the refusal is about this one.
+// acceptedBefore is how many documents of others had been accepted when this one, or the larger one that it
+// was in, was refused before, or else when its call began: what was accepted since shows that the refusal is
+// about this one.
 func (doc document) acceptedBefore(try attempt) int64 {
-	if len(doc) == 1 && doc[0].refused {
+	if doc[0].refused {
 		return min(try.accepted, doc[0].acceptedThen)
 	}
 	return try.accepted
@@ -119,8 +121,8 @@ func (doc document) acceptedBefore(try attempt) int64 {
 
 // refusedAt notes how many documents had been accepted when this one was refused.
 func (doc document) refusedAt(accepted int64) {
-	if len(doc) == 1 {
-		doc[0].refused, doc[0].acceptedThen = true, accepted
+	for _, s := range doc {
+		s.refused, s.acceptedThen = true, accepted
 	}
 }
 

@@ -65,9 +65,30 @@ func (w *Worker) breakerMoved(to gate.Change) {
 		w.Health.Begin(metrics.Condition{
 			Part: PartWebServer, Kind: kind, Until: to.Until,
 			What:  "jobs wait for the Web Server: " + to.Why.Error(),
+			ToDo:  remedy(to.Why, to.Scope),
 			Grave: waitingMendsNothing(to.Why.Verdict),
 		})
 	}
+}
+
+// remedy says what a person can do about what holds the jobs; empty where waiting is all.
+func remedy(why *webserver.Error, scope gate.Scope) string {
+	const atOnce = "; SIGHUP has it tried at once"
+	switch {
+	case scope == gate.LogoffsOnly && why.Page, scope == gate.LogoffsOnly && blocked(why):
+		return "something in front of the Web Server refuses DELETE; let DELETE <webservice>/Sessions through: look at WebDAV and request filtering of IIS, the load balancer and the firewall" + atOnce
+	case scope == gate.LogoffsOnly && why.Verdict == webserver.Forbidden:
+		return "give the account the right to add, delete and modify users" + atOnce
+	case scope == gate.LogoffsOnly && why.Verdict == webserver.Unauthorized:
+		return "the token is taken for other calls, so look at what the account may do, and at what stands in front of the Web Server" + atOnce
+	case why.Verdict == webserver.LoginRejected:
+		return "put the right password in its place, or unlock the account" + atOnce
+	case why.Verdict == webserver.Unauthorized:
+		return "put a new token in its place, which is used at once"
+	case why.Verdict == webserver.Misconfigured:
+		return "compare LOGOFF_WEBSERVER_URL, the certificate and what stands in front of the Web Server with what is said here" + atOnce
+	}
+	return ""
 }
 
 // waitingMendsNothing reports whether a person has to do something about a verdict.

@@ -167,6 +167,7 @@ type Worker struct {
 	pace      *pace
 	gate      *gate.Gate
 	renewal   renewal
+	others    [2]atomic.Int64 // requests that were made beside ours, by kind
 	leases    *leases
 	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
 	parked    unsettled
@@ -258,6 +259,7 @@ func (w *Worker) prepare() error {
 		ReadsPerHour:      w.Config.ReadsPerHour,
 		WritesPerHour:     w.Config.WritesPerHour,
 		RequestsPerSecond: w.Config.RequestsPerSecond,
+		Others:            func(kind gate.Kind) int64 { return w.others[kind].Load() },
 		Moved:             w.breakerMoved,
 		Limited:           w.limitMoved,
 		Spent:             w.budgetSpent,

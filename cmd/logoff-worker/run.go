@@ -94,7 +94,10 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 			reached(string(worker.MidLogin))
 		}
 	}
-	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, observe, reached)
+	w := &worker.Worker{Config: config, NATS: nc, Metrics: m, Health: health, Log: log}
+	w.Reached = func(p worker.Point) { reached(string(p)) }
+	beside := func(c webserver.Call) { observe(c); w.CountOther(c.Op) }
+	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, beside, reached)
 	if err != nil {
 		return err
 	}
@@ -102,14 +105,10 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	if ctx.Err() != nil {
 		return nil // while there was no token yet
 	}
-	server, err := s.client(token, observe)
-	if err != nil {
+	if w.Server, err = s.client(token, observe); err != nil {
 		return err
 	}
-	defer logout(server, log)
-
-	w := &worker.Worker{Config: config, NATS: nc, Server: server, Metrics: m, Health: health, Log: log}
-	w.Reached = func(p worker.Point) { reached(string(p)) }
+	defer logout(w.Server, log)
 	return w.Run(ctx)
 }
 

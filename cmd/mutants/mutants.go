@@ -53,9 +53,9 @@ var mutants = []mutant{
 		after:  "	case len(doc) > 2 || len(doc) == 2 && answer.Verdict != webserver.Refused:\n",
 	},
 	{
-		name: "login-in-a-loop", file: "worker/send.go",
-		before: "answer.Verdict != webserver.Unauthorized || renewed {\n",
-		after:  "answer.Verdict != webserver.Unauthorized {\n			_ = renewed\n",
+		name: "login-in-a-loop", file: "worker/renew.go",
+		before: "	return max(0, r.rest-now.Sub(r.at))\n",
+		after:  "	return 0\n",
 	},
 	{
 		name: "redirect-followed", file: "worker/webserver/transport.go",
@@ -74,8 +74,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "outage-is-a-verdict", file: "worker/send.go",
-		before: "silent.concerns(*doc, l.accepted.Load())",
-		after:  "silent.concerns(*doc, l.accepted.Add(1))",
+		before: "silent.concerns(doc, l.accepted.Load())",
+		after:  "silent.concerns(doc, l.accepted.Add(1))",
 	},
 	{
 		name: "result-before-the-last-session", file: "worker/intake.go",
@@ -93,16 +93,16 @@ var mutants = []mutant{
 		after:  "nc.ConnectedUrl()",
 	},
 	{
-		name: "probes-without-a-breaker", file: "worker/door.go",
-		before: "	if d.open && d.failures < failuresToClose && isolated(why) && !p.idle {\n		return wait\n	}\n",
-		after:  "	if d.open && isolated(why) && !p.idle {\n		return wait / 1000\n	}\n",
+		name: "tries-without-a-breaker", file: "worker/gate/breaker.go",
+		before: "	if b.state == Closed && b.failures < failuresToOpen && isolated(why) && !t.idle {\n		return wait\n	}\n",
+		after:  "	if b.state == Closed && isolated(why) && !t.idle {\n		return wait / 1000\n	}\n",
 	},
 
 	// Read-back.
 	{
 		name: "accepted-is-logged-off", file: "worker/send.go", by: people,
-		before: "jobs.SessionResult{Outcome: jobs.Accepted, RequestID: request}",
-		after:  "jobs.SessionResult{Outcome: jobs.LoggedOff, RequestID: request}",
+		before: "jobs.SessionResult{Outcome: jobs.Accepted, RequestID: r.request}",
+		after:  "jobs.SessionResult{Outcome: jobs.LoggedOff, RequestID: r.request}",
 	},
 	{
 		name: "listed-is-off", file: "worker/prove.go", by: people,
@@ -131,8 +131,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "500-is-already-ended", file: "worker/split.go", by: people,
-		before: "	if answer == nil {\n		return accepted\n",
-		after:  "	if answer == nil || answer.Verdict == webserver.Undecided && len(doc) > 1 {\n		return accepted\n",
+		before: "	case answer == nil:\n		s.held = false\n",
+		after:  "	case answer == nil, answer.Verdict == webserver.Undecided && len(doc) > 1:\n		s.held = false\n",
 	},
 
 	// Users, and what is left alone.
@@ -159,22 +159,22 @@ var mutants = []mutant{
 
 	// Budgets.
 	{
-		name: "reads-not-counted", file: "worker/budget.go", by: people,
-		before: "take(who, now, b.reads, b.second)",
-		after:  "take(who, now, b.second)",
+		name: "reads-not-counted", file: "worker/gate/budget.go", by: people,
+		before: "	quotas := []*quota{b.hour[kind], b.second}\n",
+		after:  "	quotas := []*quota{b.hour[Write], b.second}\n",
 	},
 	{
-		name: "writes-not-counted", file: "worker/budget.go", by: people,
-		before: "take(who, now, b.writes, b.second)",
-		after:  "take(who, now, b.second)",
+		name: "writes-not-counted", file: "worker/gate/budget.go", by: people,
+		before: "	quotas := []*quota{b.hour[kind], b.second}\n",
+		after:  "	quotas := []*quota{b.hour[Read], b.second}\n",
 	},
 	{
-		name: "bulk-takes-all-of-the-budget", file: "worker/budget.go", by: people,
-		before: "		most = q.limit * 4 / 5\n",
-		after:  "		most = q.limit\n",
+		name: "bulk-takes-all-of-the-budget", file: "worker/gate/budget.go", by: people,
+		before: "(q.limit-q.own)*bulkShare/stretches",
+		after:  "q.limit",
 	},
 	{
-		name: "budget-begins-anew-at-once", file: "worker/budget.go", by: people,
+		name: "budget-begins-anew-at-once", file: "worker/gate/budget.go", by: people,
 		before: "		q.used = q.used[1:]\n",
 		after:  "		q.used = nil\n",
 	},

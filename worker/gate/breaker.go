@@ -84,6 +84,18 @@ func newBreaker(b Backoff, state State, moved func(Change)) *breaker {
 func (b *breaker) enter(ctx context.Context, c *Caller, deadline time.Time) (ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.turn(ctx, c, deadline); err != nil {
+		return ticket{}, err
+	}
+	if !b.holds(c) {
+		return ticket{epoch: b.epoch}, nil
+	}
+	b.move(HalfOpen)
+	return ticket{tries: true, epoch: b.epoch}, nil
+}
+
+// turn waits until it is a caller's turn, with the lock given up meanwhile.
+func (b *breaker) turn(ctx context.Context, c *Caller, deadline time.Time) error {
 	b.waiting = append(b.waiting, c)
 	defer b.forget(c)
 	for {
@@ -91,15 +103,12 @@ func (b *breaker) enter(ctx context.Context, c *Caller, deadline time.Time) (tic
 		switch {
 		case ctx.Err() != nil:
 			b.signal() // whom we were in front of may go
-			return ticket{}, ctx.Err()
+			return ctx.Err()
 		case !deadline.IsZero() && !now.Before(deadline):
 			b.signal()
-			return ticket{}, ErrOverdue
-		case !b.holds(c):
-			return ticket{epoch: b.epoch}, nil
-		case b.isNext(c, now):
-			b.move(HalfOpen)
-			return ticket{tries: true, epoch: b.epoch}, nil
+			return ErrOverdue
+		case !b.holds(c), b.isNext(c, now):
+			return nil
 		}
 		b.wait(ctx, earliest(b.until, deadline, now))
 	}
@@ -278,7 +287,9 @@ func isolated(why *webserver.Error) bool {
 // standing reports whether waiting alone does not mend a reason, so that there is no hurry to try again.
 func standing(why *webserver.Error) bool {
 	switch why.Verdict {
-	case webserver.Forbidden, webserver.LoginRejected, webserver.Unauthorized, webserver.Misconfigured, webserver.NotFound, webserver.Refused, webserver.TooLarge:
+	case webserver.Unauthorized:
+		return why.RetryAfter == 0 // else the token may be replaced then
+	case webserver.Forbidden, webserver.LoginRejected, webserver.Misconfigured, webserver.NotFound, webserver.Refused, webserver.TooLarge:
 		return true
 	}
 	return false

@@ -9,9 +9,12 @@ import (
 // and writes by the hour, as the SaaS gateway does, and all together by the second. Bulk work leaves a fifth
 // of it to urgent jobs, and urgent jobs a twentieth to what keeps the worker able to work.
 type budget struct {
-	mu     sync.Mutex
-	hour   [2]*quota // by kind
-	second *quota
+	others func(Kind) int64
+
+	mu      sync.Mutex
+	hour    [2]*quota // by kind
+	second  *quota
+	counted [2]int64 // of the others' requests
 }
 
 // A quota is how many requests may begin within any stretch of time so long; a limit of 0 is none. Because
@@ -31,7 +34,12 @@ const (
 )
 
 func newBudget(c Config) *budget {
+	others := c.Others
+	if others == nil {
+		others = func(Kind) int64 { return 0 }
+	}
 	return &budget{
+		others: others,
 		hour: [2]*quota{
 			Read:  {span: time.Hour, limit: c.ReadsPerHour, own: (c.ReadsPerHour + 19) / 20},
 			Write: {span: time.Hour, limit: c.WritesPerHour, own: (c.WritesPerHour + 19) / 20},
@@ -44,6 +52,9 @@ func newBudget(c Config) *budget {
 func (b *budget) take(kind Kind, who Rank, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for all := b.others(kind); b.counted[kind] < all; b.counted[kind]++ {
+		b.hour[kind].use(now)
+	}
 	quotas := []*quota{b.hour[kind], b.second}
 	for _, q := range quotas {
 		wait = max(wait, q.wait(who, now))
@@ -54,14 +65,6 @@ func (b *budget) take(kind Kind, who Rank, now time.Time) (wait time.Duration) {
 		}
 	}
 	return wait
-}
-
-// count counts a request that was made without asking.
-func (b *budget) count(kind Kind, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.hour[kind].use(now)
-	b.second.use(now)
 }
 
 // wait is how long it is until another request may begin.

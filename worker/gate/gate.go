@@ -71,6 +71,9 @@ type Config struct {
 	// ReadsPerHour and WritesPerHour are the requests within any hour, RequestsPerSecond both together
 	// within any second; 0 is no limit.
 	ReadsPerHour, WritesPerHour, RequestsPerSecond int
+	// Others, unless nil, is how many requests of a kind somebody else has made so far with the worker's
+	// account, such as renewals of a pair of tokens: they count too.
+	Others func(Kind) int64
 	// Moved hears of every change of the breaker.
 	Moved func(Change)
 	// Limited hears of every change of the limit of a kind.
@@ -157,6 +160,15 @@ func (g *Gate) Enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass,
 	}
 }
 
+// Turn waits, as [Gate.Enter] does for the breaker, until it is a caller's turn, and takes nothing: whoever has
+// waited without a slot takes one then, and enters.
+func (g *Gate) Turn(ctx context.Context, c *Caller, deadline time.Time) error {
+	g.breaker.mu.Lock()
+	defer g.breaker.mu.Unlock()
+	defer g.breaker.signal() // whoever it goes before may be next now
+	return g.breaker.turn(ctx, c, deadline)
+}
+
 // enter waits for the limit of the caller's kind, then for the breaker.
 func (g *Gate) enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass, error) {
 	limit, err := g.limits[c.Kind].enter(ctx, c, deadline)
@@ -220,10 +232,6 @@ func (g *Gate) Await(ctx context.Context) error {
 		}
 	}
 }
-
-// Count counts a request that somebody else has made with the worker's account, such as the renewal of a
-// pair of tokens.
-func (g *Gate) Count(kind Kind) { g.budget.count(kind, time.Now()) }
 
 // Limit holds the requests of a kind because the Web Server has said that there were too many.
 func (g *Gate) Limit(kind Kind, why *webserver.Error) { g.limits[kind].trip(why) }

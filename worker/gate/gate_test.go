@@ -161,10 +161,7 @@ func TestLongWaitForTheBudgetIsTold(t *testing.T) {
 
 func TestWaitForTheBudgetEndsAtDeadlineAndStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newTestGate(Config{WritesPerHour: 5})
-		for range 5 {
-			g.Count(Write)
-		}
+		g := newTestGate(Config{WritesPerHour: 5, Others: func(kind Kind) int64 { return 5 * int64(kind) }})
 		begun := time.Now()
 		if _, err := g.Enter(t.Context(), urgent(), begun.Add(time.Minute)); !errors.Is(err, ErrOverdue) || time.Since(begun) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(begun))

@@ -195,6 +195,7 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 		c.auth.mu.Lock()
 		defer c.auth.mu.Unlock()
 		c.auth.refusedToken = value
+		refused.Op, refused.hint = "token", "the given token is refused; a new one in its place is used at once"
 		return nil, refused
 	}
 	return &token{value: value}, nil

@@ -398,7 +398,7 @@ func TestGivenTokenIsReadAnewWhenRefused(t *testing.T) {
 	value := "QSDK 3old"
 	c := s.client(t, func(c *Config) { c.Token = func() (string, error) { return value, nil } })
 	refused := facts(t, c.Logoff(t.Context(), "", []string{guid}))
-	if again := facts(t, c.Renew(t.Context(), refused)); again.Verdict != Unauthorized || again.Status != 401 || again.Op != "logoff" {
+	if again := facts(t, c.Renew(t.Context(), refused)); again.Verdict != Unauthorized || again.Status != 401 || again.Op != "token" {
 		t.Errorf("unchanged: %+v", again)
 	}
 	value = "QSDK 3new\n"

@@ -1,0 +1,413 @@
+package worker_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker"
+	"logoffworker/worker/webserver"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// failedRenewals are the ways in which the renewal of a dead token, and the login after it, fail.
+var failedRenewals = map[string]simulator.Fault{
+	"503":           simulator.Status(503),
+	"502":           simulator.Status(502),
+	"429":           simulator.Throttle(1),
+	"reset":         simulator.Reset(false),
+	"lost answer":   simulator.Reset(true),
+	"500":           simulator.Generic500(),
+	"page":          simulator.Page(),
+	"gateway's 401": simulator.Answer(401, "application/json", `{"message":"Unauthorized"}`),
+}
+
+// kindsOfJobs make a job that ends a session of somebody, or nothing.
+var kindsOfJobs = map[string]func(s *site) string{
+	"users":    func(s *site) string { s.sim.SignOn(7, simulator.ConsoleWeb); return `{"users":[{"name":"jane"}]}` },
+	"sessions": func(s *site) string { return jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)) },
+}
+
+// signedOff is that nobody is on but the worker.
+func (s *site) signedOff(user int64) bool {
+	return !slices.ContainsFunc(s.sim.Sessions(), func(session simulator.Session) bool {
+		return int64(session.UserID) == user && session.Active()
+	})
+}
+
+// Whatever kind of call meets a token that died, and however its renewal fails, all is settled within 15
+// seconds of the Web Server being well again.
+func TestDeadTokenNeverEndsTheWork(t *testing.T) {
+	for kind, job := range kindsOfJobs {
+		for way, fault := range failedRenewals {
+			t.Run(kind+"/"+way, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newSite(t, simulator.Settings{LatencyFixed: latency})
+					r := s.start(options{})
+					s.publish("logoff.requests", job(s))
+					s.await(1)
+					s.sim.RevokeTokens()
+					s.sim.FailNextOn("renew", slices.Repeat([]simulator.Fault{fault}, 1000)...)
+					s.sim.FailNextOn("login", slices.Repeat([]simulator.Fault{fault}, 1000)...)
+					s.publish("logoff.requests", job(s))
+					passes(t, 4*time.Second)
+					s.sim.ClearFaults()
+					if results := s.awaitFor(1, 15*time.Second); len(results) != 1 || results[0].Status == jobs.Failed || !s.signedOff(7) {
+						t.Errorf("15 seconds after the Web Server is well: %+v\n%s", results, s.log)
+					}
+					if _, conditions := r.health.Ready(); len(conditions) > 0 {
+						t.Errorf("the worker says %+v", conditions)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A day of restarts: the token dies before each kind of call, renewals fail in each way, and jobs of users
+// alone, of sessions alone, or none are about.
+func TestDayOfDeadTokens(t *testing.T) {
+	calls := []string{"ping", "logoff", "sessions", "user", "login", "renew"}
+	for kind := range map[string]bool{"users": true, "sessions": true, "none": true} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				var dies atomic.Value // the call after which the token dies
+				dies.Store("")
+				r := s.start(options{client: func(c *webserver.Config) {
+					observe := c.Observe
+					c.Observe = func(call webserver.Call) {
+						observe(call)
+						if dies.CompareAndSwap(call.Op, "") {
+							s.sim.RevokeTokens()
+						}
+					}
+				}})
+				passes(t, time.Second)
+				random := rand.New(rand.NewPCG(7, 11))
+				ways := slices.Sorted(func(yield func(string) bool) {
+					for way := range failedRenewals {
+						if !yield(way) {
+							return
+						}
+					}
+				})
+				for range 60 {
+					passes(t, time.Duration(1+random.IntN(40))*time.Minute)
+					way, call := ways[random.IntN(len(ways))], calls[random.IntN(len(calls))]
+					fault := failedRenewals[way]
+					n := random.IntN(30)
+					s.sim.FailNextOn("renew", slices.Repeat([]simulator.Fault{fault}, n)...)
+					s.sim.FailNextOn("login", slices.Repeat([]simulator.Fault{fault}, n)...)
+					dies.Store(call)
+					if random.IntN(2) == 0 {
+						s.sim.RevokeTokens()
+					}
+					wanted := 0
+					if job := kindsOfJobs[kind]; job != nil {
+						for range 1 + random.IntN(3) {
+							s.publish("logoff.requests", job(s))
+							wanted++
+						}
+					}
+					passes(t, time.Duration(random.IntN(20))*time.Second)
+					dies.Store("")
+					s.sim.ClearFaults()
+					if results := s.awaitFor(wanted, 15*time.Second); len(results) != wanted || !s.signedOff(7) && wanted > 0 {
+						t.Fatalf("token dead after a %s, renewals fail with %s: %d of %d results\n%s", call, way, len(results), wanted, s.log)
+					}
+					passes(t, 15*time.Second)
+					if _, conditions := r.health.Ready(); len(conditions) > 0 && wanted > 0 {
+						t.Fatalf("the worker says %+v", conditions)
+					}
+				}
+				t.Logf("%d logins, %d renewals, %d pings, %d logoffs", s.sim.Count("login"), s.sim.Count("renew"), s.sim.Count("ping"), s.sim.Count("logoff"))
+			})
+		})
+	}
+}
+
+// A Web Server that gives tokens out and refuses every one of them is not asked for one after the other.
+func TestEveryTokenRefusedIsHeld(t *testing.T) {
+	for name, fails := range map[string]func(s *site){
+		"logoffs alone": func(s *site) { s.sim.FailAtRate(1, simulator.Status(401)) },
+		"everything": func(s *site) {
+			s.sim.FailAtRate(1, simulator.Status(401))
+			for _, op := range []string{"whoami", "session", "user", "v4user"} {
+				s.sim.FailNextOn(op, slices.Repeat([]simulator.Fault{simulator.Status(401)}, 10_000)...)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				r := s.start(options{})
+				passes(t, time.Second)
+				before := s.sim.Count("login") + s.sim.Count("renew")
+				fails(s)
+				id := s.sim.SignOn(7, simulator.ConsoleWeb)
+				s.publish("logoff.requests", jobOf(id))
+				passes(t, 10*time.Second)
+				renewals := s.sim.Count("login") + s.sim.Count("renew") - before
+				if n := len(s.logoffs()); renewals > 2 || n > 12 {
+					t.Errorf("%d renewals and %d logoffs in 10 seconds", renewals, n)
+				}
+				ready := 0
+				for range 3600 {
+					passes(t, time.Second)
+					if r.problem(worker.PartWebServer) == "" {
+						ready++
+					}
+				}
+				renewals = s.sim.Count("login") + s.sim.Count("renew") - before
+				if n := len(s.logoffs()); ready > 0 || renewals > 14 || n > 160 {
+					t.Errorf("ready in %d of 3600 seconds, %d renewals and %d logoffs in an hour", ready, renewals, n)
+				}
+				s.sim.ClearFaults()
+				if results := s.awaitFor(1, 75*time.Second); len(results) != 1 || s.alive([]string{id}) != 0 {
+					t.Errorf("results %+v\n%s", results, s.log)
+				}
+			})
+		})
+	}
+}
+
+// A given token that is refused costs one request in each pause, and a new one is used as soon as it is there.
+func TestGivenTokenThatIsRefusedIsReplacedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		var token atomic.Value
+		token.Store("QSDK 3dead")
+		r := s.start(options{client: func(c *webserver.Config) {
+			c.Username, c.Password = "", nil
+			c.Token = func() (string, error) { return token.Load().(string), nil }
+		}})
+		id := s.sim.SignOn(7, simulator.ConsoleWeb)
+		s.publish("logoff.requests", jobOf(id))
+		passes(t, time.Hour)
+		if n := len(s.sim.Journal()); n > 160 {
+			t.Errorf("%d requests with a dead token in an hour", n)
+		}
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "401") {
+			t.Errorf("the worker says %q", problem)
+		}
+		token.Store(s.sim.Token(1))
+		if results := s.awaitFor(1, 5*time.Second); len(results) != 1 || s.alive([]string{id}) != 0 {
+			t.Errorf("5 seconds after the token was changed: %+v\n%s", results, s.log)
+		}
+	})
+}
+
+// A login that something in front of the Web Server turned away is tried again soon; one that was rejected is
+// not, tells when it is, and is tried at once when that is asked for, or the password changes.
+func TestRejectedLoginSaysWhenItIsTriedNext(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: latency})
+		s.sim.FailNextOn("login", simulator.Answer(200, "application/json", `{"errList":[{"errLogMessage":"Invalid username or password.","errorCode":1116}]}`),
+			simulator.Answer(200, "application/json", `{"errList":[{"errLogMessage":"Invalid username or password.","errorCode":1116}]}`))
+		begun := time.Now()
+		r := s.start(options{})
+		s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)))
+		passes(t, time.Minute)
+		next := begun.Add(time.Hour + latency).UTC().Truncate(time.Second).Format(time.RFC3339)
+		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, next) {
+			t.Errorf("the worker says %q, the next try is at %s", problem, next)
+		}
+		if log := s.log.String(); !strings.Contains(log, "until="+next) {
+			t.Errorf("the log does not say when:\n%s", log)
+		}
+		r.worker.TryNow()
+		passes(t, time.Second)
+		if n := s.sim.Count("login"); n != 2 {
+			t.Errorf("%d logins after one more was asked for", n)
+		}
+		r.worker.TryNow() // the account was unlocked
+		if results := s.awaitFor(1, 2*time.Second); len(results) != 1 {
+			t.Errorf("no result\n%s", s.log)
+		}
+	})
+}
+
+// One session that the Web Server refuses to everybody, or only to us, stops nobody else, and is rejected with
+// the server's words as soon as others show that it is that one.
+func TestRefusalOfOneStopsNobodyElse(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 409} {
+		for _, beside := range []string{"in its document", "alone", "in every slot"} {
+			t.Run(fmt.Sprint(status, " ", beside), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newSite(t, simulator.Settings{LatencyFixed: latency})
+					s.start(options{})
+					passes(t, time.Second)
+					bad := s.sim.SignOnMany(7, 12)
+					s.sim.Configure(func(settings *simulator.Settings) {
+						settings.BadIDs = map[string]int{}
+						for _, id := range bad {
+							settings.BadIDs[id] = status
+						}
+					})
+					good, beginning := s.sim.SignOnMany(7, 40), s.sim.SignOnMany(7, 20)
+					wanted := 0
+					switch beside {
+					case "in its document":
+						s.publish("logoff.requests", jobOf(append(beginning, bad[0])...))
+						wanted++
+					case "alone":
+						s.publish("logoff.requests", jobOf(bad[0]))
+						wanted++
+					case "in every slot":
+						for _, id := range bad {
+							s.publish("logoff.requests", jobOf(id))
+							passes(t, 10*time.Millisecond)
+						}
+						wanted += len(bad)
+					}
+					passes(t, 30*time.Second)
+					s.publish("logoff.requests", oneEach(good)...)
+					wanted += len(good)
+					results := s.awaitFor(wanted, 15*time.Second)
+					if len(results) != wanted || s.alive(good) != 0 {
+						t.Fatalf("%d of %d results, %d of the others are on\n%s", len(results), wanted, s.alive(good), s.log)
+					}
+					for _, r := range results {
+						for _, session := range r.Sessions {
+							if slices.Contains(bad, session.ID) && (session.Outcome != jobs.Rejected || !strings.Contains(session.ServerText, fmt.Sprint(status))) {
+								t.Errorf("%+v", session)
+							}
+						}
+					}
+					if n := len(s.logoffs()); n > 120 {
+						t.Errorf("%d logoffs", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A right that is missing for all holds all, says so, and costs few requests.
+func TestRightMissingForAllHoldsAll(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: latency})
+		r := s.start(options{})
+		passes(t, time.Second)
+		s.sim.FailAtRate(1, simulator.Status(403))
+		ids := s.sim.SignOnMany(7, 450)
+		s.publish("logoff.requests", oneEach(ids)...)
+		passes(t, time.Second)
+		for range 3600 {
+			passes(t, time.Second)
+			if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "403") {
+				t.Fatalf("the worker says %q", problem)
+			}
+		}
+		if n := len(s.logoffs()); n > 200 {
+			t.Errorf("%d logoffs in an hour", n)
+		}
+		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
+			t.Errorf("%d results and dead letters", n)
+		}
+		s.sim.ClearFaults()
+		if results := s.awaitFor(450, 2*time.Minute); len(results) != 450 || s.alive(ids) != 0 {
+			t.Errorf("%d results, %d are on", len(results), s.alive(ids))
+		}
+	})
+}
+
+// A page that refuses every DELETE is nobody's verdict about a session: all is held, and it is said what
+// blocks.
+func TestPageThatRefusesEveryLogoffHoldsAll(t *testing.T) {
+	for _, status := range []int{400, 403, 405, 411, 413, 501} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				r := s.start(options{})
+				passes(t, time.Second)
+				s.sim.FailAtRate(1, simulator.Answer(status, "text/html", "<html><head><title>Not here</title></head><body>no</body></html>"))
+				ids := s.sim.SignOnMany(7, 64)
+				s.publish("logoff.requests", jobOf(ids...))
+				s.publish("logoff.requests", oneEach(ids[:3])...)
+				passes(t, 10*time.Minute)
+				if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {
+					t.Errorf("%d results and dead letters", n)
+				}
+				if _, conditions := r.health.Ready(); len(conditions) != 1 || !strings.Contains(conditions[0].What, fmt.Sprint(status)) || !strings.Contains(conditions[0].ToDo, "in front of the Web Server") {
+					t.Errorf("the worker says %v", conditions)
+				}
+				if n := len(s.logoffs()); n > 60 {
+					t.Errorf("%d logoffs", n)
+				}
+				s.sim.ClearFaults()
+				if results := s.awaitFor(4, 2*time.Minute); len(results) != 4 || s.alive(ids) != 0 {
+					t.Errorf("%d results, %d are on", len(results), s.alive(ids))
+				}
+			})
+		})
+	}
+}
+
+// A quota for reads that is used up holds up reads.
+func TestLimitOfReadsHoldsNoLogoffs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: latency})
+		s.start(options{})
+		passes(t, time.Second)
+		tooMany := slices.Repeat([]simulator.Fault{simulator.Throttle(300)}, 1000)
+		for _, op := range []string{"whoami", "session", "user", "v4user"} {
+			s.sim.FailNextOn(op, tooMany...)
+		}
+		for range 20 {
+			id := s.sim.SignOn(7, simulator.ConsoleWeb)
+			s.publish("logoff.requests", jobOf(id), fmt.Sprintf(`{"sessions":[{"id":%q,"userId":7}]}`, s.sim.SignOn(7, simulator.ConsoleWeb)))
+			passes(t, time.Second)
+			if s.alive([]string{id}) != 0 {
+				t.Fatal("a session is on after a second")
+			}
+		}
+		passes(t, 31*time.Second)
+		for _, r := range s.await(40) {
+			if len(r.Sessions) != 1 || r.Sessions[0].Outcome != jobs.Accepted || r.TimeToLogoffMS > 31_000 {
+				t.Fatalf("%+v", r)
+			}
+		}
+	})
+}
+
+// Whatever is asked of the Web Server is counted: with a token that dies before every job, no more writes are
+// made within an hour than the budget allows.
+func TestRenewalsAndRepeatsAreCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const writes = 40
+		s := newSite(t, simulator.Settings{LatencyFixed: latency, WritesPerHour: writes})
+		s.start(options{config: func(c *worker.Config) { c.WritesPerHour = writes }})
+		passes(t, time.Second)
+		for range 150 {
+			s.sim.RevokeTokens()
+			s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)))
+			passes(t, time.Minute)
+		}
+		s.awaitFor(150, 100*time.Hour)
+		traffic := s.sim.Traffic()
+		if traffic.WritesRefused != 0 || traffic.MostWrites > writes || !s.signedOff(7) {
+			t.Errorf("%+v", traffic)
+		}
+		t.Logf("%+v", traffic)
+	})
+}
+
+// The question whether the Web Server is well is a read like others.
+func TestPingsAreCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const reads = 5
+		s := newSite(t, simulator.Settings{LatencyFixed: latency, ReadsPerHour: reads})
+		s.start(options{config: func(c *worker.Config) { c.ReadsPerHour, c.KeepAlive = reads, 30*time.Second }})
+		passes(t, 5*time.Hour)
+		if traffic := s.sim.Traffic(); traffic.ReadsRefused != 0 || traffic.MostReads > reads {
+			t.Errorf("%+v", traffic)
+		}
+	})
+}
