@@ -52,6 +52,7 @@ type Metrics struct {
 	bulk     prometheus.Gauge
 	retries  map[string]prometheus.Counter
 	splits   prometheus.Counter
+	clock    fleeting
 	slots    map[jobs.Lane]prometheus.Gauge
 	breaker  map[string]prometheus.Gauge
 
@@ -109,6 +110,7 @@ func (m *Metrics) webServerInstruments(f factory) {
 	m.bulk = f.gauge("logoff_bulk_slots_max", "Requests of bulk jobs that may be in flight at present.")
 	m.retries = counters(f.counterVec("logoff_webserver_retries_total", "Documents that are sent again, by the answer that caused it.", "verdict"), verdicts)
 	m.splits = f.counter("logoff_document_splits_total", "Documents that were split to find the session at fault.")
+	m.clock = f.fleeting("logoff_webserver_clock_difference_seconds", "How far the Web Server's clock is ahead of this machine's, negative where it is behind. Absent until it is known.")
 	m.slots = gauges(f.gaugeVec("logoff_slots_in_use", "Documents being sent.", "lane"), jobs.Lanes)
 	m.breaker = gauges(f.gaugeVec("logoff_webserver_circuit_breaker", "Circuit breaker towards the Web Server: 1 for its state; open holds requests.", "state"), breakerStates)
 	m.Breaker("open")
@@ -134,6 +136,9 @@ func deadReasons() (reasons []jobs.Status) {
 	}
 	return reasons
 }
+
+// ClockDifference is how far the Web Server's clock is ahead.
+func (m *Metrics) ClockDifference(ahead time.Duration) { m.clock.set(ahead.Seconds()) }
 
 // Received counts jobs taken from the stream.
 func (m *Metrics) Received(lane jobs.Lane, n int) { m.received[lane].Add(float64(n)) }

@@ -67,6 +67,7 @@ func TestListOfMetricsIsGolden(t *testing.T) {
 	m.Queue(jobs.Urgent, 0, 0, 0)
 	m.Stranded(0)
 	m.lastSuccess.setTime(time.Now())
+	m.ClockDifference(0)
 	var list strings.Builder
 	for _, family := range ours(t, reg) {
 		var labels []string

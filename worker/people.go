@@ -334,7 +334,7 @@ func (l *lane) lookAt(d *delivery, p *person, list listed) (on bool) {
 	for _, row := range list.Sessions {
 		switch {
 		case !row.LogoutTime.IsZero():
-		case d.newer(row):
+		case l.newer(d, row):
 			p.newer++
 		case row.Own || l.guard.protects(jobs.Session{ID: row.ID}):
 			p.spared = true
@@ -358,11 +358,6 @@ func (p *person) leftOn() string {
 }
 
 func overdue(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-// newer reports whether a session began after the event that the job answers, so that it is left on.
-func (d *delivery) newer(row webserver.Listed) bool {
-	return !d.job.IncludeNewer && !d.job.EventTime.IsZero() && row.LoginTime.After(d.job.EventTime)
-}
 
 // target adds a session to what the job ends, unless it is there already.
 func (d *delivery) target(row webserver.Listed) {

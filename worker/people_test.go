@@ -42,7 +42,7 @@ func TestPeopleAreLookedUpAndLoggedOff(t *testing.T) {
 				event := time.Now()
 				passes(t, 2*time.Second)
 				newer := s.sim.SignOn(50, simulator.ConsoleWeb)
-				s.start(options{})
+				s.start(options{config: func(c *worker.Config) { c.ClockTolerance = 0 }})
 				s.publish("logoff.requests", fmt.Sprintf(
 					`{"id":"case-1","eventTime":%q,"users":[{"id":7},{"name":"CORP\\bob"},{"email":"carol@corp.example"},{"name":"nobody"},{"id":52}]}`,
 					event.UTC().Format(time.RFC3339)))

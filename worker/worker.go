@@ -77,6 +77,9 @@ type Config struct {
 	// ReadsPerHour and WritesPerHour are the requests to the Web Server within any hour, RequestsPerSecond
 	// both together within any second; 0 is no limit. Each replica has its own.
 	ReadsPerHour, WritesPerHour, RequestsPerSecond int
+	// ClockTolerance is how long after a job's eventTime a session may have begun and is ended all the same:
+	// clocks differ, and an event takes its time to be noticed.
+	ClockTolerance time.Duration
 	// LooseIDs admits session IDs that are no GUIDs.
 	LooseIDs bool
 	// Tries is how often a session is sent before a Web Server that answers, but gives no verdict
@@ -103,6 +106,7 @@ func DefaultConfig() Config {
 		BatchMaxBytes:    65_000,
 		BulkLinger:       100 * time.Millisecond,
 		ReadBack:         true,
+		ClockTolerance:   time.Minute,
 		Tries:            3,
 		Backoff:          gate.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
 		KeepAlive:        5 * time.Minute,
@@ -139,6 +143,7 @@ func (c Config) Validate() error {
 	wrong("ReadsPerHour", c.ReadsPerHour >= 0, "must be 0 or more, not %d", c.ReadsPerHour)
 	wrong("WritesPerHour", c.WritesPerHour == 0 || c.WritesPerHour >= 5, "must be 0, or 5 or more, not %d", c.WritesPerHour)
 	wrong("RequestsPerSecond", c.RequestsPerSecond >= 0, "must be 0 or more, not %d", c.RequestsPerSecond)
+	wrong("ClockTolerance", c.ClockTolerance >= 0 && c.ClockTolerance <= 24*time.Hour, "must be 0s to 24h")
 	wrong("Tries", c.Tries >= 1, "must be 1 or more, not %d", c.Tries)
 	wrong("Backoff", c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "from %v to %v is no range", c.Backoff.Min, c.Backoff.Max)
 	wrong("KeepAlive", c.KeepAlive > 0, "must be more than 0, not %v", c.KeepAlive)
@@ -209,6 +214,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	})()
 
 	background.Go(func() { w.watchWebServer(watching) })
+	background.Go(func() { w.watchClock(watching) })
 	background.Go(func() { w.watchSecret(watching) })
 	plan, err := w.findStreams(ctx)
 	switch {

@@ -20,6 +20,9 @@ import (
 	"logoffworker/worker/webserver"
 )
 
+// clockOff is how far the Web Server's clock may be off before check says so.
+const clockOff = 30 * time.Second
+
 // checkTime bounds each question that check asks.
 const checkTime = 8 * time.Second
 
@@ -169,6 +172,19 @@ func syncsAlways(ctx context.Context, monitor string) (bool, error) {
 	return varz.JetStream.Config.SyncAlways, nil
 }
 
+// checkClock says how far the Web Server's clock is off, where an answer has told its time.
+func (r *report) checkClock(server *webserver.Client) {
+	ahead, known := server.ClockDifference()
+	switch {
+	case !known:
+		r.warn("clock", "the Web Server's answers tell no time: it is not known whether its clock agrees with this machine's")
+	case ahead.Abs() > clockOff:
+		r.warn("clock", fmt.Sprintf("the Web Server's clock is off by %v; the worker allows for it, but synchronize the clocks of the Web Server and of this machine", ahead.Round(time.Second)))
+	default:
+		r.line("clock", nil, "the Web Server's clock agrees with this machine's to "+clockOff.String())
+	}
+}
+
 // checkWebServer asks with the access token that is stored in NATS, if there is one.
 func (r *report) checkWebServer(ctx context.Context, s settings, access string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
@@ -190,6 +206,9 @@ func (r *report) checkWebServer(ctx context.Context, s settings, access string) 
 		return
 	}
 	r.line("webserver", err, "answers, and takes the credentials; whether they may end sessions shows with `check --prove`, or with the first job")
+	if err == nil {
+		r.checkClock(server)
+	}
 	if err := server.Logout(ctx); err != nil {
 		r.warn("webserver", "the check's own session was not logged out: "+err.Error())
 	}

@@ -98,6 +98,8 @@ func (p *proof) enter(ctx context.Context) bool {
 	p.report.line("webserver", err, "answers, and takes the credentials")
 	if err != nil {
 		p.report.warn("prove", "not tried, since the Web Server does not answer as it should")
+	} else if ahead, known := p.first.ClockDifference(); known && ahead.Abs() > clockOff {
+		p.report.checkClock(p.first)
 	}
 	return err == nil
 }

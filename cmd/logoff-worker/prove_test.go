@@ -103,6 +103,10 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 				proveTaken, proveOwnOnly),
 			logoffs: 1, logins: 2,
 		},
+		"a clock that is behind": {
+			settings: simulator.Settings{ClockOffset: -10 * time.Minute},
+			says:     slices.Concat([]string{proveEnter, "warn  clock      the Web Server's clock is off by -10m0s; the worker allows for it"}, proveWell[1:], []string{proveOwnOnly}), logoffs: 1, logins: 2,
+		},
 		"the effect shows late": {
 			settings: simulator.Settings{EffectDelay: 2 * time.Second},
 			says:     append(proveWell, proveOwnOnly), logoffs: 1, logins: 2,

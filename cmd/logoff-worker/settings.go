@@ -78,6 +78,7 @@ type settings struct {
 	WritesPerHour     int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
 	ReadsPerHour      int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
 	RequestsPerSecond int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
+	ClockTolerance    time.Duration `split_words:"true" default:"60s" desc:"how long after a job's eventTime a session may have begun and is ended all the same"`
 	LooseSession      struct {
 		IDs bool `default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
 	} `split_words:"true"`
@@ -199,6 +200,7 @@ var variables = map[string]string{
 	"WritesPerHour":     "LOGOFF_WRITES_PER_HOUR",
 	"ReadsPerHour":      "LOGOFF_READS_PER_HOUR",
 	"RequestsPerSecond": "LOGOFF_REQUESTS_PER_SECOND",
+	"ClockTolerance":    "LOGOFF_CLOCK_TOLERANCE",
 	"Tries":             "LOGOFF_TRIES",
 	"ShutdownTimeout":   "LOGOFF_SHUTDOWN_TIMEOUT",
 }
@@ -387,6 +389,7 @@ func (s settings) workerConfig() worker.Config {
 	c.ProtectedSessions, c.ProtectedUsers = s.ProtectedSessions, s.ProtectedUsers
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
 	c.LooseIDs = s.LooseSession.IDs
+	c.ClockTolerance = s.ClockTolerance
 	c.Tries = s.Tries
 	c.ShutdownTimeout = s.ShutdownTimeout
 	return c

@@ -225,6 +225,7 @@ func TestMessageNamesItsVariableAndTheRule(t *testing.T) {
 		"LOGOFF_NATS_CREDS_FILE=/nowhere":               "LOGOFF_NATS_CREDS_FILE: the file cannot be read",
 		"LOGOFF_NATS_CA_FILE=.":                         "LOGOFF_NATS_CA_FILE: the file cannot be read",
 		"LOGOFF_NATS_PROVISION=hunter2":                 "LOGOFF_NATS_PROVISION: must be create or verify",
+		"LOGOFF_CLOCK_TOLERANCE=-1s":                    "LOGOFF_CLOCK_TOLERANCE: must be 0s to 24h",
 		"LOGOFF_TRIES=0":                                "LOGOFF_TRIES: must be 1 or more",
 		"LOGOFF_SLOTS=1":                                "LOGOFF_SLOTS: must be 2 to 1000",
 		"LOGOFF_READS_PER_HOUR=-1":                      "LOGOFF_READS_PER_HOUR: must be 0 or more",
