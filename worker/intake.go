@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	l.Metrics.Redelivered(l.name, len(again))
 	for _, d := range held {
 		l.open(d)
+		l.taken(d)
 		l.leases.weigh(d)
 	}
 	l.lookUp(again)
@@ -93,7 +95,7 @@ func (l *lane) cameBefore(d *delivery) bool {
 func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, now, lease time.Time) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
-		w.Log.Error("a message came without the marks of a job and is left alone", "error", err)
+		w.harmless("no_job", "messages come without the marks of a job and are left alone: "+err.Error())
 		return nil
 	}
 	d := &delivery{
@@ -204,6 +206,7 @@ func (w *Worker) lookUp(again []*delivery) {
 	defer cancel()
 	each(lookUps, again, func(d *delivery) {
 		if stored := w.storedResult(ctx, d); stored != nil {
+			w.step(d, "looked up: it has a result", "status", stored.Status)
 			d.settledAs(stored)
 		}
 	})
@@ -229,13 +232,13 @@ func (w *Worker) storedResult(ctx context.Context, d *delivery) *jobs.Result {
 	msg, err := w.results.GetLastMsgForSubject(ctx, w.resultSubject(d))
 	if err != nil {
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
-			w.Log.Warn("cannot look up whether a job that came again is settled", "job", d.job.ID, "error", err)
+			w.harmless("not_looked_up", "it cannot be looked up whether jobs that came again are settled, so they are worked again: "+err.Error())
 		}
 		return nil
 	}
 	result, err := jobs.DecodeResult(msg.Data)
 	if err != nil {
-		w.Log.Error("a stored result cannot be read", "job", d.job.ID, "subject", msg.Subject, "error", err)
+		w.harmless("unreadable", fmt.Sprintf("stored results cannot be read, now that of job %s on %s: %v", d.job.ID, msg.Subject, err))
 		return nil
 	}
 	return &result

@@ -3,13 +3,14 @@ package worker
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 )
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
@@ -97,7 +98,7 @@ func (l *leases) all() []*delivery {
 }
 
 // keep extends every lease at a third of it until ctx ends.
-func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logger) {
+func (l *leases) keep(ctx context.Context, ackWait time.Duration, health *metrics.Health) {
 	for pause(ctx, ackWait/3) {
 		failed := 0
 		for _, d := range l.all() {
@@ -107,7 +108,8 @@ func (l *leases) keep(ctx context.Context, ackWait time.Duration, log *slog.Logg
 			}
 		}
 		if failed > 0 {
-			log.Warn("leases of jobs in hand could not be extended; another worker may get them too, which is safe", "jobs", failed)
+			health.Begin(metrics.Condition{Part: "jobs", Kind: "leases", Harmless: true, Quiet: ackWait,
+				What: fmt.Sprintf("the leases of %d jobs in hand could not be extended; another worker may get them too, which is safe", failed)})
 		}
 	}
 }

@@ -56,6 +56,19 @@ func newQueue(fold bool) *queue {
 	return &queue{known: map[string]*session{}, fold: fold}
 }
 
+// askers are the jobs that a document is for, and how many of its sessions each asks for.
+func (q *queue) askers(doc document) map[*delivery]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := map[*delivery]int{}
+	for _, s := range doc {
+		for _, a := range s.askers {
+			all[a.d]++
+		}
+	}
+	return all
+}
+
 // add puts a job's sessions in line, from the given one on, apart if they are more than a document may
 // hold. One that is already in hand gets another asker instead; one that has an outcome is passed over.
 func (q *queue) add(d *delivery, from, most int) {

@@ -175,6 +175,7 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 	leave(func() bool { return err == nil && l.full(doc) })
 	l.reach(AfterCall)
 	answer, err = l.noted(doc, err)
+	l.sentFor(doc, request, answer)
 	if l.guard.toIdentify(l.Server.Logins(), time.Now()) {
 		l.proofs.Go(l.identify)
 	}

@@ -115,7 +115,8 @@ func (w *Worker) release(d *delivery) {
 		return // somebody else may have it already
 	}
 	if err := d.msg.Nak(); err != nil {
-		w.Log.Warn("a job could not be handed back; it is delivered again when its lease has run out", "job", d.job.ID, "error", err)
+		w.step(d, "not handed back", "error", err)
+		w.harmless("not_handed_back", "jobs could not be handed back, and are delivered again when their leases have run out: "+err.Error())
 		return
 	}
 	w.Metrics.HandedBack(1)
@@ -136,8 +137,9 @@ func (w *Worker) acknowledge(ds []*delivery) {
 			err = d.msg.Ack()
 		}
 		if err != nil {
-			w.Log.Debug("an acknowledgement failed; the job will come again and be found settled", "job", d.job.ID, "error", err)
+			w.step(d, "not acknowledged; it will come again and be found settled", "error", err)
 		}
+		w.step(d, "acknowledged")
 		w.leases.release(d)
 	}
 }

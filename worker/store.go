@@ -25,6 +25,8 @@ const (
 	codeSettled jetstream.ErrorCode = 10071
 	// headerLast makes the server store a message only if its subject's last sequence is this.
 	headerLast = "Nats-Expected-Last-Subject-Sequence"
+	// badJobsMemory is how long after the latest dead letter the log says that there are no more.
+	badJobsMemory = time.Minute
 	// headerStatus lets a reader of results choose without decoding.
 	headerStatus = "Logoff-Status"
 )
@@ -127,6 +129,8 @@ func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, 
 	case a.err == nil && !a.duplicate:
 		d.stored = true
 		settled.Add(d.lane, d.status, d.sessions, d.took())
+		w.step(d, "result stored")
+		w.jobLog.finished(d)
 		return nil
 	case a.err != nil && !isSettled(a.err):
 		return a.err
@@ -168,7 +172,7 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 	letter := jobs.DeadLetter{
 		Reason:      d.result.Status,
 		JobID:       d.job.ID,
-		Error:       d.result.Error,
+		Error:       d.result.Shortfall(),
 		Subject:     d.msg.Subject,
 		Result:      w.resultSubject(d),
 		Sequence:    d.sequence,
@@ -193,7 +197,10 @@ func (w *Worker) deadLetterStored(_ context.Context, d *delivery, a answer) erro
 	d.kept = true
 	if !a.duplicate {
 		w.Metrics.DeadLettered(d.status)
-		w.Log.Warn("job not done, kept as a dead letter", "job", d.job.ID, "status", d.status, "sequence", d.sequence, "error", d.result.Error)
+		w.step(d, "kept as a dead letter", "status", d.status)
+		w.Health.Begin(metrics.Condition{Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
+			What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
+			ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended"})
 	}
 	return nil
 }

@@ -174,6 +174,7 @@ type Worker struct {
 	renewal   renewal
 	others    [2]atomic.Int64 // requests that were made beside ours, by kind
 	leases    *leases
+	jobLog    *jobLog
 	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
 	parked    unsettled
 	rules     jobs.Rules
@@ -228,7 +229,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.maxBytes}
 	w.Health.Well(PartResults)
 
-	background.Go(func() { w.leases.keep(finish, plan.ackWait, w.Log) })
+	background.Go(func() { w.leases.keep(finish, plan.ackWait, w.Health) })
 	background.Go(func() { w.watchQueue(watching, plan) })
 	w.work(ctx, plan)
 	w.sayStopped()
@@ -273,6 +274,7 @@ func (w *Worker) prepare() error {
 	w.Server.AdmitLogins(func(context.Context) error { return w.gate.Await(w.finish) })
 	w.Health.Well(PartBudget)
 	w.leases = newLeases()
+	w.jobLog = newJobLog(w.Log)
 	w.guard = newGuard(w.Config)
 	for who := range w.asking {
 		w.asking[who] = make(chan struct{}, max(2, w.Config.Slots/2))
@@ -294,6 +296,7 @@ func (w *Worker) mostSettling() int64 {
 // sayStopped tells how the stop went. What is still held has no stored result, so it is delivered
 // again once its lease has run out.
 func (w *Worker) sayStopped() {
+	w.jobLog.summarize()
 	if err := w.NATS.FlushTimeout(time.Second); err != nil {
 		w.Log.Warn("the last words to NATS may be lost", "error", err)
 	}

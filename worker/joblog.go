@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker/webserver"
+)
+
+const (
+	// jobLines is how many jobs have a line of their own within a second: so many of those that succeed, and
+	// as many of the others.
+	jobLines = 10
+	// summaryAfter is how long the others are gathered for one line about all of them.
+	summaryAfter = 5 * time.Second
+)
+
+// A jobLog tells of every finished job in a line, and in a flood of some, with a line about how many there
+// were beside them.
+type jobLog struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	second  time.Time           // when the current one began
+	lines   [2]int              // in it, of successes and others
+	skipped map[jobs.Status]int // since the last summary
+	summary *time.Timer         // while something was skipped
+}
+
+func newJobLog(log *slog.Logger) *jobLog {
+	return &jobLog{log: log, skipped: map[jobs.Status]int{}}
+}
+
+// finished tells of a job whose result this worker stored. Nothing is formatted for one that has no line.
+func (l *jobLog) finished(d *delivery) {
+	if !l.log.Enabled(context.Background(), slog.LevelInfo) || !l.admits(d.status) {
+		return
+	}
+	facts := []any{"job", d.job.ID, "publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
+		"time_to_logoff", d.took().Round(time.Millisecond).String()}
+	if d.result != nil {
+		facts = append(facts, "error", d.result.Shortfall())
+	}
+	l.log.Info("job: finished", facts...)
+}
+
+// admits reports whether a job of this status has a line of its own, and counts it otherwise.
+func (l *jobLog) admits(status jobs.Status) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.second) >= time.Second {
+		l.second, l.lines = now, [2]int{}
+	}
+	kind := 0
+	if !status.Success() {
+		kind = 1
+	}
+	if l.lines[kind] < jobLines {
+		l.lines[kind]++
+		return true
+	}
+	l.skipped[status]++
+	if l.summary == nil {
+		l.summary = time.AfterFunc(summaryAfter, l.summarize)
+	}
+	return false
+}
+
+// summarize tells how many jobs had no line of their own since it last did.
+func (l *jobLog) summarize() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.summary == nil {
+		return
+	}
+	l.summary.Stop()
+	l.summary = nil
+	total, facts := 0, []any(nil)
+	for _, status := range jobs.Statuses {
+		if n := l.skipped[status]; n > 0 {
+			total += n
+			facts = append(facts, string(status), n)
+		}
+	}
+	clear(l.skipped)
+	l.log.Info("job: more were finished", append([]any{"jobs", total}, facts...)...)
+}
+
+// counted are a job's sessions by outcome.
+func counted(d *delivery) slog.Value {
+	counts := map[jobs.Outcome]int{}
+	for _, s := range d.sessions {
+		counts[s.Outcome]++
+	}
+	var facts []slog.Attr
+	for _, outcome := range jobs.Outcomes {
+		if n := counts[outcome]; n > 0 {
+			facts = append(facts, slog.Int(string(outcome), n))
+		}
+	}
+	return slog.GroupValue(facts...)
+}
+
+// harmless tells of something odd about jobs that does not keep the worker from going on.
+func (w *Worker) harmless(kind, words string) {
+	w.Health.Begin(metrics.Condition{Part: "jobs", Kind: kind, What: words, Harmless: true, Quiet: badJobsMemory})
+}
+
+// taken tells of a job that was taken from the stream.
+func (w *Worker) taken(d *delivery) {
+	if w.Log.Enabled(context.Background(), slog.LevelDebug) {
+		w.step(d, "taken", "lane", d.lane, "publisher", d.publisher, "deliveries", d.deliveries, "sessions", len(d.targets), "users", len(d.people))
+	}
+}
+
+// step tells of a step on a job's way, for those who look into a single one. Facts cost something even
+// where nothing is logged.
+func (w *Worker) step(d *delivery, what string, facts ...any) {
+	if w.Log.Enabled(context.Background(), slog.LevelDebug) {
+		w.Log.Debug("job: "+what, append([]any{"job", d.job.ID, "sequence", d.sequence}, facts...)...)
+	}
+}
+
+// sentFor tells of a request, and what came of it, to the way of each job that it was made for.
+func (l *lane) sentFor(doc document, request string, answer *webserver.Error) {
+	if !l.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	verdict := webserver.Accepted.String()
+	if answer != nil {
+		verdict = answer.Verdict.String()
+	}
+	for d, sessions := range l.queue.askers(doc) {
+		l.step(d, "sent", "request", request, "sessions", sessions, "others", len(doc)-sessions, "verdict", verdict)
+	}
+}
