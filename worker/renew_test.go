@@ -411,3 +411,39 @@ func TestPingsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// An answer that nobody knows, to every logoff, is said with how it begins, and is asked for less and less.
+func TestUnknownAnswerToEveryLogoffIsHeld(t *testing.T) {
+	for name, body := range map[string]string{"JSON": `{"status":"queued"}`, "bytes": "\x28\xb5\x2f\xfd\x00", "nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				r := s.start(options{})
+				passes(t, time.Second)
+				s.sim.FailAtRate(1, simulator.Answer(200, "application/octet-stream", body))
+				id := s.sim.SignOn(7, simulator.ConsoleWeb)
+				s.publish("logoff.requests", jobOf(id))
+				passes(t, 6*time.Second)
+				if n := len(s.logoffs()); n > 14 {
+					t.Errorf("%d logoffs in 6 seconds", n)
+				}
+				logged := strings.Count(s.log.String(), "\n")
+				passes(t, time.Hour)
+				want := map[string]string{"JSON": "queued", "bytes": "28 b5 2f fd", "nothing": "without a body"}[name]
+				if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, want) {
+					t.Errorf("the worker says %q", problem)
+				}
+				if n := len(s.logoffs()); n > 160 {
+					t.Errorf("%d logoffs in an hour", n)
+				}
+				if n := strings.Count(s.log.String(), "\n") - logged; n > 10 {
+					t.Errorf("%d lines in an hour\n%s", n, s.log)
+				}
+				s.sim.ClearFaults()
+				if results := s.awaitFor(1, 75*time.Second); len(results) != 1 || s.alive([]string{id}) != 0 {
+					t.Errorf("results %+v", results)
+				}
+			})
+		})
+	}
+}

@@ -72,9 +72,10 @@ func (l *lane) judgeUndecided(doc document, answer *webserver.Error, try attempt
 	return everybody
 }
 
-// blocked reports whether the method itself was refused.
+// blocked reports whether the method itself, or the way in which the request was made, was refused.
 func blocked(answer *webserver.Error) bool {
-	return answer.Status == http.StatusMethodNotAllowed || answer.Status == http.StatusNotImplemented
+	return answer.Status == http.StatusMethodNotAllowed || answer.Status == http.StatusNotImplemented ||
+		answer.Verdict == webserver.Misconfigured && answer.Status/100 == 4
 }
 
 // judgeRefusal tells a refusal of one document from one of all.

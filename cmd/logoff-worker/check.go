@@ -74,6 +74,24 @@ func (r *report) warn(what, words string) {
 	fmt.Fprintf(r.w, "warn  %-10s %s\n", what, words)
 }
 
+func (r *report) note(what, words string) {
+	fmt.Fprintf(r.w, "note  %-10s %s\n", what, words)
+}
+
+// checkProxy says through which proxy the Web Server is reached, without its user.
+func (r *report) checkProxy(s settings) {
+	request, err := http.NewRequest(http.MethodGet, s.Webserver.URL, nil)
+	if err != nil {
+		return
+	}
+	switch proxy, err := http.ProxyFromEnvironment(request); {
+	case err != nil:
+		r.warn("webserver", "HTTPS_PROXY or HTTP_PROXY is no URL; no request can be made until it is mended or removed")
+	case proxy != nil:
+		r.note("webserver", "is reached through the proxy "+proxy.Scheme+"://"+proxy.Host+", as HTTPS_PROXY says; NO_PROXY exempts hosts")
+	}
+}
+
 // checkNATS returns the access token that is stored in NATS, if one is.
 func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
@@ -199,6 +217,10 @@ func (r *report) checkWebServer(ctx context.Context, s settings, access string) 
 		return
 	}
 	defer server.CloseIdle()
+	r.checkProxy(s)
+	if s.Webserver.Username != "" {
+		r.note("webserver", "logs in now: if the Web Server rejects that, it counts towards the lock-out of the account")
+	}
 	err = server.Ping(ctx)
 	var refused *webserver.Error
 	if s.hasPair() && errors.As(err, &refused) && refused.Verdict == webserver.Unauthorized {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"reflect"
@@ -64,6 +66,8 @@ type settings struct {
 		Password      secret        `desc:"password of the user name"`
 		PasswordFile  string        `split_words:"true" desc:"file with the password, read again at every login"`
 		CAFile        string        `split_words:"true" desc:"PEM file that verifies the Web Server"`
+		CertFile      string        `split_words:"true" desc:"client certificate (PEM), with its key, read again at every connect"`
+		KeyFile       string        `split_words:"true" desc:"key of the client certificate"`
 		Timeout       time.Duration `default:"30s" desc:"time for one request"`
 		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server can ask for"`
 	}
@@ -248,6 +252,7 @@ func (s settings) webserverProblems(p *problems) {
 		s.pairProblems(p)
 	}
 	p.check("LOGOFF_WEBSERVER_PASSWORD", !login || v.Password != "" || v.PasswordFile != "", "required with LOGOFF_WEBSERVER_USERNAME")
+	p.check("LOGOFF_WEBSERVER_CERT_FILE", (v.CertFile == "") == (v.KeyFile == ""), "certificate and key go together: LOGOFF_WEBSERVER_CERT_FILE and LOGOFF_WEBSERVER_KEY_FILE")
 	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "must be more than 0")
 	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "must be more than 0")
 	if v.URL != "" && (token || login || pair) {
@@ -291,6 +296,7 @@ func (p *problems) addFields(err error) {
 var clientVariables = map[string]string{
 	"URL":           "LOGOFF_WEBSERVER_URL",
 	"CAFile":        "LOGOFF_WEBSERVER_CA_FILE",
+	"CertFile":      "LOGOFF_WEBSERVER_CERT_FILE",
 	"Timeout":       "LOGOFF_WEBSERVER_TIMEOUT",
 	"MaxRetryAfter": "LOGOFF_WEBSERVER_MAX_RETRY_AFTER",
 	"credentials":   "LOGOFF_WEBSERVER_TOKEN",
@@ -404,6 +410,7 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 		Timeout:       v.Timeout,
 		MaxRetryAfter: v.MaxRetryAfter,
 		UserAgent:     "logoff-worker/" + version(),
+		Proxy:         http.ProxyFromEnvironment,
 	}
 	switch {
 	case v.Username != "":
@@ -412,6 +419,12 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 		c.Token = pairSource(v.PairFile)
 	default:
 		c.Token = source(v.Token, v.TokenFile)
+	}
+	if v.CertFile != "" && v.KeyFile != "" {
+		c.Certificate = clientCertificate(v.CertFile, v.KeyFile)
+		if _, err := c.Certificate(); err != nil {
+			return c, fmt.Errorf("CertFile: %w", err)
+		}
 	}
 	if v.CAFile != "" {
 		pem, err := os.ReadFile(v.CAFile)
@@ -424,6 +437,17 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// clientCertificate returns a function that reads a certificate and its key anew, so that they can be renewed.
+func clientCertificate(certFile, keyFile string) func() (*tls.Certificate, error) {
+	return func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return nil, errors.New("the client certificate or its key cannot be read, or they do not belong together")
+		}
+		return &pair, nil
+	}
 }
 
 func (s settings) connection() worker.Connection {

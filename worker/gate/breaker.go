@@ -287,6 +287,8 @@ func isolated(why *webserver.Error) bool {
 // standing reports whether waiting alone does not mend a reason, so that there is no hurry to try again.
 func standing(why *webserver.Error) bool {
 	switch why.Verdict {
+	case webserver.Unavailable:
+		return why.Unknown
 	case webserver.Unauthorized:
 		return why.RetryAfter == 0 // else the token may be replaced then
 	case webserver.Forbidden, webserver.LoginRejected, webserver.Misconfigured, webserver.NotFound, webserver.Refused, webserver.TooLarge:

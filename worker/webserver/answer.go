@@ -51,6 +51,10 @@ func (c *Client) failure(a answer) *Error {
 		Text:    c.secrets.clean(w.shown(a)),
 		Page:    w.page,
 	}
+	e.Unknown = a.op == "logoff" && e.Verdict == Unavailable && a.status/100 == 2 && a.whole() && !e.Page
+	if a.op == "logoff" && !utf8.Valid(a.body) {
+		e.first = string(a.body[:min(len(a.body), 16)])
+	}
 	if a.status/100 == 3 {
 		e.Location = c.location(a)
 	}
@@ -86,7 +90,7 @@ func verdictOf4xx(status int) Verdict {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusConflict, http.StatusPreconditionFailed:
 		return Refused
-	case http.StatusLengthRequired, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong:
+	case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong:
 		return TooLarge
 	case http.StatusUnauthorized:
 		return Unauthorized
@@ -373,8 +377,8 @@ func walkXML(body []byte, v visitor) error {
 	}
 }
 
-// location is where a redirect points: scheme, host and path. The query of a redirect to a login page
-// may hold anything.
+// location is where a redirect points: scheme, host and the whole path. The query of a redirect to a login page
+// may hold anything, and so may a user.
 func (c *Client) location(a answer) string {
 	raw := a.header.Get("Location")
 	if raw == "" || a.url == nil {
@@ -384,5 +388,5 @@ func (c *Client) location(a answer) string {
 	if err != nil || to.Host == "" {
 		return ""
 	}
-	return c.secrets.clean(fmt.Sprintf("%s://%s%s", to.Scheme, to.Host, to.Path))
+	return shorten(c.secrets.hide(oneLine(fmt.Sprintf("%s://%s%s", to.Scheme, to.Host, to.Path))))
 }

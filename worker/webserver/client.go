@@ -13,8 +13,8 @@
 //     asked for, or an error;
 //   - a request is sent at most once, but for a read whose kept connection turns out dead before any
 //     answer, which net/http sends again;
-//   - it goes to the configured address and nowhere else: redirects are not followed, and proxies of
-//     the environment and cookies are not used;
+//   - it goes to the configured address, through [Config.Proxy] if there is one, and nowhere else: redirects
+//     are not followed, and cookies are not used;
 //   - a rejected login is not tried again for [Config.LoginPause], so that no account is locked out;
 //   - an answer, however large or broken, costs at most 64 KiB of headers, 64 KiB of body, or 8 MiB
 //     where a list is read, and [Config.Timeout];
@@ -30,10 +30,12 @@ package webserver
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -55,6 +57,12 @@ type Config struct {
 	AcceptEmpty bool
 	// RootCAs are trusted instead of the system's; nil means the system's.
 	RootCAs *x509.CertPool
+	// Certificate returns the client certificate with which we show the Web Server's front end who we are; nil
+	// means that there is none. It is asked at each handshake.
+	Certificate func() (*tls.Certificate, error)
+	// Proxy returns the HTTP proxy for a request, or nil for none, as [http.ProxyFromEnvironment] does; nil
+	// means that there never is one.
+	Proxy func(*http.Request) (*url.URL, error)
 	// Timeout bounds each HTTP call from dialling to the last byte; 0 means 30 seconds.
 	Timeout time.Duration
 	// UserAgent is sent with every request; empty means "logoff-worker". Firewalls in front of the

@@ -61,6 +61,9 @@ type Error struct {
 	// Sent reports that the call's own request may have taken effect: it may have reached the Web
 	// Server, and no answer says that it was turned away at the door. A login before it does not count.
 	Sent bool
+	// Unknown reports that a logoff was answered with a 2xx that is neither the documented success nor an error
+	// nor a page: it may have had its effect, and the next will probably be answered in the same way.
+	Unknown bool
 	// Page reports that the answer was an HTML page.
 	Page bool
 	// Timeout reports that the call's own request went unanswered until its time was up.
@@ -69,6 +72,7 @@ type Error struct {
 	// that was it.
 	Err error
 
+	first     string // of an answer that is no text
 	hint      string // what an operator can do about it, where advice does not know
 	token     *token // that the request carried
 	elsewhere bool   // another call for the same may fare better
@@ -115,6 +119,8 @@ func (e *Error) advice() string {
 		return e.hint
 	case e.Location != "":
 		return fmt.Sprintf("it points to %s: the base URL is wrong, or a login page stands in front", e.Location)
+	case e.Op == "logoff" && e.Page && e.Status/100 == 4 && e.Verdict != NotFound && e.Verdict != Unauthorized:
+		return "a page, which the Web Server does not answer with: something in front of it refuses DELETE, such as WebDAV or request filtering of IIS, a load balancer or a firewall"
 	case e.Verdict == Misconfigured && (e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented):
 		return "something in front of the Web Server blocks the method: WebDAV, a request filter or a proxy"
 	case e.Verdict == NotFound && e.Page:
@@ -128,9 +134,17 @@ func (e *Error) advice() string {
 	case e.Verdict == Unavailable && e.Status/100 == 2 && e.Page:
 		return "maintenance, a login page in front, or a wrong path in the base URL"
 	case e.Verdict == Unavailable && e.Status/100 == 2 && e.Err == nil:
-		return "not an answer that is known"
+		return e.beginning("not an answer that is known")
 	}
 	return ""
+}
+
+// beginning adds to words how the answer begins, where nothing of it was fit to be shown.
+func (e *Error) beginning(words string) string {
+	if e.Text != "" || len(e.first) == 0 {
+		return words
+	}
+	return fmt.Sprintf("%s; it begins with the bytes % x", words, e.first)
 }
 
 // copied returns e for one more caller, who may change it.
@@ -197,7 +211,11 @@ const cut = "[cut]"
 
 // clean makes foreign text fit to be shown: one line, printable, short, and without secrets.
 func (s *secrets) clean(text string) string {
-	text = oneLine(text)
+	return shorten(tokenLike.ReplaceAllString(s.hide(oneLine(text)), cut))
+}
+
+// hide cuts the secrets that are known out of a text.
+func (s *secrets) hide(text string) string {
 	s.mu.Lock()
 	known := s.known
 	s.mu.Unlock()
@@ -205,7 +223,10 @@ func (s *secrets) clean(text string) string {
 	for _, secret := range slices.SortedFunc(slices.Values(known), func(a, b string) int { return len(b) - len(a) }) {
 		text = strings.ReplaceAll(text, secret, cut)
 	}
-	text = tokenLike.ReplaceAllString(text, cut)
+	return text
+}
+
+func shorten(text string) string {
 	if len(text) <= maxText {
 		return text
 	}

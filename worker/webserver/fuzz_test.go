@@ -66,7 +66,10 @@ func strict(body string) bool {
 	if rest, declared := strings.CutPrefix(body, "<?xml"); declared {
 		_, body, _ = strings.Cut(rest, "?>")
 	}
-	body = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "").Replace(body)
+	body = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "", "'", `"`).Replace(body)
+	for _, silent := range []string{`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`, `xmlns:xsd="http://www.w3.org/2001/XMLSchema"`, `errorCode="0"`, `errorMessage=""`} {
+		body = strings.ReplaceAll(body, silent, "")
+	}
 	return body == "<Api_LogoffUsersResponse/>" || body == "<Api_LogoffUsersResponse></Api_LogoffUsersResponse>"
 }
 

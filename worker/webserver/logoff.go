@@ -9,7 +9,7 @@ import (
 )
 
 // Logoff asks the Web Server to end the sessions, in one document. nil means that it accepted all of
-// it: a 200 whose whole body is the empty element Api_LogoffUsersResponse. That is what the
+// it: a 200 or 201 whose whole body is the empty element Api_LogoffUsersResponse. That is what the
 // documentation shows as the answer; it has no word about single sessions. A JSON answer is never a
 // success, because XML is what the request asks for, and "{}" could be anyone's.
 //
@@ -59,21 +59,26 @@ func documentSize(ids []string) int {
 	return n
 }
 
-// success is the documented answer: that element and nothing else. Byte order mark, declaration and
-// white space say nothing, so they may be there. An XML parser would be the wrong tool: it passes
-// over comments, directives and whatever follows the root.
+// success is the documented answer: that element and nothing else. Byte order mark, declaration, white space,
+// the declarations of the schema namespaces that .NET writes, and an error code of 0 without words say nothing,
+// so they may be there. An XML parser would be the wrong tool: it passes over comments, directives and whatever
+// follows the root.
 var success = regexp.MustCompile(`^(\x{FEFF})?[ \t\r\n]*(<\?xml[ \t\r\n][^<>?]*\?>)?[ \t\r\n]*` +
-	`<Api_LogoffUsersResponse[ \t\r\n]*(/>|>[ \t\r\n]*</Api_LogoffUsersResponse[ \t\r\n]*>)[ \t\r\n]*$`)
+	`<Api_LogoffUsersResponse([ \t\r\n]+` + silentAttribute + `)*[ \t\r\n]*(/>|>[ \t\r\n]*</Api_LogoffUsersResponse[ \t\r\n]*>)[ \t\r\n]*$`)
+
+// silentAttribute is one that says nothing.
+const silentAttribute = `(xmlns:xs[id][ \t\r\n]*=[ \t\r\n]*("http://www\.w3\.org/2001/XMLSchema(-instance)?"|'http://www\.w3\.org/2001/XMLSchema(-instance)?')` +
+	`|errorCode[ \t\r\n]*=[ \t\r\n]*("0"|'0')|errorMessage[ \t\r\n]*=[ \t\r\n]*(""|''))`
 
 func (c *Client) judgeLogoff(a answer) *Error {
 	switch {
-	case a.status == http.StatusOK && a.whole() && success.Match(a.body):
+	case (a.status == http.StatusOK || a.status == http.StatusCreated) && a.whole() && success.Match(a.body):
 		return nil
 	case c.config.AcceptEmpty && a.status/100 == 2 && a.whole() && a.saysEmpty:
 		return nil
 	}
 	e := c.failure(a)
-	if e.Verdict == Unavailable && a.status/100 == 2 && len(a.body) == 0 && a.whole() {
+	if e.Unknown && len(a.body) == 0 {
 		e.hint = "an answer without a body; where a front end is known to drop it, empty answers can be accepted"
 	}
 	return e

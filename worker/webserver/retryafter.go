@@ -2,12 +2,13 @@ package webserver
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// retryAfter is how long an answer asks to be left alone: its Retry-After as seconds or as a date,
+// retryAfter is how long an answer asks to be left alone: its Retry-After as seconds, whole or not, or as a date,
 // never negative and at most limit. It is 0 when there is none or it makes no sense.
 func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
@@ -18,13 +19,28 @@ func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Dur
 		}
 		return min(max(0, at.Sub(now)), limit)
 	}
-	return seconds(value, limit)
+	return fractionalSeconds(value, limit)
 }
 
 // rateLimitPeriod is the time within which calls are counted, as the SaaS gateway tells it in
 // seconds: after that, calls are allowed again. Bounds are those of retryAfter.
 func rateLimitPeriod(header http.Header, limit time.Duration) time.Duration {
-	return seconds(strings.TrimSpace(header.Get("X-RateLimit-Period")), limit)
+	return fractionalSeconds(strings.TrimSpace(header.Get("X-RateLimit-Period")), limit)
+}
+
+// decimal is a number of seconds as gateways write it, against RFC 9110, which has whole ones.
+var decimal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+
+// fractionalSeconds reads digits with a fraction or without.
+func fractionalSeconds(value string, limit time.Duration) time.Duration {
+	if !decimal.MatchString(value) {
+		return seconds(value, limit)
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || n > limit.Seconds() {
+		return limit
+	}
+	return time.Duration(n * float64(time.Second))
 }
 
 // seconds reads digits alone. A number too large for an integer is the limit all the same.

@@ -1,6 +1,7 @@
 package webserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -19,6 +20,17 @@ import (
 type token struct {
 	value string
 	own   bool // from our own login, so ours to renew and to log out
+}
+
+// hint says what is probably wrong with a given token that is refused; empty where nothing is seen.
+func (t *token) hint() string {
+	switch {
+	case t.own || strings.HasPrefix(t.value, "QSDK ") || strings.HasPrefix(t.value, "Bearer "):
+		return ""
+	case strings.HasPrefix(strings.ToLower(t.value), "bearer"):
+		return "the token's scheme must be spelled 'Bearer ', with one blank behind it"
+	}
+	return "the given token has no scheme: an access token needs 'Bearer ' before it, and a login token begins with 'QSDK '"
 }
 
 func (t *token) authorize(h http.Header) {
@@ -195,7 +207,7 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 		c.auth.mu.Lock()
 		defer c.auth.mu.Unlock()
 		c.auth.refusedToken = value
-		refused.Op, refused.hint = "token", "the given token is refused; a new one in its place is used at once"
+		refused.Op, refused.hint = "token", cmp.Or(old.hint(), "the given token is refused; a new one in its place is used at once")
 		return nil, refused
 	}
 	return &token{value: value}, nil

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,9 @@ func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error)
 	observed := Call{Op: r.op, Status: a.status, Verdict: Accepted, Sessions: r.sessions, Took: time.Since(begun)}
 	if e != nil {
 		e.token = r.token
+		if e.Verdict == Unauthorized && r.token != nil {
+			e.hint = cmp.Or(e.hint, r.token.hint())
+		}
 		observed.Verdict = e.Verdict
 	}
 	if c.config.Observe != nil {
@@ -123,7 +128,11 @@ func (c *Client) httpRequest(ctx context.Context, r request) (*http.Request, err
 // read reads a body to its end, or to the limit.
 func read(response *http.Response, limit int) answer {
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(response.Body, int64(limit)+1), response.Body}
+	body, err := io.ReadAll(io.LimitReader(decoded(response), int64(limit)+1))
 	if err == nil && len(body) > limit {
 		err = fmt.Errorf("the body is longer than %d bytes", limit)
 	}
@@ -152,6 +161,8 @@ func (c *Client) broken(caller, call context.Context, op string, err error) *Err
 		e.Timeout = true
 		e.Err = &cause{words: fmt.Sprintf("no complete answer within %v", c.config.Timeout)}
 		return e
+	case throughProxy(err):
+		e.hint = "this is the HTTP proxy that HTTPS_PROXY names, and not the Web Server: see that it is right, and lets this worker through, or name the Web Server's host in NO_PROXY"
 	case errors.As(err, &certificate):
 		e.Verdict = Misconfigured
 		e.hint = "the certificate is not trusted: give its CA, or mend the host name or the certificate"
@@ -179,6 +190,10 @@ type line struct {
 
 func newLine(c Config) *line {
 	l := &line{}
+	encryption := &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
+	if c.Certificate != nil {
+		encryption.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.Certificate() }
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	l.transport = &http.Transport{
@@ -189,7 +204,9 @@ func newLine(c Config) *line {
 			}
 			return &countedConn{Conn: conn, written: &l.written}, nil
 		},
-		TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
+		Proxy:                  c.Proxy,
+		OnProxyConnectResponse: proxyAnswered,
+		TLSClientConfig:        encryption,
 		TLSHandshakeTimeout:    10 * time.Second,
 		IdleConnTimeout:        time.Minute,
 		DisableCompression:     true,
@@ -197,6 +214,26 @@ func newLine(c Config) *line {
 		Protocols:              protocols,
 	}
 	return l
+}
+
+// A proxyError is an answer of the proxy instead of a way to the Web Server.
+type proxyError struct{ status string }
+
+func (e *proxyError) Error() string { return "the proxy answers " + e.status }
+
+// proxyAnswered makes an error of a proxy's answer that opens no way.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+	if response.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)}
+}
+
+// throughProxy reports whether an error is about the proxy and not the Web Server.
+func throughProxy(err error) bool {
+	var answered *proxyError
+	var dialled *net.OpError
+	return errors.As(err, &answered) || errors.As(err, &dialled) && dialled.Op == "proxyconnect"
 }
 
 // A countedConn counts what is written to it, so that a request of which nothing left is known.

@@ -1,0 +1,89 @@
+package webserver
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func packed(t *testing.T, body string, open func(io.Writer) io.WriteCloser) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := open(&b)
+	io.WriteString(w, body)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func gzipped(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+
+func zlibbed(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }
+
+func deflated(w io.Writer) io.WriteCloser {
+	f, _ := flate.NewWriter(w, flate.DefaultCompression)
+	return f
+}
+
+// Whatever was asked for, an answer may come in an encoding, and its header may be wrong about it.
+func TestEncodedAnswersAreRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		encoding, body string
+		want           Verdict // of a logoff; 0 is success
+	}{
+		"gzip":                     {"gzip", packed(t, successElement, gzipped), 0},
+		"x-gzip":                   {"X-GZIP", packed(t, successElement, gzipped), 0},
+		"deflate of zlib":          {"deflate", packed(t, successElement, zlibbed), 0},
+		"bare deflate":             {"deflate", packed(t, successElement, deflated), 0},
+		"gzip that is none":        {"gzip", successElement, 0},
+		"deflate that is none":     {"deflate", successElement, 0},
+		"identity":                 {"identity", successElement, 0},
+		"gzip cut off":             {"gzip", packed(t, successElement, gzipped)[:20], Unavailable},
+		"gzip with a broken sum":   {"gzip", packed(t, successElement, gzipped)[:40] + "x", Unavailable},
+		"deflate cut off":          {"deflate", packed(t, successElement, zlibbed)[:12], Unavailable},
+		"gzip not told":            {"", packed(t, successElement, gzipped), Unavailable},
+		"an encoding of tomorrow":  {"zstd", "\x28\xb5\x2f\xfd", Unavailable},
+		"an error in gzip":         {"gzip", packed(t, `{"errorMessage":"no","errorCode":7}`, gzipped), Refused},
+		"a page in gzip":           {"gzip", packed(t, maintenance, gzipped), Unavailable},
+		"bomb in deflate":          {"deflate", packed(t, strings.Repeat(" ", 50<<20)+successElement, deflated), Unavailable},
+		"bomb in zlib":             {"deflate", packed(t, strings.Repeat(" ", 50<<20)+successElement, zlibbed), Unavailable},
+		"two successes in gzip":    {"gzip", packed(t, successElement+successElement, gzipped), Unavailable},
+		"gzip in gzip":             {"gzip, gzip", packed(t, packed(t, successElement, gzipped), gzipped), Unavailable},
+		"junk behind bare deflate": {"deflate", "\x05\x00\xff", Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, test.body, "Content-Encoding", test.encoding)})
+			err := s.client(t).Logoff(t.Context(), "", []string{guid})
+			if test.want == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if e := facts(t, err); e.Verdict != test.want || !e.Sent {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+}
+
+// What begins in a way that nobody knows is named by its first bytes.
+func TestUnknownAnswerIsNamed(t *testing.T) {
+	for body, want := range map[string]string{
+		"\x28\xb5\x2f\xfd\x00": "28 b5 2f fd 00",
+		`{"status":"OK"}`:      `{"status":"OK"}`,
+		"done, canary-token":   "done",
+	} {
+		s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, body)})
+		e := facts(t, s.client(t, func(c *Config) { c.Token = fixed("QSDK canary-token") }).Logoff(t.Context(), "", []string{guid}))
+		if !e.Unknown || !strings.Contains(e.Error(), want) || strings.Contains(e.Error(), "canary") {
+			t.Errorf("%q is %v", body, e)
+		}
+	}
+}
