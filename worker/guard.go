@@ -16,13 +16,13 @@ import (
 // A guard knows the sessions and users that are left alone: those of the settings, and the worker's own
 // session, whose end would cost it its token in the middle of the work.
 type guard struct {
-	sessions map[string]bool // by ID in capitals
-	users    map[int64]bool  // by userId
-	named    []jobs.User     // users of the settings who have to be looked up
-	own      atomic.Pointer[string]
+	own atomic.Pointer[string]
 
 	mu         sync.Mutex
-	found      map[int64]bool // what came of that, by userId; nil until then
+	sessions   map[string]bool // by ID in capitals
+	users      map[int64]bool  // by userId
+	named      []jobs.User     // users of the settings who have to be looked up
+	found      map[int64]bool  // what came of that, by userId; nil until then
 	foundAt    time.Time
 	identified int64 // the number of the login whose session is own
 	tried      int64 // the same of the login whose session was last looked for
@@ -50,9 +50,13 @@ func newGuard(c Config) *guard {
 // protects reports whether a session is left alone; by its owner too, if the job names one.
 func (g *guard) protects(s jobs.Session) bool {
 	own := g.own.Load()
-	return own != nil && strings.EqualFold(*own, s.ID) ||
-		len(g.sessions) > 0 && g.sessions[strings.ToUpper(s.ID)] ||
-		s.UserID != 0 && g.protectsUser(s.UserID)
+	return own != nil && strings.EqualFold(*own, s.ID) || g.protectsSession(s.ID) || s.UserID != 0 && g.protectsUser(s.UserID)
+}
+
+func (g *guard) protectsSession(id string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sessions) > 0 && g.sessions[strings.ToUpper(id)]
 }
 
 func (g *guard) protectsUser(id int64) bool {
@@ -63,12 +67,9 @@ func (g *guard) protectsUser(id int64) bool {
 
 // unsure reports whether an owner whom a job names may be protected, for all that is known yet.
 func (g *guard) unsure(sessions []jobs.Session) bool {
-	if len(g.named) == 0 {
-		return false
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.found == nil && slices.ContainsFunc(sessions, func(s jobs.Session) bool { return s.UserID != 0 })
+	return len(g.named) > 0 && g.found == nil && slices.ContainsFunc(sessions, func(s jobs.Session) bool { return s.UserID != 0 })
 }
 
 // lookAgain is how long it is remembered who the users of the settings are, and identifyAgain how long
@@ -103,8 +104,10 @@ func (w *Worker) protectedKnown(who rank, since, deadline time.Time) (problem st
 	if !w.guard.outdated(time.Now()) {
 		return "", nil
 	}
+	g := w.guard
+	wanted := g.toLookUp()
 	found := map[int64]bool{}
-	for _, named := range w.guard.named {
+	for _, named := range wanted {
 		users, answer, err := w.whoIs(who, named, since, deadline)
 		if err != nil {
 			return "", err
@@ -117,7 +120,9 @@ func (w *Worker) protectedKnown(who rank, since, deadline time.Time) (problem st
 			found[u.ID] = true
 		}
 	}
-	g := w.guard
+	if g.replacedSince(wanted) {
+		return w.protectedKnown(who, since, deadline)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if problem == "" {
@@ -167,4 +172,26 @@ func (w *Worker) identify() {
 	w.guard.mu.Lock()
 	defer w.guard.mu.Unlock()
 	w.guard.identified = login
+}
+
+// toLookUp are the users of the settings who are not named by userId.
+func (g *guard) toLookUp() []jobs.User {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.named
+}
+
+// replacedSince reports whether there are others to look up than those.
+func (g *guard) replacedSince(wanted []jobs.User) bool { return !slices.Equal(wanted, g.toLookUp()) }
+
+// replace protects others than before. Users that are new have to be looked up, and until then nobody is
+// known not to be one of them.
+func (g *guard) replace(r Reload) {
+	fresh := newGuard(Config{ProtectedSessions: r.ProtectedSessions, ProtectedUsers: r.ProtectedUsers})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sessions, g.users = fresh.sessions, fresh.users
+	if !slices.Equal(g.named, fresh.named) {
+		g.named, g.found, g.foundAt = fresh.named, nil, time.Time{}
+	}
 }

@@ -122,6 +122,7 @@ type options struct {
 	client  func(*webserver.Config)
 	connect []nats.Option // instead of those that reach the broker
 	reached func(worker.Point)
+	reloads <-chan worker.Reload
 }
 
 // start starts a worker that logs in at the simulator.
@@ -169,7 +170,7 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 	if o.config != nil {
 		o.config(&config)
 	}
-	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached}
+	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached, Reloads: o.reloads}
 	r.worker = w
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel

@@ -164,6 +164,8 @@ type Worker struct {
 	Log     *slog.Logger
 	// Reached, if set, is told of each [Point] but MidLogin that a job passes, and may never return.
 	Reached func(Point)
+	// Reloads, if set, brings settings to be taken up while Run runs; the latest before it counts, too.
+	Reloads <-chan Reload
 
 	js        jetstream.JetStream
 	results   jetstream.Stream
@@ -217,6 +219,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.watchWebServer(watching) })
 	background.Go(func() { w.watchClock(watching) })
 	background.Go(func() { w.watchSecret(watching) })
+	background.Go(func() { w.takeReloads(watching) })
 	plan, err := w.findStreams(ctx)
 	switch {
 	case ctx.Err() != nil:

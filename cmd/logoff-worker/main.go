@@ -27,8 +27,10 @@ func main() {
 		debug.SetGCPercent(garbage)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	context.AfterFunc(ctx, stop)       // a second signal ends the program at once
+	hangups := make(chan os.Signal, 1) // some in a row are one
+	signal.Notify(hangups, syscall.SIGHUP)
+	err := run(ctx, hangups, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "logoff-worker:", err)
 	}
@@ -51,7 +53,7 @@ func exitCode(err error) int {
 const help = `logoff-worker ends Commvault sessions named by jobs in NATS JetStream.
 
 Usage:
-  logoff-worker [run]    work jobs until SIGTERM or SIGINT
+  logoff-worker [run]    work jobs until SIGTERM or SIGINT; SIGHUP has files read again
   logoff-worker init     create the streams and consumers that are missing, and exit
   logoff-worker check    say whether the settings, NATS and the Web Server will do, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
@@ -62,8 +64,8 @@ Settings come from the environment:
 
 `
 
-// run is the program without its process.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// run is the program without its process; hangups are the signals to read files again.
+func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	var prove proving
@@ -95,7 +97,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := fmt.Fprintf(stdout, "logoff-worker %s (revision %s, %s)\n", version(), revision(), runtime.Version())
 		return err
 	case command == "", command == "run":
-		return runWorker(ctx, stderr)
+		return runWorker(ctx, hangups, stderr)
 	case command == "init":
 		return initStreams(ctx, stdout, stderr)
 	case command == "check":

@@ -62,7 +62,7 @@ func newLog(s settings, w io.Writer) *slog.Logger {
 }
 
 // runWorker wires everything together, from the outside in, and takes it apart in reverse.
-func runWorker(ctx context.Context, stderr io.Writer) error {
+func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) error {
 	s, log, err := loadSettings(stderr)
 	if err != nil {
 		return err
@@ -75,6 +75,12 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 	config := s.workerConfig()
 	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", worker.ShownURLs(s.Webserver.URL))
 
+	files, err := newReloader(s, health, log)
+	if err != nil {
+		return err
+	}
+	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
+	defer files.start(hangups)()
 	stopHTTP, err := serveHTTP(s, metrics.Handler(registry, health, page(s, config.Name)), log)
 	if err != nil {
 		return err
@@ -94,7 +100,7 @@ func runWorker(ctx context.Context, stderr io.Writer) error {
 			reached(string(worker.MidLogin))
 		}
 	}
-	w := &worker.Worker{Config: config, NATS: nc, Metrics: m, Health: health, Log: log}
+	w := &worker.Worker{Config: config, NATS: nc, Metrics: m, Health: health, Log: log, Reloads: files.to}
 	w.Reached = func(p worker.Point) { reached(string(p)) }
 	beside := func(c webserver.Call) { observe(c); w.CountOther(c.Op) }
 	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, beside, reached)

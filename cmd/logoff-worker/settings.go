@@ -71,19 +71,21 @@ type settings struct {
 		Timeout       time.Duration `default:"30s" desc:"time for one request"`
 		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server can ask for"`
 	}
-	Slots             int           `default:"4" desc:"requests in flight"`
-	UrgentSlots       int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
-	AdaptSlots        bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
-	BatchMax          batchMax      `split_words:"true"`
-	BulkLinger        time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
-	Verify            string        `default:"auto" desc:"read back the sessions whose owner is known: auto or off"`
-	ProtectedSessions list          `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
-	ProtectedUsers    list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
-	WritesPerHour     int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
-	ReadsPerHour      int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
-	RequestsPerSecond int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
-	ClockTolerance    time.Duration `split_words:"true" default:"60s" desc:"how long after a job's eventTime a session may have begun and is ended all the same"`
-	LooseSession      struct {
+	Slots                 int           `default:"4" desc:"requests in flight"`
+	UrgentSlots           int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
+	AdaptSlots            bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
+	BatchMax              batchMax      `split_words:"true"`
+	BulkLinger            time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
+	Verify                string        `default:"auto" desc:"read back the sessions whose owner is known: auto or off"`
+	ProtectedSessions     list          `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
+	ProtectedUsers        list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
+	ProtectedSessionsFile string        `split_words:"true" desc:"file with more of these session IDs, one a line, read again when it changes"`
+	ProtectedUsersFile    string        `split_words:"true" desc:"file with more of these users, one a line, read again when it changes"`
+	WritesPerHour         int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
+	ReadsPerHour          int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
+	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
+	ClockTolerance        time.Duration `split_words:"true" default:"60s" desc:"how long after a job's eventTime a session may have begun and is ended all the same"`
+	LooseSession          struct {
 		IDs bool `default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
 	} `split_words:"true"`
 	Tries      int    `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
@@ -168,6 +170,8 @@ func (s settings) problems() []error {
 	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
 	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
+	_, _, unread := s.protected()
+	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
 	s.fileProblems(&p)
 	return p
@@ -392,7 +396,7 @@ func (s settings) workerConfig() worker.Config {
 	c.BulkLinger = s.BulkLinger
 	c.AdaptSlots = s.AdaptSlots
 	c.ReadBack = s.Verify == "auto"
-	c.ProtectedSessions, c.ProtectedUsers = s.ProtectedSessions, s.ProtectedUsers
+	c.ProtectedSessions, c.ProtectedUsers, _ = s.protected() // a file that cannot be read is told where it is looked for
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
 	c.LooseIDs = s.LooseSession.IDs
 	c.ClockTolerance = s.ClockTolerance

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"logoffworker/metrics"
+	"logoffworker/worker"
+)
+
+// partSettings is the part of a worker's health that tells of files that cannot be read again.
+const partSettings = "settings"
+
+// The variables of the files that hold what is protected.
+const (
+	protectedSessionsFile = "LOGOFF_PROTECTED_SESSIONS_FILE"
+	protectedUsersFile    = "LOGOFF_PROTECTED_USERS_FILE"
+)
+
+// protected is what is left alone, by the environment and by files together.
+func (s settings) protected() (sessions, users []string, problems []error) {
+	add := func(all []string, variable, file string) []string {
+		if file == "" {
+			return all
+		}
+		more, err := readList(file)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", variable, err))
+		}
+		return append(slices.Clone(all), more...)
+	}
+	sessions = add(s.ProtectedSessions, protectedSessionsFile, s.ProtectedSessionsFile)
+	users = add(s.ProtectedUsers, protectedUsersFile, s.ProtectedUsersFile)
+	return sessions, users, problems
+}
+
+// readList reads the entries of a file, in which the rest of a line after # is a comment. That nothing is in
+// it is an error, since a file that is being written may be empty, and would protect nobody.
+func readList(file string) ([]string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if !utf8.Valid(data) || bytes.ContainsRune(data, 0) {
+		return nil, errors.New("the file is not in UTF-8: save it as plain UTF-8 text")
+	}
+	var all []string
+	for line := range strings.Lines(string(data)) {
+		line = trimmed(line)
+		if at := strings.IndexByte(line, '#'); at == 0 || at > 0 && strings.ContainsAny(line[at-1:at], " \t") {
+			line = line[:at]
+		}
+		all = append(all, entries(line)...)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("nothing is in the file; to protect nobody, leave the variable out")
+	}
+	return all, nil
+}
+
+// A reloader reads files again while the worker runs.
+type reloader struct {
+	settings settings
+	health   *metrics.Health
+	log      *slog.Logger
+	to       chan worker.Reload // holds the latest that the worker has not taken yet
+
+	sums             map[string][sha256.Size]byte // of the files that could be read, by variable
+	sessions, users  []string                     // what is protected
+	suspect, adopted [sha256.Size]byte            // of both lists, as the latest look found and as they are in force
+}
+
+// fileInterval is how often it is looked whether the lists of what is protected have changed. A list counts
+// once two looks agree, since one may come while the file is being written.
+const fileInterval = 5 * time.Second
+
+// newReloader returns one that knows the files as they are now. It starts nothing.
+func newReloader(s settings, health *metrics.Health, log *slog.Logger) (*reloader, error) {
+	r := &reloader{settings: s, health: health, log: log, to: make(chan worker.Reload, 1)}
+	sessions, users, problems := s.protected()
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("%w: %w", errUsage, errors.Join(problems...))
+	}
+	r.adopt(sessions, users)
+	r.sums, _ = r.read()
+	return r, nil
+}
+
+// start reads files again at each hang-up signal, and those of what is protected when they change, until it
+// is stopped.
+func (r *reloader) start(hangups <-chan os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx, hangups) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
+	every := time.NewTicker(fileInterval)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			r.hangup()
+		case <-every.C:
+			r.look()
+		}
+	}
+}
+
+// hangup reads everything again, and has what is held for the Web Server tried.
+func (r *reloader) hangup() {
+	before := r.sums
+	sums, unread := r.read()
+	r.sums = sums
+	if sessions, users, ok := r.lists(); ok {
+		r.adopt(sessions, users)
+	}
+	r.send(worker.Reload{ProtectedSessions: r.sessions, ProtectedUsers: r.users, Try: true})
+	var changed, atStart []string
+	for variable, sum := range sums {
+		switch {
+		case before[variable] == sum:
+		case r.isForStart(variable):
+			atStart = append(atStart, variable)
+		default:
+			changed = append(changed, variable)
+		}
+	}
+	r.log.Info("SIGHUP: the files of the settings were read again, and the Web Server is tried at once if it is held",
+		"changed", named(changed), "unreadable", named(unread), "changed_and_needs_a_restart", named(atStart),
+		"protected_sessions", len(r.sessions), "protected_users", len(r.users))
+}
+
+// named lists variables for a log line.
+func named(variables []string) string {
+	if len(variables) == 0 {
+		return "none"
+	}
+	slices.Sort(variables)
+	return strings.Join(variables, ", ")
+}
+
+// look takes up lists of what is protected that have changed.
+func (r *reloader) look() {
+	if r.settings.ProtectedSessionsFile == "" && r.settings.ProtectedUsersFile == "" {
+		return
+	}
+	sessions, users, ok := r.lists()
+	if !ok {
+		return
+	}
+	sum := sumOf(sessions, users)
+	settled := sum == r.suspect
+	r.suspect = sum
+	if !settled || sum == r.adopted {
+		return
+	}
+	r.adopt(sessions, users)
+	r.send(worker.Reload{ProtectedSessions: sessions, ProtectedUsers: users})
+	r.log.Info("what is protected has changed, and is taken up", "protected_sessions", len(sessions), "protected_users", len(users))
+}
+
+func (r *reloader) adopt(sessions, users []string) {
+	r.sessions, r.users = sessions, users
+	r.adopted = sumOf(sessions, users)
+	r.suspect = r.adopted
+}
+
+// lists reads what is protected. Where that cannot be read, or will not do, health says so, and what was read
+// before stays.
+func (r *reloader) lists() (sessions, users []string, ok bool) {
+	sessions, users, problems := r.settings.protected()
+	if len(problems) == 0 {
+		c := r.settings.workerConfig()
+		c.ProtectedSessions, c.ProtectedUsers = sessions, users
+		if err := c.Validate(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) == 0 {
+		r.health.Well(partSettings)
+		return sessions, users, true
+	}
+	r.health.Begin(metrics.Condition{
+		Part: partSettings, Kind: "unreadable", Grave: true,
+		What: strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; ") + "; what was read before stays protected",
+		ToDo: "mend the file; it is read again every few seconds",
+	})
+	return nil, nil, false
+}
+
+// send leaves what is new for the worker, which may not have begun yet, or be at its end. Nothing that is
+// still to be taken is forgotten.
+func (r *reloader) send(latest worker.Reload) {
+	select {
+	case earlier := <-r.to:
+		latest.Try = latest.Try || earlier.Try
+	default:
+	}
+	r.to <- latest
+}
+
+// read returns a sum over each file of the settings, and the variables of those that cannot be read.
+func (r *reloader) read() (sums map[string][sha256.Size]byte, unread []string) {
+	sums = map[string][sha256.Size]byte{}
+	values := fieldValues(reflect.ValueOf(r.settings))
+	for i, name := range variableNames() {
+		file, isText := values[i].(string)
+		if !isText || file == "" || !strings.HasSuffix(name, "_FILE") {
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			unread = append(unread, name)
+			continue
+		}
+		sums[name] = sha256.Sum256(data)
+	}
+	return sums, unread
+}
+
+// isForStart reports whether a file is read at the start alone.
+func (r *reloader) isForStart(variable string) bool {
+	switch variable {
+	case "LOGOFF_WEBSERVER_CA_FILE", "LOGOFF_WEBSERVER_PAIR_KEY_FILE":
+		return true
+	}
+	return r.settings.NATS.URL == embedded && strings.HasPrefix(variable, "LOGOFF_NATS_")
+}
+
+func sumOf(lists ...[]string) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q", lists))
+}

@@ -1,0 +1,27 @@
+package worker
+
+import "context"
+
+// A Reload replaces settings of a worker that runs.
+type Reload struct {
+	// ProtectedSessions and ProtectedUsers take the place of those of the [Config].
+	ProtectedSessions, ProtectedUsers []string
+	// Try has what is held for the Web Server tried at once, see [Worker.TryNow].
+	Try bool
+}
+
+// takeReloads takes up new settings until ctx ends. Jobs in hand are not touched: what was decided about
+// their sessions stands.
+func (w *Worker) takeReloads(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-w.Reloads:
+			w.guard.replace(r)
+			if r.Try {
+				w.TryNow()
+			}
+		}
+	}
+}
