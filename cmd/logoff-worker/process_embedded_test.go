@@ -179,13 +179,12 @@ func TestWhatThisMachineRefusesIsSaidAtOnce(t *testing.T) {
 		says    []string
 		onlyRun bool
 	}{
-		"store is a file":        {"LOGOFF_NATS_STORE_DIR=" + file, []string{"LOGOFF_NATS_STORE_DIR: ", "not a directory", "read and write"}, false},
-		"store under a file":     {"LOGOFF_NATS_STORE_DIR=" + file + "/store", []string{"LOGOFF_NATS_STORE_DIR: ", "not a directory"}, false},
-		"store cannot be made":   {"LOGOFF_NATS_STORE_DIR=/proc/logoff", []string{"LOGOFF_NATS_STORE_DIR: "}, false},
-		"taken port":             {"LOGOFF_NATS_LISTEN=" + taken.Addr().String(), []string{"LOGOFF_NATS_LISTEN: another program listens at " + taken.Addr().String()}, false},
-		"port that there is not": {"LOGOFF_NATS_LISTEN=127.0.0.1:70000", []string{"LOGOFF_NATS_LISTEN: nothing can listen at 127.0.0.1:70000"}, false},
-		"taken probe port":       {"LOGOFF_HTTP_ADDR=" + taken.Addr().String(), []string{"LOGOFF_HTTP_ADDR: another program listens at"}, true},
-		"foreign probe address":  {"LOGOFF_HTTP_ADDR=192.0.2.1:9464", []string{"LOGOFF_HTTP_ADDR: 192.0.2.1:9464 is no address of this machine"}, true},
+		"store is a file":       {"LOGOFF_NATS_STORE_DIR=" + file, []string{"LOGOFF_NATS_STORE_DIR: ", "not a directory", "read and write"}, false},
+		"store under a file":    {"LOGOFF_NATS_STORE_DIR=" + file + "/store", []string{"LOGOFF_NATS_STORE_DIR: ", "not a directory"}, false},
+		"store cannot be made":  {"LOGOFF_NATS_STORE_DIR=/proc/logoff", []string{"LOGOFF_NATS_STORE_DIR: "}, false},
+		"taken port":            {"LOGOFF_NATS_LISTEN=" + taken.Addr().String(), []string{"LOGOFF_NATS_LISTEN: another program listens at " + taken.Addr().String()}, false},
+		"taken probe port":      {"LOGOFF_HTTP_ADDR=" + taken.Addr().String(), []string{"LOGOFF_HTTP_ADDR: another program listens at"}, true},
+		"foreign probe address": {"LOGOFF_HTTP_ADDR=192.0.2.1:9464", []string{"LOGOFF_HTTP_ADDR: 192.0.2.1:9464 is no address of this machine"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, simulator.Settings{})
