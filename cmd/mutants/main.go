@@ -133,7 +133,7 @@ func (w way) command(o options, overlay, dir string) []string {
 	case simulation:
 		return append(test, "-run", "^(TestSimulation|TestOutage|TestPoisonCost|TestStop|TestKilled)", "./worker", "-args", "-seeds", fmt.Sprint(o.seeds))
 	case people:
-		return append(test, "-run", "^(TestPeople|TestSign|TestSessionsAre|TestSuccess|TestReadBack|TestList|TestEmpty|TestNobody|TestProtected|TestOwnSession|TestQuota|TestNoBudget)", "./worker")
+		return append(test, "-run", "^(TestPeople|TestSign|TestSessionsAre|TestSuccess|TestReadBack|TestList|TestEmpty|TestNobody|TestProtected|TestOwnSession|TestQuota|TestNoBudget|TestEvery|TestCached|TestHidden|TestEvent|TestWhatHad)", "./worker")
 	case fleet:
 		return append(test, "./worker/tokens")
 	}

@@ -106,8 +106,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "listed-is-off", file: "worker/prove.go", by: people,
-		before: "	case found && row.LogoutTime.IsZero():\n		return on\n",
-		after:  "	case found && row.LogoutTime.IsZero() && row.LoginTime.IsZero():\n		return on\n",
+		before: "	switch row, found := l.Find(id); {\n	case found && !row.LogoutTime.IsZero():\n",
+		after:  "	switch row, found := l.Find(id); {\n	case found && !row.LoginTime.IsZero():\n",
 	},
 	{
 		name: "still-active-passed-over", file: "worker/prove.go", by: people,
@@ -138,13 +138,38 @@ var mutants = []mutant{
 	// Users, and what is left alone.
 	{
 		name: "user-off-after-the-last-round", file: "worker/people.go", by: people,
-		before: "				on = true\n				if d.rounds < mostRounds {\n					d.target(row)\n",
-		after:  "				if d.rounds < mostRounds {\n					on = true\n					d.target(row)\n",
+		before: "			on = true\n			if d.rounds < mostRounds && !overdue(d.job.NotAfter) {\n				d.target(row)\n",
+		after:  "			if d.rounds < mostRounds && !overdue(d.job.NotAfter) {\n				on = true\n				d.target(row)\n",
 	},
 	{
-		name: "sign-ons-after-the-event-ended", file: "worker/people.go", by: people,
-		before: "row.LoginTime.After(d.job.EventTime)\n",
-		after:  "row.LoginTime.After(d.received)\n",
+		name: "sign-ons-after-the-event-ended", file: "worker/clock.go", by: people,
+		before: "After(d.job.EventTime.Add(w.Config.ClockTolerance))\n",
+		after:  "After(d.received)\n",
+	},
+	{
+		name: "clocks-compared-as-they-are", file: "worker/clock.go", by: people,
+		before: "row.LoginTime.Add(-ahead)",
+		after:  "row.LoginTime.Add(-ahead / 100)",
+	},
+	{
+		name: "old-list-believed", file: "worker/webserver/sessions.go", by: people,
+		before: "a.old != \"\" && (e == nil && op == \"sessions\" || ",
+		after:  "a.old != \"\" && (",
+	},
+	{
+		name: "witness-of-any-company", file: "worker/roll.go", by: people,
+		before: "id != self && r.of[id] == company && ",
+		after:  "id != self && ",
+	},
+	{
+		name: "given-up-unseen-when-overdue", file: "worker/prove.go", by: people,
+		before: "due.After(soon) || !d.sent())",
+		after:  "due.After(soon) || d.rounds > 0)",
+	},
+	{
+		name: "full-name-taken-for-the-login", file: "worker/webserver/users.go", by: people,
+		before: "return all.logins && strings.EqualFold(u.Name, name)",
+		after:  "return strings.EqualFold(u.Name, name)",
 	},
 	{
 		name: "own-session-of-the-first-login-alone", file: "worker/guard.go", by: people,
