@@ -61,18 +61,6 @@ func (d *deployment) unready(ctx context.Context, words string) (n int) {
 
 const notReady = "workers whose probe said why"
 
-// said counts in the workers' logs what they say after a mark, waiting for a word of it.
-func (d *deployment) said(ctx context.Context, mark int, words ...string) (n int) {
-	stage.Await(ctx, 15*time.Second, func() bool {
-		n = 0
-		for _, word := range words {
-			n += d.log.Count(mark, word)
-		}
-		return n > 0
-	})
-	return n
-}
-
 const (
 	saidSo   = "times that workers said so"
 	unstored = "cannot be stored"
@@ -198,14 +186,13 @@ func (d *deployment) poisonSome(ctx context.Context) error {
 // fill lets a stream take nothing more for a while, and waits until workers name the reason.
 func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := d.log.Mark()
 		if err := d.limit(ctx, stream, full); err != nil {
 			return 0, saidSo, err
 		}
 		if err := d.poisonSome(ctx); err != nil {
 			return 0, saidSo, err
 		}
-		told := min(d.said(ctx, mark, words), d.unready(ctx, words))
+		told := d.unready(ctx, words)
 		stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 		return told, notReady, d.limit(ctx, stream, noLimit)
 	}
@@ -262,29 +249,48 @@ func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, erro
 // forbid takes a right away from workers while they run.
 func (d *deployment) forbid(subject string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := d.log.Mark()
 		if err := d.nodes[0].Permit(subject); err != nil {
 			return 0, saidSo, err
 		}
-		told := min(d.said(ctx, mark, "permission is missing"), d.unready(ctx, "permission is missing"))
+		told := d.unready(ctx, "permission is missing")
 		stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 		return told, notReady, d.nodes[0].Permit("")
 	}
 }
 
 func (d *deployment) hostileBurst(ctx context.Context, _ *rand.Rand) (int, string, error) {
-	before := d.log.Count(0, `"status":"invalid"`)
+	before, err := d.refused(ctx)
+	if err != nil {
+		return 0, "", err
+	}
 	for i, data := range hostile() {
 		d.load.bad(jobs.Lanes[i%len(jobs.Lanes)], data)
 	}
-	stage.Await(ctx, 15*time.Second, func() bool { return d.log.Count(0, `"status":"invalid"`) >= before+len(hostile()) })
-	return d.log.Count(0, `"status":"invalid"`) - before, "messages refused", nil
+	now := before
+	stage.Await(ctx, 15*time.Second, func() bool {
+		now, err = d.refused(ctx)
+		return err != nil || now >= before+len(hostile())
+	})
+	return now - before, "messages refused", err
+}
+
+// refused is how many messages that are no jobs have a dead letter.
+func (d *deployment) refused(ctx context.Context) (n int, err error) {
+	subject := d.subjects.Dead(jobs.Invalid)
+	stream, err := d.js.Stream(ctx, d.subjects.DeadStream())
+	if err != nil {
+		return 0, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return 0, err
+	}
+	return int(info.State.Subjects[subject]), nil
 }
 
 // fillDisk leaves the NATS server no space, then frees it and starts the server anew, as the README
 // tells operators to.
 func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, string, error) {
-	mark := d.log.Mark()
 	store := filepath.Dir(d.nodes[0].Store)
 	ballast := filepath.Join(store, "ballast")
 	file, err := os.Create(ballast)
@@ -296,7 +302,7 @@ func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, stri
 	if err == nil || !strings.Contains(err.Error(), "no space") {
 		return 0, saidSo, errors.Join(errors.New("the disk was not filled"), err)
 	}
-	told := min(d.said(ctx, mark, unstored), d.unready(ctx, unstored))
+	told := d.unready(ctx, unstored)
 	stage.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 	if err := os.Remove(ballast); err != nil {
 		return told, notReady, err

@@ -96,10 +96,9 @@ func (w *world) webFault(is func(stage.Request) bool, inflict func(context.Conte
 // cutWeb takes the network between the workers and the Web Server away.
 func (w *world) cutWeb(toWeb links) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		mark := w.solo.log.Mark()
 		toWeb.cut()
 		stage.Pause(ctx, time.Duration(1500+random.IntN(2000))*time.Millisecond)
-		return w.solo.log.Count(mark, "Web Server: jobs wait"), "workers that said so", toWeb.mend()
+		return w.solo.unready(ctx, "jobs wait for the Web Server"), notReady, toWeb.mend()
 	}
 }
 
