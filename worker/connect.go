@@ -31,6 +31,8 @@ type Connection struct {
 	Token    func() (string, error)
 	// CAFile verifies the server; CertFile and KeyFile prove us to it.
 	CAFile, CertFile, KeyFile string
+	// TLSFirst has the TLS handshake come before anything else, as a server wants that is set to it.
+	TLSFirst bool
 	// InboxPrefix starts the subjects on which answers to us arrive, so that a permission can name
 	// ours alone.
 	InboxPrefix string
@@ -147,6 +149,9 @@ func (c Connection) encryption() ([]nats.Option, error) {
 			return nil, fmt.Errorf("NATS client certificate: %w", err)
 		}
 		options = append(options, nats.ClientCert(c.CertFile, c.KeyFile))
+	}
+	if c.TLSFirst {
+		options = append(options, nats.TLSHandshakeFirst())
 	}
 	return options, nil
 }

@@ -39,7 +39,7 @@ func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
 	return &lane{
 		Worker: w,
 		name:   name,
-		pulls:  newPuller(w.NATS, p.requests.Name, p.consumers[name].Durable),
+		pulls:  newPuller(w.NATS, w.Config.api(), p.requests.Name, p.consumers[name].Durable),
 		queue:  newQueue(!w.Config.LooseIDs),
 		plan:   p,
 	}

@@ -56,28 +56,29 @@ type plan struct {
 	consumers               map[jobs.Lane]jetstream.ConsumerConfig
 	ackWait                 time.Duration    // as the consumers have it
 	settled                 jetstream.Stream // the results
+	domain                  string           // of the JetStream that is used; empty for one without
 }
 
 // ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies.
 // A [*MismatchError] says what an operator has to change; other errors may pass.
 func ProvisionStreams(ctx context.Context, js jetstream.JetStream, subjects jobs.Subjects, how Provision, replicas int) error {
-	_, err := provision(ctx, js, subjects, how, replicas)
+	return Config{Subjects: subjects, Provision: how, Replicas: replicas}.ProvisionStreams(ctx, js)
+}
+
+// ProvisionStreams does the same with everything that is set.
+func (c Config) ProvisionStreams(ctx context.Context, js jetstream.JetStream) error {
+	_, err := c.provision(ctx, js)
 	return err
 }
 
-func provision(ctx context.Context, js jetstream.JetStream, subjects jobs.Subjects, how Provision, replicas int) (plan, error) {
-	account, err := js.AccountInfo(ctx)
+func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, error) {
+	account, err := c.account(ctx, js)
 	if err != nil {
-		return plan{}, fmt.Errorf("ask for JetStream: %w", err)
+		return plan{}, err
 	}
-	if account.API.Level < minAPILevel {
-		return plan{}, &MismatchError{What: "the NATS server", Differences: []string{
-			fmt.Sprintf("its JetStream API level is %d, needed is %d (nats-server 2.14 or later)", account.API.Level, minAPILevel),
-		}}
-	}
-	p := wanted(subjects, replicas, js.Conn().MaxPayload())
+	p := c.wanted(account, js.Conn().MaxPayload())
 	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
-		stream, err := provisionStream(ctx, js, config, how)
+		stream, err := c.provisionStream(ctx, js, config, p.domain)
 		if err != nil {
 			return plan{}, err
 		}
@@ -86,19 +87,21 @@ func provision(ctx context.Context, js jetstream.JetStream, subjects jobs.Subjec
 		}
 	}
 	for _, lane := range jobs.Lanes {
-		wait, err := provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane], how)
+		wait, err := c.provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane])
 		if err != nil {
 			return plan{}, err
 		}
 		p.ackWait = min(p.ackWait, wait)
 	}
-	return p, nil
+	return p, c.shadow(ctx, js, p)
 }
 
 // wanted is the contract in JetStream's words.
-func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
+func (c Config) wanted(account *jetstream.AccountInfo, maxPayload int64) plan {
+	subjects := c.Subjects
 	p := plan{
 		ackWait: ackWait,
+		domain:  account.Domain,
 		requests: jetstream.StreamConfig{
 			Name:        subjects.RequestStream(),
 			Description: "logoff jobs; a job leaves when its result is stored",
@@ -108,7 +111,8 @@ func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
 			Discard:     jetstream.DiscardNew,
 			MaxMsgSize:  jobBytes(maxPayload),
 			Duplicates:  2 * time.Minute,
-			Replicas:    replicas,
+			Replicas:    c.Replicas,
+			MaxBytes:    c.MaxBytes,
 			DenyDelete:  true,
 			DenyPurge:   true,
 		},
@@ -121,7 +125,8 @@ func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
 			Discard:     jetstream.DiscardNew,
 			MaxAge:      keepResults,
 			Duplicates:  2 * time.Minute,
-			Replicas:    replicas,
+			Replicas:    c.Replicas,
+			MaxBytes:    c.MaxBytes,
 			AllowDirect: true,
 		},
 		dead: jetstream.StreamConfig{
@@ -133,7 +138,8 @@ func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
 			Discard:     jetstream.DiscardNew,
 			MaxAge:      keepDead,
 			Duplicates:  deadWindow,
-			Replicas:    replicas,
+			Replicas:    c.Replicas,
+			MaxBytes:    c.MaxBytes,
 		},
 		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
 	}
@@ -146,7 +152,7 @@ func wanted(subjects jobs.Subjects, replicas int, maxPayload int64) plan {
 			AckPolicy:      jetstream.AckExplicitPolicy,
 			AckWait:        ackWait,
 			MaxDeliver:     -1,
-			MaxAckPending:  maxAckPending,
+			MaxAckPending:  mostInHand(c.limits(account).MaxAckPending),
 			ReplayPolicy:   jetstream.ReplayInstantPolicy,
 		}
 	}
@@ -158,13 +164,25 @@ func jobBytes(maxPayload int64) int32 {
 	return int32(min(maxJobBytes, maxPayload*3/4))
 }
 
-func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, how Provision) (jetstream.Stream, error) {
+// mostInHand is how many jobs of a lane may be in hand where the account allows so many; 0 is no limit.
+func mostInHand(allowed int) int {
+	if allowed > 0 {
+		return min(maxAckPending, allowed)
+	}
+	return maxAckPending
+}
+
+func (c Config) provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, domain string) (jetstream.Stream, error) {
 	stream, err := js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) && how == ProvisionCreate {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision == ProvisionCreate {
+		if err := c.mayCreateIn(domain); err != nil {
+			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+		}
 		stream, err = js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was first
 			stream, err = js.Stream(ctx, want.Name)
 		}
+		err = explained(ctx, js, want, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
@@ -172,13 +190,14 @@ func provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream
 	return stream, mismatch("stream "+want.Name, streamDifferences(stream.CachedInfo().Config, want))
 }
 
-func provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig, how Provision) (time.Duration, error) {
+func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) (time.Duration, error) {
 	consumer, err := js.Consumer(ctx, stream, want.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) && how == ProvisionCreate {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision == ProvisionCreate {
 		consumer, err = js.CreateConsumer(ctx, stream, want)
 		if errors.Is(err, jetstream.ErrConsumerExists) {
 			consumer, err = js.Consumer(ctx, stream, want.Durable)
 		}
+		err = explained(ctx, js, jetstream.StreamConfig{}, err)
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
 		return 0, mismatch("consumer "+want.Durable+" of "+stream, []string{pushed})
@@ -300,7 +319,7 @@ func (w *Worker) findStreams(ctx context.Context) (plan, error) {
 			for _, part := range []string{PartStreams, PartUrgent, PartBulk} {
 				w.Health.Well(part)
 			}
-			w.Log.Info("streams and consumers are ready", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name)
+			w.Log.Info("streams and consumers are ready", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name, "domain", p.domain)
 			return p, nil
 		case errors.As(err, &mismatch):
 			return plan{}, err
@@ -315,7 +334,7 @@ func (w *Worker) findStreams(ctx context.Context) (plan, error) {
 func (w *Worker) provision(ctx context.Context) (p plan, err error) {
 	err = errNotConnected
 	if w.NATS.IsConnected() {
-		p, err = provision(ctx, w.js, w.Config.Subjects, w.Config.Provision, w.Config.Replicas)
+		p, err = w.Config.provision(ctx, w.js)
 	}
 	switch {
 	case err == nil:

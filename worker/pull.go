@@ -43,10 +43,10 @@ var (
 	errTooBig = errors.New("the next job is larger than a pull may bring")
 )
 
-func newPuller(nc *nats.Conn, stream, consumer string) *puller {
+func newPuller(nc *nats.Conn, api, stream, consumer string) *puller {
 	return &puller{
 		nc:    nc,
-		api:   "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
+		api:   api + ".CONSUMER.MSG.NEXT." + stream + "." + consumer,
 		bytes: pullBytes,
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,8 +61,12 @@ type Config struct {
 	Subjects jobs.Subjects
 	// Provision says whether missing streams and consumers are created.
 	Provision Provision
-	// Replicas is the number of copies of a stream that is created here.
+	// Replicas is the number of copies of a stream that is created here, and MaxBytes, unless 0, how much it holds.
 	Replicas int
+	MaxBytes int64
+	// API is the prefix of JetStream's API, such as $JS.hub.API for the domain hub; empty means the JetStream of
+	// the server that is reached.
+	API string
 	// Slots is how many requests may be in flight; UrgentSlots of them bulk jobs cannot take.
 	Slots, UrgentSlots int
 	// AdaptSlots lets the bulk requests in flight follow the Web Server's latency, within the slots.
@@ -135,6 +140,8 @@ func (c Config) Validate() error {
 	wrong("Name", c.Name != "", "a worker needs a name")
 	wrong("Provision", c.Provision == ProvisionCreate || c.Provision == ProvisionVerify, "must be create or verify")
 	wrong("Replicas", c.Replicas >= 1 && c.Replicas <= 5, "must be 1 to 5, not %d", c.Replicas)
+	wrong("MaxBytes", c.MaxBytes == 0 || c.MaxBytes >= minStreamBytes, "must be %d (1 MiB) or more, not %d", minStreamBytes, c.MaxBytes)
+	wrong("API", !strings.ContainsAny(c.API, " \t\r\n*>") && !strings.Contains("."+c.API+".", "..") || c.API == "", "must be tokens of a subject, separated by dots, without blanks and wildcards")
 	wrong("Slots", c.Slots >= 2 && c.Slots <= 1000, "must be 2 to 1000 (one for urgent jobs and one for bulk at least), not %d", c.Slots)
 	wrong("UrgentSlots", c.UrgentSlots >= 1 && c.UrgentSlots < max(2, c.Slots), "must be at least 1 and fewer than the %d slots, of which bulk jobs need one, not %d", c.Slots, c.UrgentSlots)
 	wrong("BatchMaxSessions", c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "must be 1 to %d, not %d", jobs.MaxSessions, c.BatchMaxSessions)
@@ -150,6 +157,9 @@ func (c Config) Validate() error {
 	wrong("ShutdownTimeout", c.ShutdownTimeout > 0, "must be more than 0, not %v", c.ShutdownTimeout)
 	return errors.Join(problems...)
 }
+
+// minStreamBytes lets a stream hold the largest job, or its dead letter.
+const minStreamBytes = 1 << 20
 
 // minDocumentBytes lets every legal session ID, loose ones escaped throughout, have a document.
 const minDocumentBytes = 1024
@@ -256,9 +266,9 @@ func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
-	js, err := jetstream.New(w.NATS, jetstream.WithDefaultTimeout(apiTimeout))
+	js, err := w.Config.JetStream(w.NATS)
 	if err != nil {
-		return fmt.Errorf("use JetStream: %w", err)
+		return err
 	}
 	w.js = js
 	w.outbox = newOutbox(w.NATS)

@@ -113,7 +113,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 		return ""
 	}
 	r.line("nats", nil, "connected to "+worker.ShownURLs(nc.ConnectedUrl())+", server "+nc.ConnectedServerVersion())
-	js, err := jetstream.New(nc)
+	js, err := s.workerConfig().JetStream(nc)
 	if err != nil {
 		r.line("streams", err, "")
 		return ""
@@ -122,18 +122,46 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	return r.checkPair(ctx, s, js)
 }
 
+// checkStreams says which JetStream is used, what the account allows there, and what a worker would create or fail
+// at. It creates nothing.
 func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetStream) {
 	config := s.workerConfig()
-	err := worker.ProvisionStreams(ctx, js, config.Subjects, worker.ProvisionVerify, config.Replicas)
-	missing := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
-	if missing && s.NATS.Provision == string(worker.ProvisionCreate) {
-		r.warn("streams", err.Error()+"; the worker creates it when it starts")
+	creates := config.Provision == worker.ProvisionCreate
+	forecast, problems := config.Foresee(ctx, js)
+	if forecast.Account != "" {
+		r.line("jetstream", nil, inDomain(forecast.Domain)+"; "+forecast.Account)
+	}
+	if creates {
+		for _, what := range forecast.Creates {
+			r.warn("streams", what+"; the worker creates it when it starts")
+		}
+	}
+	if problems != nil && (creates || forecast.Account == "") {
+		for problem := range strings.SplitSeq(problems.Error(), "\n") {
+			r.line("streams", errors.New(problem), "")
+		}
 		return
 	}
-	if missing {
+	config.Provision = worker.ProvisionVerify
+	err := config.ProvisionStreams(ctx, js)
+	missing := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
+	switch {
+	case missing && creates && len(forecast.Creates) > 0:
+		return // it is said
+	case missing && creates:
+		r.warn("streams", err.Error()+"; the worker creates it when it starts")
+		return
+	case missing:
 		err = fmt.Errorf("%w; create it with `logoff-worker init` (LOGOFF_NATS_PROVISION=create)", err)
 	}
 	r.line("streams", err, "streams and consumers are as the worker needs them")
+}
+
+func inDomain(domain string) string {
+	if domain == "" {
+		return "without a domain"
+	}
+	return fmt.Sprintf("domain %q", domain)
 }
 
 // checkSync warns when a power cut may lose what NATS has acknowledged. Only the server's monitoring

@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"logoffworker/worker"
 )
 
 // tidyEnvironment is the one place where settings are trimmed. Blanks around a value, a byte order mark
@@ -77,6 +81,28 @@ func entries(text string) (all []string) {
 	}
 	return all
 }
+
+// A size is a number of bytes.
+type size int64
+
+// units are those of a size, all powers of 1024.
+var units = map[string]uint{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
+// Decode implements envconfig.Decoder: a whole number with or without a unit, as in 512M, 512MB or 512MiB.
+func (s *size) Decode(value string) error {
+	digits := strings.TrimRightFunc(value, func(r rune) bool { return r < '0' || r > '9' })
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(value[len(digits):])), "B"), "I")
+	shift, known := units[unit]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !known || n < 0 || n > math.MaxInt64>>shift {
+		return errors.New("no number of bytes")
+	}
+	*s = size(n << shift)
+	return nil
+}
+
+// String implements fmt.Stringer.
+func (s size) String() string { return worker.Bytes(int64(s)) }
 
 // serviceLink is the name of a variable that Kubernetes makes for a service, when the service's name
 // begins as ours do.

@@ -72,7 +72,7 @@ func (s settings) keepPair(ctx context.Context, nc *nats.Conn, registry *prometh
 	}
 	c := tokens.Config{
 		Name: s.workerConfig().Name, Bucket: s.bucket(), Create: s.createsBucket(), Replicas: s.NATS.Replicas,
-		PairFile: s.Webserver.PairFile, NATS: nc,
+		PairFile: s.Webserver.PairFile, NATS: nc, API: s.jetStreamAPI(),
 		Metrics: metrics.NewToken(registry), Health: health, Log: log,
 		Reached: func(p tokens.Point) { reached("token-" + string(p)) },
 	}

@@ -89,6 +89,17 @@ func (w *world) start(extra ...string) *exec.Cmd {
 // startAs starts the program with arguments.
 func (w *world) startAs(args []string, extra ...string) *exec.Cmd {
 	w.t.Helper()
+	command := w.command(args, extra...)
+	command.Stdout, command.Stderr = &w.log, &w.log
+	if err := command.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = command.Process.Kill() })
+	return command
+}
+
+// command is the program with arguments, in a process of its own.
+func (w *world) command(args []string, extra ...string) *exec.Cmd {
 	command := exec.Command(os.Args[0], args...)
 	command.Args[0] = "logoff-worker" // by which the test binary knows what to be
 	command.Path = os.Args[0]
@@ -99,12 +110,7 @@ func (w *world) startAs(args []string, extra ...string) *exec.Cmd {
 		"LOGOFF_WEBSERVER_PASSWORD=canary-password",
 		"LOGOFF_HTTP_ADDR="+w.http)
 	command.Env = append(command.Env, extra...)
-	command.Stdout, command.Stderr = &w.log, &w.log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = command.Process.Kill() })
 	return command
 }
 

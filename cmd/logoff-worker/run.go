@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -252,12 +251,12 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := awaitConnection(ctx, nc, health); err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc)
+	config := s.workerConfig()
+	js, err := config.JetStream(nc)
 	if err != nil {
 		return err
 	}
-	config := s.workerConfig()
-	if err := worker.ProvisionStreams(ctx, js, config.Subjects, config.Provision, config.Replicas); err != nil {
+	if err := config.ProvisionStreams(ctx, js); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",

@@ -39,6 +39,9 @@ type settings struct {
 		StoreDir     string `split_words:"true" default:"./logoff-data" desc:"embedded broker: where its streams are kept"`
 		Listen       string `default:"127.0.0.1:4222" desc:"embedded broker: address for other programs"`
 		Provision    string `default:"create" desc:"create: make missing streams and consumers; verify: only look"`
+		Domain       string `desc:"JetStream domain of the streams, where it is not that of the server"`
+		APIPrefix    string `split_words:"true" desc:"instead of a domain: prefix of JetStream's API, such as $JS.hub.API"`
+		MaxBytes     size   `split_words:"true" default:"0" desc:"bytes of each stream that is created here, such as 10GiB; 0: no limit"`
 		Replicas     int    `default:"1" desc:"copies of a stream that is created here (3 on a cluster)"`
 		CredsFile    string `split_words:"true" desc:"credentials: file with user JWT and seed"`
 		NkeyFile     string `split_words:"true" desc:"credentials: file with an NKey user seed"`
@@ -50,6 +53,7 @@ type settings struct {
 		CAFile       string `split_words:"true" desc:"PEM file that verifies the NATS servers"`
 		CertFile     string `split_words:"true" desc:"TLS client certificate, with its key"`
 		KeyFile      string `split_words:"true" desc:"key of the TLS client certificate"`
+		TLSFirst     bool   `split_words:"true" default:"false" desc:"shake hands for TLS first, as a server with handshake_first wants"`
 		MonitorURL   string `split_words:"true" desc:"monitoring address of a NATS server, such as http://nats.example:8222: lets 'check' see how safely it stores"`
 		InboxPrefix  string `split_words:"true" desc:"subject prefix of replies to the worker (default _INBOX_ and LOGOFF_PREFIX)"`
 	}
@@ -156,6 +160,8 @@ func accepted(typeName string) string {
 		return "a duration such as 500ms, 30s or 2m"
 	case "slog.Level":
 		return "debug, info, warn or error"
+	case "main.size":
+		return "a number of bytes, such as 1000000, 512MiB or 10GiB"
 	case "main.list":
 		return "a list, separated by commas, in which something stands"
 	}
@@ -200,6 +206,8 @@ var variables = map[string]string{
 	"Subjects":          "LOGOFF_PREFIX",
 	"Provision":         "LOGOFF_NATS_PROVISION",
 	"Replicas":          "LOGOFF_NATS_REPLICAS",
+	"MaxBytes":          "LOGOFF_NATS_MAX_BYTES",
+	"API":               "LOGOFF_NATS_API_PREFIX",
 	"Slots":             "LOGOFF_SLOTS",
 	"UrgentSlots":       "LOGOFF_URGENT_SLOTS",
 	"BatchMaxSessions":  "LOGOFF_BATCH_MAX_SESSIONS",
@@ -234,7 +242,11 @@ func (s settings) natsProblems(p *problems) {
 	monitor, err := url.Parse(n.MonitorURL)
 	p.check("LOGOFF_NATS_MONITOR_URL", n.MonitorURL == "" || err == nil && (monitor.Scheme == "http" || monitor.Scheme == "https") && monitor.Host != "", "must be an http or https address such as http://nats.example:8222")
 	p.check("LOGOFF_NATS_INBOX_PREFIX", n.InboxPrefix == "" || isSubject(n.InboxPrefix), "must be tokens of a subject, separated by dots, without blanks and wildcards")
+	p.check("LOGOFF_NATS_DOMAIN", n.Domain == "" || n.APIPrefix == "", "given beside LOGOFF_NATS_API_PREFIX; keep one")
+	p.check("LOGOFF_NATS_DOMAIN", n.Domain == "" || isSubject(n.Domain) && !strings.Contains(n.Domain, "."), "must be one token of a subject, without dots, blanks and wildcards")
 	if n.URL == embedded {
+		p.check("LOGOFF_NATS_DOMAIN", n.Domain == "" && n.APIPrefix == "", "the embedded broker has no domain and no other prefix")
+		p.check("LOGOFF_NATS_TLS_FIRST", !n.TLSFirst, "the embedded broker is reached without TLS, on this machine only")
 		p.check("LOGOFF_NATS_CREDS_FILE", n.CredsFile == "", "the embedded broker knows no user JWTs; use a user, a token or an NKey")
 		p.check("LOGOFF_NATS_CA_FILE", n.CAFile == "" && n.CertFile == "", "the embedded broker is reached without TLS, on this machine only")
 		host, _, _ := net.SplitHostPort(n.Listen)
@@ -390,7 +402,7 @@ func (s settings) workerConfig() worker.Config {
 	}
 	c.Subjects = jobs.Subjects{Prefix: s.Prefix}
 	c.Provision = worker.Provision(s.NATS.Provision)
-	c.Replicas = s.NATS.Replicas
+	c.Replicas, c.MaxBytes, c.API = s.NATS.Replicas, int64(s.NATS.MaxBytes), s.jetStreamAPI()
 	c.Slots, c.UrgentSlots = s.Slots, s.UrgentSlots
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
@@ -462,7 +474,7 @@ func (s settings) connection() worker.Connection {
 		CredsFile: n.CredsFile, NKeyFile: n.NkeyFile,
 		User:   n.User,
 		CAFile: n.CAFile, CertFile: n.CertFile, KeyFile: n.KeyFile,
-		InboxPrefix: n.InboxPrefix,
+		TLSFirst: n.TLSFirst, InboxPrefix: n.InboxPrefix,
 	}
 	if c.InboxPrefix == "" {
 		c.InboxPrefix = "_INBOX_" + s.Prefix
@@ -515,6 +527,14 @@ func serverProblem(server, list string) string {
 		return "servers with ws:// or wss:// and others cannot be mixed"
 	}
 	return ""
+}
+
+// jetStreamAPI is the prefix of JetStream's API; empty for that of the server itself.
+func (s settings) jetStreamAPI() string {
+	if s.NATS.Domain != "" {
+		return "$JS." + s.NATS.Domain + ".API"
+	}
+	return strings.TrimSuffix(s.NATS.APIPrefix, ".")
 }
 
 func hasUserinfo(list string) bool {

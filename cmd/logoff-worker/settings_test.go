@@ -110,6 +110,23 @@ func TestEverySettingIsTrimmed(t *testing.T) {
 	}
 }
 
+// A size is written as people and tools do.
+func TestSizesHaveUnits(t *testing.T) {
+	for value, want := range map[string]size{
+		"1048576": 1 << 20, "512M": 512 << 20, "512MB": 512 << 20, "512MiB": 512 << 20, "10 GiB": 10 << 30, "1Gi": 1 << 30, "2t": 2 << 40, "0": 0,
+	} {
+		s, _, err := given(t, "LOGOFF_NATS_MAX_BYTES="+value)
+		if err != nil || s.NATS.MaxBytes != want {
+			t.Errorf("%s is %d, want %d (%v)", value, s.NATS.MaxBytes, want, err)
+		}
+	}
+	for _, value := range []string{"G", "-1", "1.5G", "1 parsec", "9999999T"} {
+		if words := said(t, "LOGOFF_NATS_MAX_BYTES="+value); !strings.Contains(words, "LOGOFF_NATS_MAX_BYTES: must be a number of bytes") {
+			t.Errorf("%s: %s", value, words)
+		}
+	}
+}
+
 // A secret is what stands between blanks; quotes may be part of it.
 func TestSecretKeepsItsQuotes(t *testing.T) {
 	s, _, err := given(t, `LOGOFF_WEBSERVER_TOKEN= "QSDK x" `)

@@ -25,6 +25,7 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -59,6 +60,8 @@ type Config struct {
 	PairFile string
 
 	NATS *nats.Conn
+	// API is the prefix of JetStream's API; empty means the JetStream of the server that is reached.
+	API string
 	// WebServer says where the Web Server is. Its credentials are not used.
 	WebServer webserver.Config
 
@@ -107,7 +110,7 @@ func New(c Config) (*Keeper, error) {
 	if !LegalBucket(c.Bucket) {
 		return nil, fmt.Errorf("the bucket's name %q holds other characters than letters, digits, - and _", c.Bucket)
 	}
-	js, err := jetstream.New(c.NATS, jetstream.WithDefaultTimeout(storeTimeout))
+	js, err := jetstream.NewWithAPIPrefix(c.NATS, cmp.Or(c.API, jetstream.DefaultAPIPrefix), jetstream.WithDefaultTimeout(storeTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}

@@ -14,6 +14,9 @@ import (
 // pairKey is the one key of the bucket.
 const pairKey = "pair"
 
+// bucketBytes is room for the one record many times over: some accounts demand a limit.
+const bucketBytes = 1 << 20
+
 // storeTimeout is how long JetStream may take to answer one question.
 const storeTimeout = 2 * time.Second
 
@@ -62,7 +65,7 @@ func (s *store) open(ctx context.Context) error {
 		}
 		kv, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: s.bucket, Description: "access token of the logoff workers, encrypted",
-			History: 1, Storage: jetstream.FileStorage, Replicas: s.replicas,
+			History: 1, Storage: jetstream.FileStorage, Replicas: s.replicas, MaxBytes: bucketBytes,
 		})
 		if errors.Is(err, jetstream.ErrBucketExists) { // another replica was first
 			kv, err = s.js.KeyValue(ctx, s.bucket)

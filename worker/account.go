@@ -1,0 +1,242 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+)
+
+// JetStream is the JetStream that the settings name, over a connection.
+func (c Config) JetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	js, err := jetstream.NewWithAPIPrefix(nc, c.api(), jetstream.WithDefaultTimeout(apiTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return js, nil
+}
+
+// api is the prefix of JetStream's API.
+func (c Config) api() string {
+	if c.API == "" {
+		return strings.TrimSuffix(jetstream.DefaultAPIPrefix, ".")
+	}
+	return c.API
+}
+
+// account asks for the account at JetStream, and refuses a server that is too old.
+func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+	account, err := js.AccountInfo(ctx)
+	switch {
+	case err != nil && c.API != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, context.DeadlineExceeded)):
+		return nil, fmt.Errorf("no JetStream answers at %s; look at LOGOFF_NATS_DOMAIN or LOGOFF_NATS_API_PREFIX, and at what the account may publish: %w", c.API, err)
+	case err != nil:
+		return nil, fmt.Errorf("ask for JetStream: %w", err)
+	case account.API.Level < minAPILevel:
+		return nil, &MismatchError{What: "the NATS server", Differences: []string{
+			fmt.Sprintf("its JetStream API level is %d, needed is %d (nats-server 2.14 or later)", account.API.Level, minAPILevel),
+		}}
+	}
+	return account, nil
+}
+
+// mayCreateIn refuses to make streams in a domain that nobody has named: a leaf node with a JetStream of its own
+// would keep jobs and results to itself, while publishers and readers are elsewhere.
+func (c Config) mayCreateIn(domain string) error {
+	if domain == "" || c.API != "" {
+		return nil
+	}
+	return fmt.Errorf("it is missing in the JetStream domain %q, which is that of the server and was not asked for, so it is not created: set LOGOFF_NATS_DOMAIN to %s, or to the domain where the streams are", domain, domain)
+}
+
+// shadow finds streams in the JetStream of the server itself that take what is meant for those of the domain:
+// they would answer in their place, and a result that they alone took would count as stored.
+func (c Config) shadow(ctx context.Context, js jetstream.JetStream, p plan) error {
+	if c.API == "" {
+		return nil
+	}
+	local, err := Config{}.JetStream(js.Conn())
+	if err != nil {
+		return err
+	}
+	account, err := local.AccountInfo(ctx)
+	if err != nil || account.Domain == p.domain {
+		return nil // none of its own, none that may be asked, or the same
+	}
+	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
+		if others := overlapping(ctx, local, config); len(others) > 0 {
+			return fmt.Errorf("stream %s of the JetStream domain %q, that of the server which the worker is connected to, takes the same subjects as the one of the domain %q, and would answer in its place: delete it there",
+				strings.Join(others, " and "), account.Domain, p.domain)
+		}
+	}
+	return nil
+}
+
+// overlapping names the streams, the same one included, that have some of a stream's subjects.
+func overlapping(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) (names []string) {
+	for _, subject := range config.Subjects {
+		for name := range js.StreamNames(ctx, jetstream.WithStreamListSubject(subject)).Name() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// refusals says what to do about what JetStream refuses to create.
+var refusals = map[jetstream.ErrorCode]string{
+	10002: "the account has no room for it: lower LOGOFF_NATS_MAX_BYTES, or raise the account's storage",
+	10005: "no servers have room for it: look at LOGOFF_NATS_REPLICAS, and at the servers' storage",
+	10023: "the server has no room for it: lower LOGOFF_NATS_MAX_BYTES, or raise the server's storage",
+	10026: "the account allows fewer consumers than the two that a worker needs",
+	10027: "the account allows no more streams",
+	10047: "the account or the server has no storage for it: lower LOGOFF_NATS_MAX_BYTES, or raise what it may store",
+	10074: "LOGOFF_NATS_REPLICAS is more than 1, and the server is in no cluster",
+	10113: "the account demands that each stream has a limit of bytes: set LOGOFF_NATS_MAX_BYTES",
+	10120: "the account has no JetStream limits for this number of copies: look at LOGOFF_NATS_REPLICAS",
+	10122: "LOGOFF_NATS_MAX_BYTES is more than the account allows for one stream",
+}
+
+// subjectsOverlap is the code of a stream whose subjects are another's.
+const subjectsOverlap = 10065
+
+// explained adds to an error of JetStream what a person can do about it.
+func explained(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig, err error) error {
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if refused.ErrorCode == subjectsOverlap {
+		return overlapError(overlapping(ctx, js, config))
+	}
+	if words := refusals[refused.ErrorCode]; words != "" {
+		return fmt.Errorf("%s (%w)", words, err)
+	}
+	return err
+}
+
+func overlapError(others []string) error {
+	return fmt.Errorf("stream %s has some of its subjects: take them out of that stream, or choose another LOGOFF_PREFIX", strings.Join(others, " and "))
+}
+
+// limits are those of the account for streams with so many copies.
+func (c Config) limits(account *jetstream.AccountInfo) jetstream.AccountLimits {
+	return c.tier(account).Limits
+}
+
+func (c Config) tier(account *jetstream.AccountInfo) jetstream.Tier {
+	if tier, ok := account.Tiers[fmt.Sprintf("R%d", max(1, c.Replicas))]; ok {
+		return tier
+	}
+	return account.Tier
+}
+
+// A Forecast is what provisioning would come to.
+type Forecast struct {
+	Domain  string   // of the JetStream that is used; empty for one without
+	Account string   // what the account allows, in words
+	Creates []string // what is missing and will be made, a line each
+}
+
+// Foresee looks at what provisioning would do, and changes nothing. Its error joins all that it would fail at.
+func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast, err error) {
+	account, err := c.account(ctx, js)
+	if err != nil {
+		return f, err
+	}
+	f.Domain, f.Account = account.Domain, c.allowance(account)
+	p := c.wanted(account, js.Conn().MaxPayload())
+	var problems []error
+	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
+		_, err := js.Stream(ctx, config.Name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue // provisioning verifies it
+		}
+		f.Creates = append(f.Creates, created(config))
+		if others := overlapping(ctx, js, config); len(others) > 0 {
+			problems = append(problems, fmt.Errorf("stream %s cannot be created: %w", config.Name, overlapError(others)))
+		}
+	}
+	if len(f.Creates) > 0 {
+		problems = append(problems, c.mayCreateIn(account.Domain), c.shadow(ctx, js, p), c.shortOf(account, int64(len(f.Creates))))
+		if c.Replicas > 1 && js.Conn().ConnectedClusterName() == "" {
+			problems = append(problems, errors.New(refusals[10074]))
+		}
+	}
+	return f, errors.Join(problems...)
+}
+
+// shortOf says what an account lacks for so many more streams.
+func (c Config) shortOf(account *jetstream.AccountInfo, more int64) error {
+	tier := c.tier(account)
+	limits, free := tier.Limits, tier.Limits.MaxStore-int64(max(tier.Store, tier.ReservedStore))
+	var problems []error
+	wrong := func(isWrong bool, format string, values ...any) {
+		if isWrong {
+			problems = append(problems, fmt.Errorf(format, values...))
+		}
+	}
+	wrong(limits.MaxBytesRequired && c.MaxBytes == 0, "%s", refusals[10113])
+	wrong(limits.StoreMaxStreamBytes > 0 && c.MaxBytes > limits.StoreMaxStreamBytes, "%s, which is %s", refusals[10122], Bytes(limits.StoreMaxStreamBytes))
+	wrong(limits.MaxStore >= 0 && more*c.MaxBytes > free, "the account has storage for %s more, and %d streams of LOGOFF_NATS_MAX_BYTES take %s", Bytes(max(0, free)), more, Bytes(more*c.MaxBytes))
+	wrong(limits.MaxStreams > 0 && int64(tier.Streams)+more > int64(limits.MaxStreams), "the account allows %d streams and has %d; %d more are needed", limits.MaxStreams, tier.Streams, more)
+	wrong(limits.MaxConsumers > 0 && limits.MaxConsumers < len(jobs.Lanes), "the account allows %d consumers of a stream; %d are needed", limits.MaxConsumers, len(jobs.Lanes))
+	return errors.Join(problems...)
+}
+
+// created describes a stream that is to be made.
+func created(config jetstream.StreamConfig) string {
+	copies, limit, keeps := "1 copy", "no limit of bytes", "until they are done"
+	if config.Replicas > 1 {
+		copies = fmt.Sprintf("%d copies", config.Replicas)
+	}
+	if config.MaxBytes > 0 {
+		limit = "at most " + Bytes(config.MaxBytes)
+	}
+	if config.MaxAge > 0 {
+		keeps = fmt.Sprintf("for %d days", config.MaxAge/(24*time.Hour))
+	}
+	return fmt.Sprintf("stream %s is missing (%s, %s, messages kept %s)", config.Name, copies, limit, keeps)
+}
+
+// allowance is what an account may use and uses, in words.
+func (c Config) allowance(account *jetstream.AccountInfo) string {
+	tier := c.tier(account)
+	storage := "no limit"
+	if tier.Limits.MaxStore >= 0 {
+		storage = Bytes(tier.Limits.MaxStore)
+	}
+	words := fmt.Sprintf("the account's storage: %s (used: %s); streams: %s (used: %d); consumers of a stream: %s",
+		storage, Bytes(int64(tier.Store)), limitOf(tier.Limits.MaxStreams), tier.Streams, limitOf(tier.Limits.MaxConsumers))
+	if tier.Limits.MaxBytesRequired {
+		words += "; each stream must have a limit of bytes"
+	}
+	return words
+}
+
+func limitOf(n int) string {
+	if n <= 0 {
+		return "no limit"
+	}
+	return strconv.Itoa(n)
+}
+
+// Bytes is a number of bytes in words.
+func Bytes(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.4g %s", value, units[unit])
+}
