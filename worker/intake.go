@@ -72,6 +72,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 		l.leases.weigh(d)
 	}
 	l.lookUp(again)
+	l.tellUnsettled(again)
 	for _, d := range held {
 		if !d.stored && d.left > 0 {
 			work = append(work, d)
@@ -81,6 +82,20 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	}
 	l.settle(over)
 	return work
+}
+
+// tellUnsettled tells of jobs that somebody had and did not settle: a worker that died or was stopped, or
+// somebody who is none and takes jobs from our consumer.
+func (l *lane) tellUnsettled(again []*delivery) {
+	n := 0
+	for _, d := range again {
+		if !d.stored && d.deliveries > 1 {
+			n++
+		}
+	}
+	if n > 0 {
+		l.harmless("came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled: a worker was stopped or died, or something that is no worker takes jobs from the consumer %s", n, l.name))
+	}
 }
 
 // cameBefore reports whether a job may have been delivered before, to us or to others. The count of

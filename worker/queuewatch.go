@@ -18,8 +18,8 @@ const (
 	// something is to be looked at once more before it is believed.
 	queueInterval   = 10 * time.Second
 	suspectInterval = 5 * time.Second
-	// stuckIdle is how long jobs may wait in the stream while no worker's job is in hand here, stuckBusy how
-	// long nothing may move while some are: a request, and what follows it, takes its time.
+	// stuckIdle is how long jobs may wait in the stream while none is in hand here, stuckBusy how long nothing
+	// may move while some are, here or in other workers' hands: a request, and what follows it, takes its time.
 	stuckIdle = suspectInterval - time.Second
 	stuckBusy = 5 * time.Minute
 	// vanishedMemory is how long jobs that vanished keep a worker from being ready.
@@ -198,16 +198,16 @@ func (q *queueWatch) lookForStandstill(found queueLook) (suspect bool) {
 		before := q.still[lane]
 		now.since = before.since
 		worked, parked := q.leases.lane(lane)
-		waits := info.NumPending > 0 || worked+parked > 0
+		waits := info.NumPending > 0 || info.NumAckPending > 0
 		if now != before || before.since.IsZero() || !waits || explained {
 			now.since = time.Now()
 		}
 		q.still[lane] = now
 		patience := stuckIdle
-		if q.leases.count() > 0 {
+		if info.NumPending == 0 || q.leases.count() > 0 {
 			patience = stuckBusy
 		}
-		suspect = suspect || waits && !explained
+		suspect = suspect || info.NumPending > 0 && !explained
 		q.Health.Set(time.Since(now.since) >= patience, metrics.Condition{Part: string(lane), Kind: stuck, Grave: true,
 			What: fmt.Sprintf("jobs wait, and none was taken or settled since %s: %d are in the stream, %d in some worker's hands, %d sessions in this one's",
 				now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, worked+parked),

@@ -399,3 +399,53 @@ func TestJobsThatVanishAreTold(t *testing.T) {
 		}
 	})
 }
+
+// Jobs that somebody else takes and does not settle are late, and the log says why they come again.
+func TestJobsThatSomebodyElseTakesAreTold(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		s.publish("logoff.requests", oneEach(s.sim.SignOnMany(7, 5))...)
+		consumer, err := s.js.Consumer(t.Context(), s.subjects.RequestStream(), "urgent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := consumer.FetchNoWait(5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for msg := range batch.Messages() {
+			_ = msg // it is kept
+		}
+		s.start(options{})
+		passes(t, time.Minute)
+		if n := len(s.linesWith("jobs came again that somebody had taken and not settled", "level=WARN")); n != 1 || s.left() > 0 {
+			t.Errorf("%d lines, %d jobs left:\n%s", n, s.left(), s.log)
+		}
+	})
+}
+
+// Jobs that somebody else holds, and keeps from coming again, are told after a while, though none waits.
+func TestJobsThatSomebodyElseHoldsAreTold(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 1)...))
+		consumer, err := s.js.Consumer(t.Context(), s.subjects.RequestStream(), "urgent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.start(options{})
+		for range 6 * 6 {
+			passes(t, 10*time.Second)
+			if err := msg.InProgress(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if said := r.readyz(); !strings.Contains(said, "0 are in the stream, 1 in some worker's hands, 0 sessions in this one's") {
+			t.Error(said)
+		}
+	})
+}
