@@ -79,7 +79,7 @@ func spellEverybody(t *testing.T, settings simulator.Settings) {
 	all := s.signOnNamesakes()
 	s.start(options{})
 	passes(t, time.Second)
-	shown := settings.UserNames != simulator.UserNamesDisplay && !(settings.NoV4Users && settings.NoOldUsers)
+	shown := settings.UserNames != simulator.UserNamesDisplay && (!settings.NoV4Users || !settings.NoOldUsers)
 	for _, spelling := range spellings {
 		s.publish("logoff.requests", `{"users":[`+spelling.user+`]}`)
 		u := s.await(1)[0].Users[0]
