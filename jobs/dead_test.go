@@ -89,7 +89,7 @@ func TestDamagedDeadLetterIsRefused(t *testing.T) {
 }
 
 func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
-	const third, fourth, fifth = "1" + guid, "2" + guid, "3" + guid
+	const third, fourth, fifth, sixth = "1" + guid, "2" + guid, "3" + guid, "4" + guid
 	job := Job{
 		Sessions: []Session{{ID: emc}, {ID: guid, UserID: 42}, {ID: third}, {ID: fourth, UserID: 7}},
 		Users:    []User{{ID: 42}}, Reason: "r", RequestedBy: "b", Labels: map[string]string{"l": "v"}, EventTime: stored, NotAfter: stored,
@@ -98,7 +98,8 @@ func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
 		{ID: emc, Outcome: Accepted},
 		{ID: guid, UserID: 42, Outcome: Rejected},
 		{ID: third, Outcome: "from the future"},
-		{ID: fifth, UserID: 9, Outcome: StillActive}, // a session of the job's user
+		{ID: fifth, UserID: 9, Outcome: StillActive},               // one more than the job names
+		{ID: sixth, UserID: 42, Outcome: StillActive, Found: true}, // one of its user, who is left instead
 	}}
 	want := Job{
 		ID: "settled", Sessions: []Session{{ID: guid, UserID: 42}, {ID: third}, {ID: fourth, UserID: 7}, {ID: fifth, UserID: 9}},

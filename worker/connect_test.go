@@ -54,3 +54,29 @@ func TestTokenInTheURLIsNotLogged(t *testing.T) {
 		}
 	})
 }
+
+// What is published while there is no connection fails at once, and never lands later.
+func TestNothingIsBufferedWithoutAConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := slog.New(slog.DiscardHandler)
+		connection := worker.Connection{Options: []nats.Option{b.InProcess()}}
+		nc, err := worker.Connect(connection, metrics.NewHealth(log, worker.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		synctest.Wait()
+		if err := nc.Publish("x", nil); err != nil {
+			t.Error(err)
+		}
+		b.Shutdown()
+		synctest.Wait()
+		if err := nc.Publish("x", nil); err == nil {
+			t.Error("it is kept for later")
+		}
+	})
+}

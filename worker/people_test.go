@@ -260,6 +260,24 @@ func TestProtectedIsNeverSent(t *testing.T) {
 	})
 }
 
+// A list that shows which session is the worker's own is believed at once, also where that was not known before.
+func TestOwnSessionInAListIsLeftAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+		other := s.sim.SignOn(1, simulator.ConsoleWeb)
+		s.sim.FailNextOn("session", simulator.Status(500)) // the search for the own session
+		s.start(options{})
+		passes(t, time.Second)
+		s.publish("logoff.requests", `{"users":[{"id":1}]}`)
+		if r := s.await(1)[0]; r.Users[0].Outcome != jobs.UserProtected || outcomeOf(r, other) != jobs.LoggedOff || len(r.Sessions) != 1 {
+			t.Errorf("%+v", r)
+		}
+		if s.alive([]string{other}) != 0 || s.ownSession() == "" {
+			t.Error("the other session of the worker's user is on, or its own has ended")
+		}
+	})
+}
+
 // A login anew makes another session, which is the worker's own from then on.
 func TestOwnSessionIsKnownAfterEachLogin(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -280,6 +298,32 @@ func TestOwnSessionIsKnownAfterEachLogin(t *testing.T) {
 			t.Errorf("outcome %s", got)
 		}
 	})
+}
+
+// A session that began after the event is left on, unless the job says that it ends those too.
+func TestIncludeNewerEndsWhatBeganAfterTheEvent(t *testing.T) {
+	for _, include := range []bool{false, true} {
+		t.Run(fmt.Sprint(include), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
+				s.crowd()
+				older := s.sim.SignOn(7, simulator.ConsoleWeb)
+				passes(t, time.Hour)
+				event := time.Now().UTC()
+				passes(t, time.Hour)
+				newer := s.sim.SignOn(7, simulator.ConsoleWeb)
+				s.start(options{})
+				s.publish("logoff.requests", fmt.Sprintf(`{"eventTime":%q,"includeNewer":%t,"users":[{"id":7}]}`, event.Format(time.RFC3339), include))
+				r := s.await(1)[0]
+				if r.Users[0].Outcome != jobs.UserOff || s.alive([]string{older}) != 0 {
+					t.Errorf("%+v, the older session on: %t", r.Users, s.alive([]string{older}) == 1)
+				}
+				if ended := s.alive([]string{newer}) == 0; ended != include || (outcomeOf(r, newer) != "") != include {
+					t.Errorf("the newer session is ended: %t, and told: %q", ended, outcomeOf(r, newer))
+				}
+			})
+		})
+	}
 }
 
 // Ten thousand sessions of five hundred people cost few reads.

@@ -39,8 +39,9 @@ const (
 )
 
 var (
-	errSilent = errors.New("a pull got no answer: the NATS server, or the way to it, is silent")
-	errTooBig = errors.New("the next job is larger than a pull may bring")
+	errSilent  = errors.New("a pull got no answer: the NATS server, or the way to it, is silent")
+	errMissing = errors.New("no answer from the consumer: it, its stream or JetStream itself is missing")
+	errTooBig  = errors.New("the next job is larger than a pull may bring")
 )
 
 func newPuller(nc *nats.Conn, api, stream, consumer string) *puller {
@@ -122,6 +123,8 @@ func (p *puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.
 		switch {
 		case errors.Is(err, nats.ErrTimeout):
 			return msgs, errSilent
+		case errors.Is(err, nats.ErrNoResponders):
+			return msgs, errMissing
 		case err != nil:
 			return msgs, err
 		case isStatus(msg):
@@ -176,8 +179,6 @@ func statusOf(msg *nats.Msg) error {
 		return nil
 	case code == "409" && strings.EqualFold(description, "Message Size Exceeds MaxBytes"):
 		return errTooBig
-	case code == "503":
-		return errors.New("no answer from the consumer: it, its stream or JetStream itself is missing")
 	}
 	return fmt.Errorf("the consumer ended the pull: %s %s", code, description)
 }

@@ -167,9 +167,18 @@ func connect(ctx context.Context, s settings, health *metrics.Health, m *metrics
 	}, nil
 }
 
-// startBroker starts the embedded broker, which demands from its clients the credentials that the
-// worker is given.
 func startBroker(ctx context.Context, s settings, log *slog.Logger) (*broker.Broker, error) {
+	o, err := brokerOptions(s, log)
+	if err != nil {
+		return nil, err
+	}
+	b, err := broker.StartContext(ctx, o)
+	return b, localProblem(s, err)
+}
+
+// brokerOptions are those of the embedded broker, which demands from its clients the credentials that the
+// worker is given.
+func brokerOptions(s settings, log *slog.Logger) (broker.Options, error) {
 	n := s.NATS
 	o := broker.Options{StoreDir: n.StoreDir, Listen: n.Listen, SyncAlways: true, User: n.User, Log: log}
 	var err error
@@ -184,10 +193,9 @@ func startBroker(ctx context.Context, s settings, log *slog.Logger) (*broker.Bro
 		log.Warn("the embedded broker asks for no credentials: every program on this machine may publish jobs; set LOGOFF_NATS_USER and its password")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: credentials of the embedded broker: %w", errUsage, err)
+		return o, fmt.Errorf("%w: credentials of the embedded broker: %w", errUsage, err)
 	}
-	b, err := broker.StartContext(ctx, o)
-	return b, localProblem(s, err)
+	return o, nil
 }
 
 func publicKey(seedFile string) (string, error) {

@@ -1,5 +1,5 @@
 // Mutants shows that the checks can fail. It seeds one bug after the other into the worker and wants
-// tests of the whole in fake time, or the fault run, to catch each.
+// a test of its package, tests of the whole in fake time, or the fault run, to catch each.
 //
 // A bug is a replacement of a few lines, and is handed to the compiler beside the source (go build's
 // -overlay): no bug is ever in the source, and a replacement that no longer fits it is an error.
@@ -34,6 +34,7 @@ func main() {
 
 type options struct {
 	only     string
+	quick    bool
 	seeds    int
 	duration time.Duration
 	seed     uint64
@@ -44,6 +45,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&o.only, "only", "", "try only the mutants whose name holds this")
+	flags.BoolVar(&o.quick, "quick", false, "try only those that one test has to catch")
 	flags.IntVar(&o.seeds, "seeds", 4, "simulations of a mutant")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "faults of a mutant's fault run")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the fault runs")
@@ -65,10 +67,10 @@ func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
 	verdicts := &strings.Builder{}
 	table := tabwriter.NewWriter(verdicts, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tcaught by\twhat it said")
-	t := &trial{options: o, dir: dir, quiet: map[way]bool{}}
+	t := &trial{options: o, dir: dir, quiet: map[check]bool{}}
 	survivors := 0
 	for _, m := range mutants {
-		if !strings.Contains(m.name, o.only) {
+		if !strings.Contains(m.name, o.only) || o.quick && m.test == "" {
 			continue
 		}
 		begun := time.Now()
@@ -102,7 +104,14 @@ type mutant struct {
 	file   string
 	before string // in the file exactly once
 	after  string
-	by     way // what is tried before the fault run; the simulations unless it says otherwise
+	by     way    // what is tried before the fault run; the simulations unless it says otherwise
+	test   string // the test of the file's package that has to catch it, instead of all that
+}
+
+// A check is a way in which a mutant is tried, and the test where that is one of a package.
+type check struct {
+	way
+	folder, test string
 }
 
 // A way is one in which mutants are caught.
@@ -113,23 +122,37 @@ const (
 	people     way = "people"     // read-back, users, protection and budgets in fake time
 	fleet      way = "fleet"      // days of workers that share a pair of tokens, in fake time
 	faultRun   way = "fault run"  // real processes
+	oneTest    way = "test"       // one of the package
 )
 
-// ways are those in which a mutant is tried, the likeliest first.
-func (m mutant) ways() []way {
-	switch m.by {
-	case "":
-		return []way{simulation, faultRun}
-	case faultRun:
-		return []way{faultRun}
+// checks are what a mutant is tried with, the likeliest first.
+func (m mutant) checks() []check {
+	switch {
+	case m.test != "":
+		return []check{{way: oneTest, folder: m.folder(), test: m.test}}
+	case m.by == "":
+		return []check{{way: simulation}, {way: faultRun}}
+	case m.by == faultRun:
+		return []check{{way: faultRun}}
 	}
-	return []way{m.by, faultRun}
+	return []check{{way: m.by}, {way: faultRun}}
+}
+
+func (m mutant) folder() string { return "./" + filepath.Dir(m.file) }
+
+func (c check) String() string {
+	if c.way == oneTest {
+		return c.test
+	}
+	return string(c.way)
 }
 
 // command is what go is to do.
-func (w way) command(o options, overlay, dir string) []string {
+func (c check) command(o options, overlay, dir string) []string {
 	test := []string{"test", "-overlay", overlay, "-count=1", "-timeout", "10m"}
-	switch w {
+	switch c.way {
+	case oneTest:
+		return append(test, "-run", "^"+c.test+"$", c.folder)
 	case simulation:
 		return append(test, "-run", "^(TestSimulation|TestOutage|TestPoisonCost|TestStop|TestKilled)", "./worker", "-args", "-seeds", fmt.Sprint(o.seeds))
 	case people:
@@ -144,36 +167,36 @@ func (w way) command(o options, overlay, dir string) []string {
 type trial struct {
 	options
 	dir   string
-	quiet map[way]bool // those that were tried without any bug
+	quiet map[check]bool // those that were tried without any bug
 }
 
-// try returns what caught a mutant, empty if nothing did, and a line of what it said. Each way is tried
+// try returns what caught a mutant, empty if nothing did, and a line of what it said. Each check is tried
 // without any bug first: else it would catch everything.
-func (t *trial) try(ctx context.Context, m mutant) (by way, said string, err error) {
-	for _, w := range m.ways() {
-		if !t.quiet[w] {
-			switch caught, said, err := t.catches(ctx, w, mutant{name: "none"}); {
+func (t *trial) try(ctx context.Context, m mutant) (by, said string, err error) {
+	for _, c := range m.checks() {
+		if !t.quiet[c] {
+			switch caught, said, err := t.catches(ctx, c, mutant{name: "none"}); {
 			case err != nil:
 				return "", "", err
 			case caught:
-				return "", "", fmt.Errorf("without any bug, the %s fails: %s", w, said)
+				return "", "", fmt.Errorf("without any bug, the %s fails: %s", c, said)
 			}
-			t.quiet[w] = true
+			t.quiet[c] = true
 		}
-		caught, said, err := t.catches(ctx, w, m)
+		caught, said, err := t.catches(ctx, c, m)
 		if caught || err != nil {
-			return w, said, err
+			return c.String(), said, err
 		}
 	}
 	return "", "", nil
 }
 
-func (t *trial) catches(ctx context.Context, w way, m mutant) (caught bool, said string, err error) {
+func (t *trial) catches(ctx context.Context, c check, m mutant) (caught bool, said string, err error) {
 	overlay, err := m.overlay(t.dir)
 	if err != nil {
 		return false, "", err
 	}
-	return fails(ctx, "go", w.command(t.options, overlay, t.dir)...)
+	return fails(ctx, "go", c.command(t.options, overlay, t.dir)...)
 }
 
 // overlay writes the mutant's file and the file that tells the compiler of it.

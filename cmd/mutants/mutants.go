@@ -270,4 +270,121 @@ var mutants = []mutant{
 		before: "k.c.Log.Info(\"access token: renewed\", ",
 		after:  "k.c.Log.Info(\"access token: renewed\", \"token\", r.Pair.Access, ",
 	},
+
+	// What tests of the packages notice.
+	{
+		name: "parked-meanwhile-overwritten", file: "worker/store.go", test: "TestWhatIsParkedMeanwhileStaysParked",
+		before: "	u.jobs = append(left, u.jobs...)\n",
+		after:  "	u.jobs = left\n",
+	},
+	{
+		name: "bulk-slot-lost-at-a-stop", file: "worker/slots.go", test: "TestStopGivesBackTheSlotThatWasHalfTaken",
+		before: "	case <-ctx.Done():\n		if lane == jobs.Bulk {\n			<-s.bulk\n		}\n",
+		after:  "	case <-ctx.Done():\n",
+	},
+	{
+		name: "handed-back-after-the-lease", file: "worker/settle.go", test: "TestJobIsHandedBackOnlyWithinItsLease",
+		before: "	if !d.leased(time.Now()) {\n",
+		after:  "	if false {\n",
+	},
+	{
+		name: "lapsed-lease-renewed", file: "worker/lease.go", test: "TestJobIsHandedBackOnlyWithinItsLease",
+		before: "	return !d.lapsed && now.Before(d.lease)\n",
+		after:  "	return now.Before(d.lease)\n",
+	},
+	{
+		name: "redelivery-by-the-count-alone", file: "worker/intake.go", test: "TestJobThatCameBeforeIsKnownByItsCountAndByItsPlace",
+		before: "d.deliveries > 1 || d.sequence <= l.latest",
+		after:  "d.deliveries > 1",
+	},
+	{
+		name: "dead-letter-without-a-message-id", file: "worker/store.go", test: "TestDeadLetterHasAMessageID",
+		before: "	msg.Header.Set(nats.MsgIdHdr, d.key)\n",
+		after:  "",
+	},
+	{
+		name: "buffered-without-a-connection", file: "worker/connect.go", test: "TestNothingIsBufferedWithoutAConnection",
+		before: "		nats.ReconnectBufSize(-1),\n",
+		after:  "",
+	},
+	{
+		name: "embedded-broker-told-not-to-sync", file: "cmd/logoff-worker/run.go", test: "TestEmbeddedBrokerSyncsAndDemandsCredentials",
+		before: "SyncAlways: true",
+		after:  "SyncAlways: false",
+	},
+	{
+		name: "broker-does-not-sync", file: "worker/broker/broker.go", test: "TestBrokerSyncsIfTold",
+		before: "o.SyncAlways,",
+		after:  "false,",
+	},
+	{
+		name: "results-without-a-bound", file: "worker/settle.go", test: "TestResultsOnTheirWayAreBounded",
+		before: "min(int64(len(finished)), w.mostSettling())",
+		after:  "min(int64(len(finished)), 0)",
+	},
+	{
+		name: "error-of-a-dead-letter-swallowed", file: "worker/store.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
+		before: "derr != nil {\n			err = derr\n",
+		after:  "derr != nil {\n			err = nil\n",
+	},
+	{
+		name: "answer-to-a-dead-letter-not-heard", file: "worker/store.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
+		before: "	if a.err != nil {\n		return a.err\n	}\n	d.kept = true\n",
+		after:  "	if a.err != nil {\n		return nil\n	}\n	d.kept = true\n",
+	},
+	{
+		name: "silent-pull-keeps-its-subscription", file: "worker/pull.go", test: "TestSilentPullLeavesNoSubscription",
+		before: "		msgs = append(msgs, p.close(silentWait)...)\n",
+		after:  "",
+	},
+	{
+		name: "own-session-not-spared", file: "worker/guard.go", test: "TestProtectedIsNeverSent",
+		before: "own != nil && strings.EqualFold(*own, s.ID) ||",
+		after:  "own != nil && false ||",
+	},
+	{
+		name: "own-session-in-a-list-not-spared", file: "worker/people.go", test: "TestOwnSessionInAListIsLeftAlone",
+		before: "row.Own || l.guard.protects(",
+		after:  "l.guard.named != nil && l.guard.protects(",
+	},
+	{
+		name: "logins-are-no-writes", file: "worker/budget.go", test: "TestLoginsAreWrites",
+		before: "b.counted < logins; b.counted++ {\n		b.writes.use(now)\n",
+		after:  "b.counted < logins; b.counted++ {\n",
+	},
+	{
+		name: "old-tls", file: "worker/webserver/transport.go", test: "TestOldTLSIsNotSpoken",
+		before: "MinVersion: tls.VersionTLS12",
+		after:  "MinVersion: tls.VersionTLS10",
+	},
+	{
+		name: "include-newer-ignored", file: "worker/people.go", test: "TestIncludeNewerEndsWhatBeganAfterTheEvent",
+		before: "return !d.job.IncludeNewer && !",
+		after:  "return !",
+	},
+	{
+		name: "found-sessions-in-the-dead-letter", file: "jobs/dead.go", test: "TestUnfinishedJobHoldsWhatWasNotDone",
+		before: "!outcome.Success() && !s.Found {",
+		after:  "!outcome.Success() {",
+	},
+	{
+		name: "other-sessions-missing-from-the-dead-letter", file: "jobs/dead.go", test: "TestUnfinishedJobHoldsWhatWasNotDone",
+		before: "!outcome.Success() && !s.Found {",
+		after:  "!outcome.Success() && s.Found {",
+	},
+	{
+		name: "found-is-not-told", file: "worker/intake.go", test: "TestDeadLetterHoldsWhatIsLeftOnce",
+		before: "i >= len(d.job.Sessions)\n",
+		after:  "false\n",
+	},
+	{
+		name: "query-of-a-redirect-shown", file: "worker/webserver/answer.go", test: "TestRedirectsCarryNoTokenAway",
+		before: "to.Scheme, to.Host, to.Path)",
+		after:  "to.Scheme, to.Host, to.Path+\"?\"+to.RawQuery)",
+	},
+	{
+		name: "query-of-a-setting-shown", file: "worker/connect.go", test: "TestShownURLsHoldNoUser",
+		before: "Host: u.Host, Path: u.Path}",
+		after:  "Host: u.Host, Path: u.Path, RawQuery: u.RawQuery}",
+	},
 }

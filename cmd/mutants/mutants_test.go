@@ -3,8 +3,11 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -18,9 +21,29 @@ func TestMutantsCompile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./"+filepath.Dir(m.file)).CombinedOutput(); err != nil {
+			if text, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, m.folder()).CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, text)
 			}
 		})
+	}
+}
+
+// The test that has to catch a mutant is there: one that is missing would pass, and catch nothing.
+func TestTestsOfMutantsAreThere(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	for _, m := range mutants {
+		if m.test == "" {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(m.folder(), "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && strings.Contains(string(text), "func "+m.test+"(t ")
+		}) {
+			t.Errorf("%s: %s has no %s", m.name, m.folder(), m.test)
+		}
 	}
 }

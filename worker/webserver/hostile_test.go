@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -250,6 +251,27 @@ func TestCertificatesAreVerified(t *testing.T) {
 	}
 	if requests != 1 {
 		t.Errorf("%d requests", requests)
+	}
+}
+
+// No version of TLS that is broken is spoken, whatever the server offers.
+func TestOldTLSIsNotSpoken(t *testing.T) {
+	for version, spoken := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		server := httptest.NewUnstartedServer(says(200, successElement))
+		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		server.StartTLS()
+		defer server.Close()
+		trusted := x509.NewCertPool()
+		trusted.AddCert(server.Certificate())
+		c, err := New(Config{URL: server.URL, Token: fixed("t"), RootCAs: trusted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseIdle()
+		if err := c.Logoff(t.Context(), "", []string{guid}); (err == nil) != spoken {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
 	}
 }
 

@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A pull that nobody answers ends its subscription: what was sent to it late goes back to the stream, instead
+// of to somebody who does not wait any more.
+func TestSilentPullLeavesNoSubscription(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *outbox) {
+		p := newPuller(o.nc, "S", "c")
+		asked := make(chan *nats.Msg, 10)
+		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) { asked <- msg }); err != nil {
+			t.Fatal(err)
+		}
+		if msgs, err := p.pull(1, time.Second); !errors.Is(err, errSilent) || len(msgs) != 0 {
+			t.Fatalf("%v, %v", msgs, err)
+		}
+		first := <-asked
+		if _, err := o.nc.Request(first.Reply, nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
+			t.Errorf("somebody listens still: %v", err)
+		}
+		go func() { _ = o.nc.PublishMsg(&nats.Msg{Subject: (<-asked).Reply, Header: status("404 No Messages")}) }()
+		if msgs, err := p.pull(1, time.Second); err != nil || len(msgs) != 0 {
+			t.Errorf("the next pull brings %v, %v", msgs, err)
+		}
+	})
+}
+
+func status(words string) nats.Header {
+	code, description, _ := strings.Cut(words, " ")
+	return nats.Header{"Status": {code}, "Description": {description}}
+}
+
+// What came before the server fell silent is taken.
+func TestJobsBeforeASilenceAreTaken(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *outbox) {
+		js, err := jetstream.New(o.nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateConsumer(t.Context(), "S", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.Publish(t.Context(), "s", nil); err != nil {
+			t.Fatal(err)
+		}
+		p := newPuller(o.nc, "S", "c")
+		api := p.api
+		p.api = "relay"
+		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) { // a request that does not end with what is there
+			_ = o.nc.PublishRequest(api, msg.Reply, []byte(`{"batch":5}`))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if msgs, err := p.pull(5, time.Second); !errors.Is(err, errSilent) || len(msgs) != 1 {
+			t.Errorf("%d jobs, %v", len(msgs), err)
+		}
+	})
+}
+
+// The server's own words end a pull; a trouble is told, the want of jobs is none.
+func TestWordsOfTheServerEndAPull(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *outbox) {
+		answer := make(chan nats.Header, 10)
+		asked := 0
+		p := newPuller(o.nc, "S", "c")
+		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) {
+			asked++
+			_ = o.nc.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: <-answer})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for words, trouble := range map[string]string{
+			"404 No Messages":                        "",
+			"408 Request Timeout":                    "",
+			"409 Batch Completed":                    "",
+			"409 Consumer Deleted":                   "Consumer Deleted",
+			"409 Exceeded MaxAckPending":             "Exceeded MaxAckPending",
+			"503 ":                                   "missing",
+			"500 Something else that nobody expects": "500",
+		} {
+			answer <- status(words)
+			msgs, err := p.pull(1, time.Second)
+			if len(msgs) != 0 || (err == nil) != (trouble == "") || err != nil && !strings.Contains(err.Error(), trouble) {
+				t.Errorf("%s: %d jobs, %v", words, len(msgs), err)
+			}
+		}
+		asked = 0
+		answer <- status("409 Message Size Exceeds MaxBytes")
+		answer <- status("404 No Messages")
+		if msgs, err := p.pull(1, time.Second); err != nil || len(msgs) != 0 || asked != 2 || p.bytes != 2*pullBytes {
+			t.Errorf("a job larger than a pull: %v, %v after %d requests of %d bytes", msgs, err, asked, p.bytes)
+		}
+	})
+}

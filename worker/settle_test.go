@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+)
+
+// A job is handed back only while it is certainly ours: a negative acknowledgement that comes late would hand
+// out what somebody else works.
+func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *outbox) {
+		const ackWait = 30 * time.Second
+		w := &Worker{leases: newLeases(), Metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), Log: slog.New(slog.DiscardHandler)}
+		said, err := o.nc.SubscribeSync("ack.>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobsSub, err := o.nc.SubscribeSync("job")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, test := range map[string]struct {
+			lease time.Duration // from now
+			later func(*delivery)
+			nak   bool
+		}{
+			"in time":            {lease: time.Second, nak: true},
+			"just over":          {lease: 0},
+			"long over":          {lease: -time.Hour},
+			"renewed in time":    {lease: time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }, nak: true},
+			"renewed when over":  {lease: -time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }},
+			"extended in time":   {lease: time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }, nak: true},
+			"extended when over": {lease: -time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }},
+		} {
+			if err := o.nc.PublishRequest("job", "ack.1", nil); err != nil {
+				t.Fatal(err)
+			}
+			msg, err := jobsSub.NextMsg(time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &delivery{msg: msg, key: "1", lane: jobs.Urgent, lease: time.Now().Add(test.lease)}
+			if !w.leases.hold(d) {
+				t.Errorf("%s: it is in hand already", name)
+			}
+			if test.later != nil {
+				test.later(d)
+			}
+			w.release(d)
+			var words []string
+			for msg, err := said.NextMsg(time.Second); err == nil; msg, err = said.NextMsg(time.Second) {
+				words = append(words, string(msg.Data))
+			}
+			if slices.Contains(words, "-NAK") != test.nak {
+				t.Errorf("%s: %v", name, words)
+			}
+			if n := w.leases.count() + w.leases.lane(jobs.Urgent); n != 0 {
+				t.Errorf("%s: it is in hand still", name)
+			}
+		}
+	})
+}
+
+// What is parked while others are tried again is tried, too.
+func TestWhatIsParkedMeanwhileStaysParked(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	w := &Worker{Health: metrics.NewHealth(log, Parts...), Log: log}
+	w.parked.retried = true // somebody tries already
+	first, second := &delivery{key: "1"}, &delivery{key: "2"}
+	w.park([]*delivery{first})
+	tried := w.parked.take()
+	w.park([]*delivery{second})
+	if w.parked.settled(tried, w.Health) {
+		t.Error("nothing is left")
+	}
+	if got := w.parked.take(); !slices.Equal(got, []*delivery{first, second}) {
+		t.Errorf("%d are left, want both", len(got))
+	}
+	w.park([]*delivery{second})
+	if w.parked.settled(nil, w.Health) {
+		t.Error("nothing is left, although another was parked")
+	}
+	w.parked.take()
+	if !w.parked.settled(nil, w.Health) || w.parked.retried {
+		t.Error("something is left")
+	}
+}
+
+// A dead letter that is published twice is kept once.
+func TestDeadLetterHasAMessageID(t *testing.T) {
+	w := &Worker{Config: DefaultConfig()}
+	for status, d := range map[jobs.Status]*delivery{
+		jobs.Invalid: {result: &jobs.Result{Status: jobs.Invalid, Error: "no job"}},
+		jobs.Failed:  {result: &jobs.Result{Status: jobs.Failed}, job: jobs.Job{ID: "a", Sessions: []jobs.Session{{ID: "CF1C660B-396F-44B7-86DA-5608CEC97453"}}}},
+	} {
+		d.msg, d.key = nats.NewMsg("logoff.requests"), "7-1"
+		msg, err := w.deadLetterMessage(d)
+		if err != nil || msg.Header.Get(nats.MsgIdHdr) != d.key {
+			t.Errorf("%s: %v, %v", status, msg, err)
+		}
+	}
+}
+
+// A job may have come before if the server says so, or if its place in the stream is one that was passed: the
+// count of its deliveries begins anew with a consumer that was made anew.
+func TestJobThatCameBeforeIsKnownByItsCountAndByItsPlace(t *testing.T) {
+	l := &lane{}
+	for i, test := range []struct {
+		sequence   uint64
+		deliveries int
+		before     bool
+	}{
+		{5, 1, false}, {6, 1, false}, {6, 1, true}, {3, 1, true}, {7, 2, true}, {8, 1, false}, {7, 1, true}, {9, 1, false},
+	} {
+		if got := l.cameBefore(&delivery{sequence: test.sequence, deliveries: test.deliveries}); got != test.before {
+			t.Errorf("%d: %+v: %t", i, test, got)
+		}
+	}
+}
