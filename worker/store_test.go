@@ -43,7 +43,7 @@ func TestResultsOnTheirWayAreBounded(t *testing.T) {
 func TestDeadLetterThatCannotBeStoredHoldsItsJob(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: 10 * time.Millisecond})
-		r := s.start(options{})
+		r := s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
 		passes(t, time.Second)
 		dead, err := s.js.Stream(t.Context(), s.subjects.DeadStream())
 		if err != nil {

@@ -199,23 +199,40 @@ func (t *trial) catches(ctx context.Context, c check, m mutant) (caught bool, sa
 	return fails(ctx, "go", c.command(t.options, overlay, t.dir)...)
 }
 
+// text is the mutant's file.
+func (m mutant) text() ([]byte, error) {
+	source, err := os.ReadFile(m.file)
+	if err != nil {
+		return nil, fmt.Errorf("%w (run it in the project's root)", err)
+	}
+	if n := strings.Count(string(source), m.before); n != 1 {
+		return nil, fmt.Errorf("the lines to replace are in %s %d times, not once: mend the mutant", m.file, n)
+	}
+	return []byte(strings.Replace(string(source), m.before, m.after, 1)), nil
+}
+
 // overlay writes the mutant's file and the file that tells the compiler of it.
 func (m mutant) overlay(dir string) (string, error) {
+	if m.file == "" {
+		return overlay(dir, m.name, "", nil)
+	}
+	text, err := m.text()
+	if err != nil {
+		return "", err
+	}
+	return overlay(dir, m.name, m.file, text)
+}
+
+// overlay writes another text of a file, and the file that tells the compiler of it; no file is none.
+func overlay(dir, name, file string, text []byte) (string, error) {
 	replace := map[string]string{}
-	if m.file != "" {
-		source, err := os.ReadFile(m.file)
-		if err != nil {
-			return "", fmt.Errorf("%w (run it in the project's root)", err)
-		}
-		if n := strings.Count(string(source), m.before); n != 1 {
-			return "", fmt.Errorf("the lines to replace are in %s %d times, not once: mend the mutant", m.file, n)
-		}
-		original, err := filepath.Abs(m.file)
+	if file != "" {
+		original, err := filepath.Abs(file)
 		if err != nil {
 			return "", err
 		}
-		mutated := filepath.Join(dir, m.name+".go")
-		if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), m.before, m.after, 1)), 0o600); err != nil {
+		mutated := filepath.Join(dir, name+".go")
+		if err := os.WriteFile(mutated, text, 0o600); err != nil {
 			return "", err
 		}
 		replace[original] = mutated
@@ -224,8 +241,8 @@ func (m mutant) overlay(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, m.name+".json")
-	return file, os.WriteFile(file, data, 0o600)
+	told := filepath.Join(dir, name+".json")
+	return told, os.WriteFile(told, data, 0o600)
 }
 
 // telling are the parts of an output that say what was wrong, the best first.

@@ -84,8 +84,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "settled-counted-twice", file: "worker/store.go",
-		before: "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		return nil\n",
-		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n		return nil\n",
+		before: "		settled.Add(d.lane, d.status, d.sessions, d.took())\n",
+		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n",
 	},
 	{
 		name: "password-in-the-log", file: "worker/connect.go", by: faultRun,
@@ -348,9 +348,9 @@ var mutants = []mutant{
 		after:  "l.guard.named != nil && l.guard.protects(",
 	},
 	{
-		name: "logins-are-no-writes", file: "worker/budget.go", test: "TestLoginsAreWrites",
-		before: "b.counted < logins; b.counted++ {\n		b.writes.use(now)\n",
-		after:  "b.counted < logins; b.counted++ {\n",
+		name: "logins-are-no-writes", file: "worker/worker.go", test: "TestRenewalsAndRepeatsAreCounted",
+		before: "return w.gate.Await(w.finish)",
+		after:  "return w.finish.Err()",
 	},
 	{
 		name: "old-tls", file: "worker/webserver/transport.go", test: "TestOldTLSIsNotSpoken",
@@ -358,9 +358,9 @@ var mutants = []mutant{
 		after:  "MinVersion: tls.VersionTLS10",
 	},
 	{
-		name: "include-newer-ignored", file: "worker/people.go", test: "TestIncludeNewerEndsWhatBeganAfterTheEvent",
-		before: "return !d.job.IncludeNewer && !",
-		after:  "return !",
+		name: "include-newer-ignored", file: "worker/clock.go", test: "TestIncludeNewerEndsWhatBeganAfterTheEvent",
+		before: "if d.job.IncludeNewer || d.job.EventTime",
+		after:  "if d.job.EventTime",
 	},
 	{
 		name: "found-sessions-in-the-dead-letter", file: "jobs/dead.go", test: "TestUnfinishedJobHoldsWhatWasNotDone",
