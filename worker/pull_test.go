@@ -14,7 +14,7 @@ import (
 // of to somebody who does not wait any more.
 func TestSilentPullLeavesNoSubscription(t *testing.T) {
 	withOutbox(t, func(t *testing.T, o *outbox) {
-		p := newPuller(o.nc, "S", "c")
+		p := newPuller(o.nc, "$JS.API", "S", "c")
 		asked := make(chan *nats.Msg, 10)
 		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) { asked <- msg }); err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestJobsBeforeASilenceAreTaken(t *testing.T) {
 		if _, err := js.Publish(t.Context(), "s", nil); err != nil {
 			t.Fatal(err)
 		}
-		p := newPuller(o.nc, "S", "c")
+		p := newPuller(o.nc, "$JS.API", "S", "c")
 		api := p.api
 		p.api = "relay"
 		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) { // a request that does not end with what is there
@@ -73,7 +73,7 @@ func TestWordsOfTheServerEndAPull(t *testing.T) {
 	withOutbox(t, func(t *testing.T, o *outbox) {
 		answer := make(chan nats.Header, 10)
 		asked := 0
-		p := newPuller(o.nc, "S", "c")
+		p := newPuller(o.nc, "$JS.API", "S", "c")
 		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) {
 			asked++
 			_ = o.nc.PublishMsg(&nats.Msg{Subject: msg.Reply, Header: <-answer})
