@@ -231,9 +231,11 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 	switch {
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
-		c.health.Begin(metrics.Condition{Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionMemory,
+		c.health.Begin(metrics.Condition{
+			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionMemory,
 			What: "a permission is missing: " + withoutPlace(err.Error()),
-			ToDo: "give the worker's NATS user the permissions that the README lists"})
+			ToDo: "give the worker's NATS user the permissions that the README lists",
+		})
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.metrics.NATSError("slow_consumer")
 		c.harmless("slow_consumer", "messages came faster than they were taken: "+err.Error())

@@ -40,8 +40,10 @@ func (l *jobLog) finished(d *delivery) {
 	if !l.log.Enabled(context.Background(), slog.LevelInfo) || !l.admits(d.status) {
 		return
 	}
-	facts := []any{"job", d.job.ID, "publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
-		"time_to_logoff", d.took().Round(time.Millisecond).String()}
+	facts := []any{
+		"job", d.job.ID, "publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
+		"time_to_logoff", d.took().Round(time.Millisecond).String(),
+	}
 	if d.result != nil {
 		facts = append(facts, "error", d.result.Shortfall())
 	}

@@ -108,8 +108,10 @@ func (l *leases) keep(ctx context.Context, ackWait time.Duration, health *metric
 			}
 		}
 		if failed > 0 {
-			health.Begin(metrics.Condition{Part: "jobs", Kind: "leases", Harmless: true, Quiet: ackWait,
-				What: fmt.Sprintf("the leases of %d jobs in hand could not be extended; another worker may get them too, which is safe", failed)})
+			health.Begin(metrics.Condition{
+				Part: "jobs", Kind: "leases", Harmless: true, Quiet: ackWait,
+				What: fmt.Sprintf("the leases of %d jobs in hand could not be extended; another worker may get them too, which is safe", failed),
+			})
 		}
 	}
 }

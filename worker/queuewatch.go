@@ -92,20 +92,26 @@ func (q *queueWatch) findStream(ctx context.Context, want jetstream.StreamConfig
 	stream, err := q.js.Stream(ctx, want.Name)
 	missing := errors.Is(err, jetstream.ErrStreamNotFound)
 	found.missing = found.missing || missing
-	q.Health.Set(missing, metrics.Condition{Part: PartStreams, Kind: "missing " + want.Name, Grave: true,
-		What: fmt.Sprintf("the stream %s is missing: somebody deleted it, or NATS lost it", want.Name), ToDo: q.anew()})
+	q.Health.Set(missing, metrics.Condition{
+		Part: PartStreams, Kind: "missing " + want.Name, Grave: true,
+		What: fmt.Sprintf("the stream %s is missing: somebody deleted it, or NATS lost it", want.Name), ToDo: q.anew(),
+	})
 	if err != nil {
 		return err
 	}
 	info := stream.CachedInfo()
 	found.streams[want.Name] = info
 	different := streamDifferences(info.Config, want)
-	q.Health.Set(len(different) > 0, metrics.Condition{Part: PartStreams, Kind: "edited " + want.Name, Grave: true,
+	q.Health.Set(len(different) > 0, metrics.Condition{
+		Part: PartStreams, Kind: "edited " + want.Name, Grave: true,
 		What: fmt.Sprintf("the stream %s was changed: %s", want.Name, strings.Join(different, "; ")),
-		ToDo: fmt.Sprintf("set it back: `nats stream edit %s`; what cannot be set back needs a new stream", want.Name)})
-	q.Health.Set(full(info), metrics.Condition{Part: PartStreams, Kind: "full " + want.Name, Grave: true,
+		ToDo: fmt.Sprintf("set it back: `nats stream edit %s`; what cannot be set back needs a new stream", want.Name),
+	})
+	q.Health.Set(full(info), metrics.Condition{
+		Part: PartStreams, Kind: "full " + want.Name, Grave: true,
 		What: fmt.Sprintf("the stream %s is full: it holds %d messages and %d bytes, of %s", want.Name, info.State.Msgs, info.State.Bytes, limits(info.Config)),
-		ToDo: fmt.Sprintf("raise its limit: `nats stream edit %s --max-msgs=-1 --max-bytes=-1`", want.Name)})
+		ToDo: fmt.Sprintf("raise its limit: `nats stream edit %s --max-msgs=-1 --max-bytes=-1`", want.Name),
+	})
 	return nil
 }
 
@@ -150,8 +156,10 @@ func (q *queueWatch) findConsumer(ctx context.Context, lane jobs.Lane, found *qu
 // consumerStands keeps the gauges of a lane's consumer, and says what is wrong with it.
 func (q *queueWatch) consumerStands(lane jobs.Lane, info *jetstream.ConsumerInfo) {
 	q.Metrics.Queue(lane, int(info.NumPending), info.NumAckPending, info.NumRedelivered)
-	q.Health.Set(info.Paused, metrics.Condition{Part: string(lane), Kind: "paused", Until: time.Now().Add(info.PauseRemaining).Truncate(time.Second),
-		What: "the consumer " + info.Name + " is paused: no job of this lane is taken", ToDo: "let it go on: `nats consumer resume " + info.Stream + " " + info.Name + "`"})
+	q.Health.Set(info.Paused, metrics.Condition{
+		Part: string(lane), Kind: "paused", Until: time.Now().Add(info.PauseRemaining).Truncate(time.Second),
+		What: "the consumer " + info.Name + " is paused: no job of this lane is taken", ToDo: "let it go on: `nats consumer resume " + info.Stream + " " + info.Name + "`",
+	})
 	different := consumerDifferences(info.Config, q.plan.consumers[lane])
 	if info.Config.AckWait < q.plan.ackWait {
 		different = append(different, fmt.Sprintf("ack wait is %v, and this worker counts on the %v of its start", info.Config.AckWait, q.plan.ackWait))
@@ -161,15 +169,19 @@ func (q *queueWatch) consumerStands(lane jobs.Lane, info *jetstream.ConsumerInfo
 
 func (q *queueWatch) consumerEdited(lane jobs.Lane, different []string) {
 	name := q.plan.requests.Name + " " + q.plan.consumers[lane].Durable
-	q.Health.Set(len(different) > 0, metrics.Condition{Part: string(lane), Kind: "edited", Grave: true,
+	q.Health.Set(len(different) > 0, metrics.Condition{
+		Part: string(lane), Kind: "edited", Grave: true,
 		What: "the consumer " + q.plan.consumers[lane].Durable + " was changed: " + strings.Join(different, "; "),
-		ToDo: "set it back: `nats consumer edit " + name + "`; or delete it: `nats consumer rm " + name + " --force`, and " + q.anew() + " (the jobs stay in the stream)"})
+		ToDo: "set it back: `nats consumer edit " + name + "`; or delete it: `nats consumer rm " + name + " --force`, and " + q.anew() + " (the jobs stay in the stream)",
+	})
 }
 
 // consumerMissing is the condition of a lane without a consumer.
 func (w *Worker) consumerMissing(p plan, lane jobs.Lane) metrics.Condition {
-	return metrics.Condition{Part: string(lane), Kind: "missing", Grave: true, ToDo: w.anew(),
-		What: fmt.Sprintf("the consumer %s of %s is missing: somebody deleted it, or NATS lost it", p.consumers[lane].Durable, p.requests.Name)}
+	return metrics.Condition{
+		Part: string(lane), Kind: "missing", Grave: true, ToDo: w.anew(),
+		What: fmt.Sprintf("the consumer %s of %s is missing: somebody deleted it, or NATS lost it", p.consumers[lane].Durable, p.requests.Name),
+	}
 }
 
 // anew says how something that is missing is made again.
@@ -208,10 +220,12 @@ func (q *queueWatch) lookForStandstill(found queueLook) (suspect bool) {
 			patience = stuckBusy
 		}
 		suspect = suspect || info.NumPending > 0 && !explained
-		q.Health.Set(time.Since(now.since) >= patience, metrics.Condition{Part: string(lane), Kind: stuck, Grave: true,
+		q.Health.Set(time.Since(now.since) >= patience, metrics.Condition{
+			Part: string(lane), Kind: stuck, Grave: true,
 			What: fmt.Sprintf("jobs wait, and none was taken or settled since %s: %d are in the stream, %d in some worker's hands, %d sessions in this one's",
 				now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, worked+parked),
-			ToDo: fmt.Sprintf("see who has the jobs: `nats consumer info %s %s`; something other than a worker may hold them", info.Stream, info.Name)})
+			ToDo: fmt.Sprintf("see who has the jobs: `nats consumer info %s %s`; something other than a worker may hold them", info.Stream, info.Name),
+		})
 	}
 	return suspect
 }
@@ -253,9 +267,11 @@ func (l *ledger) note(q *queueWatch, found queueLook) {
 		return
 	}
 	if left, told := before.left-l.start.left, now.results-l.start.results; l.begun && left > told {
-		q.Health.Begin(metrics.Condition{Part: PartStreams, Kind: "vanished", Grave: true, Quiet: vanishedMemory,
+		q.Health.Begin(metrics.Condition{
+			Part: PartStreams, Kind: "vanished", Grave: true, Quiet: vanishedMemory,
 			What: fmt.Sprintf("%d jobs left the stream %s without a result: somebody who is no worker acknowledged or removed them, and their sessions may be on", left-told, q.plan.requests.Name),
-			ToDo: "find out who else takes jobs from its consumers, and have the jobs published again"})
+			ToDo: "find out who else takes jobs from its consumers, and have the jobs published again",
+		})
 		l.begun = false
 	}
 	inHand := 0

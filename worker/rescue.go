@@ -86,9 +86,11 @@ func isPast(c *jetstream.ConsumerInfo, sequence uint64) bool {
 // rescue has a lane's jobs delivered again, from a stranded one on, or asks for that.
 func (q *queueWatch) rescue(ctx context.Context, c castaway, n int) {
 	name := q.plan.requests.Name
-	told := metrics.Condition{Part: PartStreams, Kind: stranded, Grave: true,
+	told := metrics.Condition{
+		Part: PartStreams, Kind: stranded, Grave: true,
 		What: fmt.Sprintf("%d jobs are stranded: they are in the stream %s, from sequence %d on, and their consumer is past them", n, name, c.sequence),
-		ToDo: fmt.Sprintf("delete the consumers (`nats consumer rm %s %s --force`, and the same of %s) and make them anew with `logoff-worker init`", name, jobs.Urgent, jobs.Bulk)}
+		ToDo: fmt.Sprintf("delete the consumers (`nats consumer rm %s %s --force`, and the same of %s) and make them anew with `logoff-worker init`", name, jobs.Urgent, jobs.Bulk),
+	}
 	if q.Config.Provision == ProvisionCreate {
 		if _, err := q.js.ResetConsumerToSequence(ctx, name, q.plan.consumers[c.lane].Durable, c.sequence); err != nil {
 			told.What += "; they cannot be delivered again: " + err.Error()

@@ -64,8 +64,10 @@ func TestEverySpellingFindsTheRightPersonOrSaysSo(t *testing.T) {
 	for _, names := range []simulator.UserNames{simulator.UserNamesMixed, simulator.UserNamesLogin, simulator.UserNamesLower, simulator.UserNamesDisplay} {
 		for _, backslash := range []simulator.PathBackslash{simulator.PathBackslashAccepted, simulator.PathBackslash400, simulator.PathBackslashSlash} {
 			for _, without := range []string{"", "V4", "old", "V4 and old"} {
-				settings := simulator.Settings{LatencyFixed: latency, UserNames: names, PathBackslash: backslash,
-					NoV4Users: strings.HasPrefix(without, "V4"), NoOldUsers: strings.HasSuffix(without, "old")}
+				settings := simulator.Settings{
+					LatencyFixed: latency, UserNames: names, PathBackslash: backslash,
+					NoV4Users: strings.HasPrefix(without, "V4"), NoOldUsers: strings.HasSuffix(without, "old"),
+				}
 				t.Run(fmt.Sprintf("%s names, backslash %s, without %q", names, backslash, without), func(t *testing.T) {
 					inBubble(t, func(t *testing.T) { spellEverybody(t, settings) })
 				})

@@ -198,9 +198,11 @@ func (w *Worker) deadLetterStored(_ context.Context, d *delivery, a answer) erro
 	if !a.duplicate {
 		w.Metrics.DeadLettered(d.status)
 		w.step(d, "kept as a dead letter", "status", d.status)
-		w.Health.Begin(metrics.Condition{Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
+		w.Health.Begin(metrics.Condition{
+			Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
 			What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
-			ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended"})
+			ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended",
+		})
 	}
 	return nil
 }
@@ -272,8 +274,10 @@ func (u *unsettled) well(health *metrics.Health) {
 
 // storeFailed tells operators.
 func (w *Worker) storeFailed(n int, err error) {
-	w.Health.Begin(metrics.Condition{Part: PartResults, Kind: unstored, Grave: true,
-		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these are not acknowledged; trying on: %s", n, storeHint(err))})
+	w.Health.Begin(metrics.Condition{
+		Part: PartResults, Kind: unstored, Grave: true,
+		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these are not acknowledged; trying on: %s", n, storeHint(err)),
+	})
 }
 
 // unstored is the kind of condition in which results or dead letters cannot be stored.
