@@ -1,16 +1,24 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -442,6 +450,73 @@ func TestUnknownAnswerToEveryLogoffIsHeld(t *testing.T) {
 				s.sim.ClearFaults()
 				if results := s.awaitFor(1, 75*time.Second); len(results) != 1 || s.alive([]string{id}) != 0 {
 					t.Errorf("results %+v", results)
+				}
+			})
+		})
+	}
+}
+
+// keepPair gives the worker's account a pair of tokens whose access token lives for so long, and has a keeper
+// keep it.
+func (s *site) keepPair(health *metrics.Health, life time.Duration) *tokens.Keeper {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	keyFile, pairFile := filepath.Join(dir, "key"), filepath.Join(dir, "pair")
+	pair := s.sim.Grant(simulator.AccessGrant{UserID: 1, Expiry: time.Now().Add(life)})
+	for path, text := range map[string]string{
+		keyFile:  "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+		pairFile: fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q}`, pair.Access, pair.Refresh),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	key, err := tokens.ReadKey(keyFile)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	nc, err := s.broker.Connect()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	keeper, err := tokens.New(tokens.Config{
+		Name: "w", Bucket: "LOGOFF_TOKENS", Create: true, Replicas: 1, Key: key, PairFile: pairFile, NATS: nc,
+		WebServer: webserver.Config{URL: "http://127.0.0.1/commandcenter/api", DialContext: s.dial},
+		Metrics:   metrics.NewToken(prometheus.NewRegistry()), Health: health, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		keeper.Run(ctx)
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		<-ended
+		nc.Close()
+	})
+	return keeper
+}
+
+// A pair whose access token had ended before the worker started holds no job longer than its renewal takes.
+func TestPairThatEndedBeforeTheStart(t *testing.T) {
+	for kind, job := range kindsOfJobs {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				health := metrics.NewHealth(slog.New(slog.DiscardHandler), tokens.Part)
+				keeper := s.keepPair(health, -time.Hour)
+				<-keeper.First()
+				s.publish("logoff.requests", job(s))
+				s.start(options{client: func(c *webserver.Config) {
+					c.Username, c.Password, c.Token, c.Kept = "", nil, keeper.Token, true
+				}})
+				passes(t, 30*time.Second) // in which nothing is presented after an empty bucket
+				if results := s.awaitFor(1, 15*time.Second); len(results) != 1 || !s.signedOff(7) {
+					t.Errorf("45 seconds after the start: %+v\n%s", results, s.log)
 				}
 			})
 		})

@@ -219,7 +219,7 @@ func (s settings) client(token func() (string, error), observe func(webserver.Ca
 	}
 	config.Observe = observe
 	if token != nil {
-		config.Token = token
+		config.Token, config.Kept = token, true
 	}
 	return webserver.New(config)
 }

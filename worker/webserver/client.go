@@ -72,6 +72,9 @@ type Config struct {
 	// Token returns a token to send as it is: "Bearer …" in Authorization, anything else, such as
 	// "QSDK …", in Authtoken. It is asked again when the Web Server refuses the token.
 	Token func() (string, error)
+	// Kept says that somebody keeps Token: asking for it tells them that the last one was refused. It is then asked
+	// for after a refusal alone, and a refused one is soon another.
+	Kept bool
 	// Username and Password log in instead. Password is asked at each login.
 	Username string
 	Password func() (string, error)

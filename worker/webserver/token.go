@@ -94,8 +94,11 @@ func (c *Client) TryLoginAgain() {
 
 // SecretChanged reports whether the password is another than the one that was rejected last, or the given
 // token another than the one that was refused last. It reads the secret, and calls nobody. Without a
-// refusal, and where the secret cannot be read, it is false.
+// refusal, with a token that is [Config.Kept], and where the secret cannot be read, it is false.
 func (c *Client) SecretChanged() bool {
+	if c.config.Kept {
+		return false
+	}
 	source := c.config.Password
 	if c.config.Token != nil {
 		source = c.config.Token
@@ -207,11 +210,17 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 		c.auth.mu.Lock()
 		defer c.auth.mu.Unlock()
 		c.auth.refusedToken = value
+		if c.config.Kept {
+			refused.RetryAfter = keptPause
+		}
 		refused.Op, refused.hint = "token", cmp.Or(old.hint(), "the given token is refused; a new one in its place is used at once")
 		return nil, refused
 	}
 	return &token{value: value}, nil
 }
+
+// keptPause is how long a token that is kept needs to be another, if nothing is in the way.
+const keptPause = 5 * time.Second
 
 // renew exchanges a token for a new one, which works for an expired one too. Unauthorized means that
 // only a login helps.
