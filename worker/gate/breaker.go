@@ -116,7 +116,13 @@ func (b *breaker) turn(ctx context.Context, c *Caller, deadline time.Time) error
 
 // holds reports whether a caller has to wait or to be the one that tries.
 func (b *breaker) holds(c *Caller) bool {
-	return b.state != Closed && (b.scope != LogoffsOnly || c.Kind == Write)
+	return b.state != Closed && (c.Kind == Write || !b.readsGoOn())
+}
+
+// readsGoOn reports whether what the breaker is open for concerns logoffs alone: they are refused, or answered with
+// something that nobody knows. Whether they took effect all the same shows when the sessions are read back.
+func (b *breaker) readsGoOn() bool {
+	return b.scope == LogoffsOnly || b.why != nil && b.why.Op == "logoff" && b.why.Unknown
 }
 
 // isNext reports whether a caller is the one that tries now.
@@ -197,7 +203,7 @@ func (b *breaker) answered(t ticket, kind Kind) {
 	switch {
 	case t.epoch != b.epoch && !t.tries:
 	case b.state == Closed && harmless: // that logoffs fail, it does not disprove
-	case harmless && b.scope == LogoffsOnly, harmless && !b.clearedByRead():
+	case harmless && b.readsGoOn(), harmless && !b.clearedByRead():
 		if tried {
 			b.move(Open)
 		}
