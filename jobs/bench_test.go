@@ -13,7 +13,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if job, err := Decode(data, "application/json", Rules{MaxBytes: 1 << 20}); err != nil || len(job.Sessions) != n {
+				if job, err := Decode(data, Rules{MaxBytes: 1 << 20}); err != nil || len(job.Sessions) != n {
 					b.Fatal(err)
 				}
 			}

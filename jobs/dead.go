@@ -116,10 +116,10 @@ func (j Job) Unfinished(r Result, now time.Time) Job {
 	left.ID = r.JobID
 	left.Sessions = nil
 	for _, s := range j.Sessions {
-		if !outcomes[s.ID].Success() {
+		if !outcomes[s.Spelled()].Success() {
 			left.Sessions = append(left.Sessions, s)
 		}
-		delete(outcomes, s.ID)
+		delete(outcomes, s.Spelled())
 	}
 	for _, s := range r.Sessions {
 		if outcome, foreign := outcomes[s.ID]; foreign && !outcome.Success() && !s.Found {
@@ -138,6 +138,7 @@ func (j Job) Unfinished(r Result, now time.Time) Job {
 
 // off reports whether a user of the job is known to be off.
 func (r Result) off(u User) bool {
+	u = u.spelled()
 	return slices.ContainsFunc(r.Users, func(told UserResult) bool {
 		return told.Outcome.Success() && told.ID == u.ID && told.Name == u.Name && told.Email == u.Email
 	})

@@ -116,7 +116,7 @@ func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
 }
 
 func TestUnfinishedJobIsAValidJob(t *testing.T) {
-	job, err := Decode(sample(t, "job.json"), "", Rules{})
+	job, err := Decode(sample(t, "job.json"), Rules{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestUnfinishedJobIsAValidJob(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Decode(data, "application/json", Rules{})
+		got, err := Decode(data, Rules{})
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}

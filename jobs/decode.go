@@ -14,24 +14,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decode reads a job from a message: JSON, or the vendor's own Api_LogoffUsersRequest document. A
-// message without a content type is XML when it begins with "<".
+// Decode reads a job from a message: JSON, or the vendor's own Api_LogoffUsersRequest document, which
+// begins with "<". What else was said of the message, as by a content type, changes nothing. README.md
+// says what is tolerated, and what is refused.
 //
-// A job that comes back without an error obeys the rules and names each session once. Otherwise the
-// error is an [*InvalidError], and the job holds nothing but its id, and that only if it is plain
+// In a job that comes back without an error at least one session or user can be worked. Those that
+// cannot be are in it too, and their [Entry] says why; what was passed over is in its Remarks. Otherwise
+// the error is an [*InvalidError], and the job holds nothing but its id, and that only if it is plain
 // from the bytes: its publisher can then find the result that says what was wrong.
-func Decode(data []byte, contentType string, rules Rules) (Job, error) {
+func Decode(data []byte, rules Rules) (Job, error) {
 	var job Job
 	var invalid *InvalidError
-	switch format(data, contentType) {
-	case "json":
-		job, invalid = decodeJSON(data)
-	case "xml":
-		job, invalid = decodeXML(data, rules)
-	case "empty":
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	switch content := bytes.TrimLeft(data, " \t\r\n"); {
+	case len(content) == 0:
 		invalid = invalidAt("", "empty message; a job is a JSON object or an Api_LogoffUsersRequest document")
+	case content[0] == '<':
+		job, invalid = decodeXML(data)
 	default:
-		invalid = invalidAt("", "the content type %s is not accepted; application/json, application/xml, text/xml or none is", quote(contentType))
+		job, invalid = decodeJSON(data)
 	}
 	if invalid == nil {
 		invalid = job.normalize(rules)
@@ -47,40 +48,50 @@ func Decode(data []byte, contentType string, rules Rules) (Job, error) {
 
 var byteOrderMark = []byte("\ufeff")
 
-// format tells how to read a message: "json", "xml", "empty", or "" when its content type is
-// neither.
-func format(data []byte, contentType string) string {
-	content := bytes.TrimLeft(bytes.TrimPrefix(data, byteOrderMark), " \t\r\n")
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-	switch {
-	case len(content) == 0:
-		return "empty"
-	case mediaType == "application/xml", mediaType == "text/xml", mediaType == "" && content[0] == '<':
-		return "xml"
-	case mediaType == "application/json", mediaType == "":
-		return "json"
-	}
-	return ""
+// A message is a job in JSON. Its members take whatever is there, and say in words what they could not
+// read: only what else there is, is an error.
+type message struct {
+	ID           note        `json:"id"`
+	Sessions     sessionList `json:"sessions"`
+	Users        userList    `json:"users"`
+	Reason       note        `json:"reason"`
+	RequestedBy  note        `json:"requestedBy"`
+	EventTime    moment      `json:"eventTime"`
+	NotAfter     moment      `json:"notAfter"`
+	IncludeNewer truth       `json:"includeNewer"`
+	Labels       labels      `json:"labels"`
 }
-
-var strict = json.JoinOptions(
-	json.RejectUnknownMembers(true),
-	json.WithUnmarshalers(json.JoinUnmarshalers(
-		json.UnmarshalFromFunc(decodeSessions),
-		json.UnmarshalFromFunc(decodeUsers),
-	)),
-)
 
 func decodeJSON(data []byte) (Job, *InvalidError) {
 	if at := invalidUTF8(data); at >= 0 {
 		return Job{ID: plainID(data)}, invalidAt(position(at), "invalid UTF-8")
 	}
-	var job Job
-	if err := json.Unmarshal(data, &job, strict); err != nil {
+	var m message
+	if err := json.Unmarshal(data, &m, json.RejectUnknownMembers(true)); err != nil {
 		return Job{ID: plainID(data)}, explain(err)
 	}
-	return job, nil
+	return m.job(), nil
+}
+
+func (m *message) job() Job {
+	j := Job{
+		ID: strings.TrimFunc(m.ID.text, blank), Sessions: m.Sessions.all, Users: m.Users.all,
+		Reason: m.Reason.text, RequestedBy: m.RequestedBy.text, Labels: m.Labels.texts,
+		EventTime: m.EventTime.time, NotAfter: m.NotAfter.time, IncludeNewer: m.IncludeNewer.value,
+		Remarks: m.Sessions.remarks,
+	}
+	j.remark("/eventTime", m.EventTime.problem, "nothing is left on for having begun after it")
+	j.remark("/notAfter", m.NotAfter.problem, "worked without a deadline")
+	j.remark("/includeNewer", m.IncludeNewer.problem, "taken as true")
+	j.remark("/labels", m.Labels.problem, "left out")
+	return j
+}
+
+// remark notes that something of the job was not as it should be, and what that came to.
+func (j *Job) remark(place string, problem error, consequence string) {
+	if problem != nil {
+		j.Remarks = append(j.Remarks, invalidAt(place, "%v: %s", problem, consequence).Error())
+	}
 }
 
 // invalidUTF8 returns where the first byte is that does not belong to a character; -1 if all do.
@@ -99,56 +110,6 @@ func invalidUTF8(data []byte) int {
 
 func position[Int int | int64](offset Int) string {
 	return "byte " + strconv.FormatInt(int64(offset)+1, 10)
-}
-
-var (
-	errManySessions = refused("more than %d sessions; split the job", MaxSessions)
-	errManyUsers    = refused("more than %d users; split the job", MaxUsers)
-)
-
-// decodeSessions stops at the first session too many, so that a hostile job costs no more memory
-// than the largest legal one.
-func decodeSessions(dec *jsontext.Decoder, sessions *[]Session) error {
-	return decodeList(dec, "a list of sessions", func() error {
-		if len(*sessions) == MaxSessions {
-			return errManySessions
-		}
-		var s Session
-		err := s.UnmarshalJSONFrom(dec)
-		*sessions = append(*sessions, s)
-		return err
-	})
-}
-
-func decodeUsers(dec *jsontext.Decoder, users *[]User) error {
-	return decodeList(dec, "a list of users", func() error {
-		if len(*users) == MaxUsers {
-			return errManyUsers
-		}
-		var u User
-		err := json.UnmarshalDecode(dec, &u)
-		*users = append(*users, u)
-		return err
-	})
-}
-
-// decodeList calls decode once for each element of a list; null is a list without any.
-func decodeList(dec *jsontext.Decoder, what string, decode func() error) error {
-	switch token, err := dec.ReadToken(); {
-	case err != nil:
-		return err
-	case token.Kind() == 'n':
-		return nil
-	case token.Kind() != '[':
-		return refused("%s found, %s expected", kindWords[token.Kind()], what)
-	}
-	for dec.PeekKind() != ']' {
-		if err := decode(); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
 }
 
 // explain says in the contract's words what the JSON library found.
@@ -243,11 +204,9 @@ func plainID(data []byte) string {
 			return ""
 		}
 		// Unquoting is strict about UTF-8, so that no other id is made of a broken one.
-		text, err := jsontext.AppendUnquote(nil, value)
-		if err != nil {
+		if id, found = textOf(value), true; id == "" {
 			return ""
 		}
-		id, found = string(text), true
 	}
 	return id
 }

@@ -63,6 +63,7 @@ func (s *SessionResult) append(w *writer) {
 	w.note("requestId", s.RequestID)
 	w.number("attempts", int64(s.Attempts))
 	w.note("serverText", s.ServerText)
+	w.note("error", s.Error)
 	w.truth("found", s.Found)
 	w.b = append(w.b, '}')
 }

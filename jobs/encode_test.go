@@ -30,7 +30,7 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 		}
 		for range random.IntN(4) {
 			r.Sessions = append(r.Sessions, SessionResult{
-				ID: text(), UserID: random.Int64N(3), Outcome: Outcome(text()), RequestID: text(), Attempts: random.IntN(3), ServerText: text(),
+				ID: text(), UserID: random.Int64N(3), Outcome: Outcome(text()), RequestID: text(), Attempts: random.IntN(3), ServerText: text(), Error: text(),
 			})
 		}
 		for i := range random.IntN(4) {

@@ -1,10 +1,10 @@
 // Package jobs is what travels between publishers, workers and readers of results: the [Job], its
 // [Result], the [DeadLetter], and the [Subjects] they travel on.
 //
-// [Decode] takes foreign bytes and is strict: what it accepts obeys every rule of the contract, and
-// what it refuses is refused with the place and the reason in words, free of control characters. A
-// session ID is never changed on the way, and no text of a job is lost between decoding and the
-// result that echoes it.
+// [Decode] takes foreign bytes. What is meant in one way only it takes as it is meant, and what it refuses
+// is refused with the place and the reason in words, free of control characters: an entry alone where it
+// can. A session ID is never changed into another, and no text of a job is lost without a word between
+// decoding and the result that echoes it. README.md is the contract.
 //
 // The package knows bytes, maps and strings only. Publishing, acknowledging and the Web Server's
 // own documents are other packages' business.
@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -30,8 +29,8 @@ const (
 	// MaxIDLength is the most characters of a job's id, and of a publisher's name.
 	MaxIDLength = 64
 
-	maxUserText     = 256 // bytes of a user's name or e-mail address
-	maxLooseSession = 128 // bytes of a session ID where loose ones are admitted
+	maxUserText = 256 // bytes of a user's name or e-mail address
+	maxText     = 128 // bytes of a session ID, with what is around it, and of an entry that is echoed in its place
 )
 
 // A Job asks for the end of sessions: those it names, and those of the people it names.
@@ -51,20 +50,57 @@ type Job struct {
 	// IncludeNewer ends sessions of people that began after EventTime too.
 	IncludeNewer bool              `json:"includeNewer,omitzero"`
 	Labels       map[string]string `json:"labels,omitempty"`
+	// Remarks say in words what of the job could not be read, and what that came to.
+	Remarks []string `json:"-"`
 }
 
-// A Session is named by the Web Server's ID for it. UserID is its owner, without whom it cannot be
-// read back; zero when the publisher does not know. In JSON it is a string, or an object of both.
+// A Session is named by the Web Server's ID for it, as it is sent. UserID is its owner, without whom it
+// cannot be read back; zero when the publisher does not know. In JSON it is a string, or an object of both.
+// One with a wrong entry has neither, and is not worked.
 type Session struct {
 	ID     string
 	UserID int64
+	Entry  *Entry
 }
 
-// A User is named by exactly one of these.
+// Spelled is the ID as the job has it.
+func (s Session) Spelled() string {
+	if s.Entry != nil {
+		return s.Entry.Text
+	}
+	return s.ID
+}
+
+// Wrong says why the session cannot be worked; it is empty if it can.
+func (s Session) Wrong() string { return s.Entry.wrong() }
+
+// A User is named by exactly one of these. One with a wrong entry has none, and is not worked.
 type User struct {
 	ID    int64  `json:"id,omitzero"`
 	Name  string `json:"name,omitzero"`
 	Email string `json:"email,omitzero"`
+	Entry *Entry `json:"-"`
+}
+
+// Wrong says why the user cannot be worked; it is empty if it can.
+func (u User) Wrong() string { return u.Entry.wrong() }
+
+// spelled is the user as the job has it; one with a wrong entry has that as its name.
+func (u User) spelled() User {
+	switch {
+	case u.Entry == nil:
+	case u.Email != "":
+		u.Email = u.Entry.Text
+	default:
+		u.Name = u.Entry.Text
+	}
+	return u
+}
+
+// Result is what became of the user, who is named as the job has it.
+func (u User) Result(outcome UserOutcome) UserResult {
+	u = u.spelled()
+	return UserResult{ID: u.ID, Name: u.Name, Email: u.Email, Outcome: outcome}
 }
 
 // Rules are a deployment's own rules for jobs.
@@ -77,72 +113,52 @@ type Rules struct {
 	MaxBytes int
 }
 
-// Encode returns the job as [Decode] reads it, members and labels in a fixed order.
+// Remark is what its remarks say together, as far as there is room for it in a result.
+func (j Job) Remark() string {
+	const most = 10
+	remarks := j.Remarks
+	if len(remarks) > most {
+		remarks = append(slices.Clip(remarks[:most]), "and "+strconv.Itoa(len(remarks)-most)+" more")
+	}
+	return strings.Join(remarks, "; ")
+}
+
+// Encode returns the job as [Decode] reads it, members and labels in a fixed order, its entries as they
+// came.
 func (j Job) Encode() ([]byte, error) {
-	return json.Marshal(j, json.Deterministic(true))
+	return json.Marshal(j, json.Deterministic(true), jsontext.PreserveRawStrings(true))
 }
 
-// Validate tells whether a worker with these rules would accept the job; if not, the error is an
-// [*InvalidError].
-func (j Job) Validate(rules Rules) error {
-	if invalid := j.normalize(rules); invalid != nil {
-		return invalid
-	}
-	return nil
-}
-
-// normalize checks the job and names each of its sessions once.
+// normalize checks the job, reads its entries as they are meant, and names each of its sessions once.
 func (j *Job) normalize(rules Rules) *InvalidError {
-	if j.ID != "" {
-		if err := LegalID(j.ID); err != nil {
-			return invalidAt("/id", "%v", err)
+	j.admitNotes()
+	wrong := 0
+	var first *InvalidError
+	count := func(list string, i int, why string) {
+		if wrong++; first == nil {
+			first = invalidAt(list+strconv.Itoa(i), "%s", why)
 		}
-	}
-	if len(j.Sessions) == 0 && len(j.Users) == 0 {
-		return invalidAt("", "the job names no session and no user; at least one is needed")
-	}
-	if len(j.Sessions) > MaxSessions {
-		return invalidAt("/sessions", "%v", errManySessions)
 	}
 	for i, s := range j.Sessions {
-		if err := rules.checkSession(s); err != nil {
-			return invalidAt("/sessions/"+strconv.Itoa(i), "%v", err)
+		if s = rules.admit(s); s.Wrong() != "" {
+			count("/sessions/", i, s.Wrong())
 		}
-	}
-	if len(j.Users) > MaxUsers {
-		return invalidAt("/users", "%v", errManyUsers)
+		j.Sessions[i] = s
 	}
 	for i, u := range j.Users {
-		if err := u.check(); err != nil {
-			return invalidAt("/users/"+strconv.Itoa(i), "%v", err)
+		if u = u.admit(); u.Wrong() != "" {
+			count("/users/", i, u.Wrong())
 		}
+		j.Users[i] = u
 	}
-	if invalid := j.checkNotes(); invalid != nil {
-		return invalid
+	switch all := len(j.Sessions) + len(j.Users); {
+	case all == 0:
+		return invalidAt("", "the job names no session and no user; at least one is needed")
+	case wrong == all:
+		return first
 	}
-	if invalid := j.mergeSessions(); invalid != nil {
-		return invalid
-	}
+	j.mergeSessions()
 	return j.checkSize(rules.MaxBytes)
-}
-
-func (r Rules) checkSession(s Session) error {
-	if s.UserID < 0 {
-		return refused("the userId %d is negative", s.UserID)
-	}
-	return r.checkSessionID(s.ID)
-}
-
-func (r Rules) checkSessionID(id string) error {
-	switch {
-	case id == "":
-		return refused("the session ID is empty")
-	case r.LooseIDs && !visibleASCII(id):
-		return refused("%s is no session ID; 1 to %d visible ASCII characters are accepted", quote(id), maxLooseSession)
-	case !r.LooseIDs && !isGUID(strings.TrimPrefix(id, "EMC")):
-		return refused("%s is no session ID; a GUID is accepted, with or without EMC before it", quote(id))
-	}
-	return nil
 }
 
 func visibleASCII(s string) bool {
@@ -151,7 +167,7 @@ func visibleASCII(s string) bool {
 			return false
 		}
 	}
-	return len(s) <= maxLooseSession
+	return len(s) <= maxText
 }
 
 func isGUID(s string) bool {
@@ -182,9 +198,7 @@ func (u User) check() error {
 	text := u.Name + u.Email
 	switch {
 	case named != 1:
-		return refused("a user is named by exactly one of id, name and email")
-	case u.ID < 0:
-		return refused("the user id %d is negative", u.ID)
+		return errOneName
 	case len(text) > maxUserText:
 		return refused("%s is longer than %d bytes", quote(text), maxUserText)
 	case !printable(text):
@@ -195,84 +209,70 @@ func (u User) check() error {
 	return nil
 }
 
-func (j *Job) checkNotes() *InvalidError {
-	bytes := len(j.Reason) + len(j.RequestedBy)
-	valid := utf8.ValidString(j.Reason) && utf8.ValidString(j.RequestedBy)
-	for name, value := range j.Labels {
-		bytes += len(name) + len(value)
-		valid = valid && utf8.ValidString(name) && utf8.ValidString(value)
-	}
-	switch {
-	case !valid:
-		return invalidAt("", "reason, requestedBy or labels are not valid UTF-8")
-	case bytes > MaxNotes:
-		return invalidAt("", "reason, requestedBy and labels have %d bytes together; at most %d are accepted", bytes, MaxNotes)
-	}
-	return nil
-}
+// contradicted stands for the owner of a session for whom several are named.
+const contradicted = -1
 
-// mergeSessions leaves one entry for each spelling of a session ID. The slice it was given stays as
-// it is: it may be a caller's.
-func (j *Job) mergeSessions() *InvalidError {
+// mergeSessions leaves one entry for each spelling of a session ID.
+func (j *Job) mergeSessions() {
 	if len(j.Sessions) < 2 {
-		return nil
+		return
 	}
 	first := make(map[string]int, len(j.Sessions))
-	var merged []Session // nil until a session comes again
-	for i, s := range j.Sessions {
-		at, again := first[s.ID]
-		switch {
-		case !again:
-			first[s.ID] = len(first)
-			if merged != nil {
-				merged = append(merged, s)
-			}
+	merged := j.Sessions[:0]
+	for _, s := range j.Sessions {
+		key := s.Spelled()
+		if s.Wrong() != "" {
+			key = "wrong " + s.Entry.JSON // no ID has a space within
+		}
+		at, again := first[key]
+		if !again {
+			first[key] = len(merged)
+			merged = append(merged, s)
 			continue
-		case merged == nil:
-			merged = slices.Clone(j.Sessions[:i])
 		}
-		if owner := merged[at].UserID; owner != 0 && s.UserID != 0 && owner != s.UserID {
-			return invalidAt("/sessions/"+strconv.Itoa(i), "the session %s is named twice, with the owners %d and %d", quote(s.ID), owner, s.UserID)
+		switch owner := &merged[at].UserID; {
+		case s.UserID == 0 || s.UserID == *owner || *owner == contradicted:
+		case *owner == 0:
+			*owner = s.UserID
+		default:
+			j.remark("/sessions", refused("the session %s is named twice, with the owners %d and %d", quote(s.ID), *owner, s.UserID), "worked without an owner")
+			*owner = contradicted
 		}
-		merged[at].UserID = max(merged[at].UserID, s.UserID)
 	}
-	if merged != nil {
-		j.Sessions = merged
+	for i := range merged {
+		merged[i].UserID = max(0, merged[i].UserID)
 	}
-	return nil
+	clear(j.Sessions[len(merged):])
+	j.Sessions = merged
 }
 
-// MarshalJSONTo writes a string for a session without an owner, and an object for one with.
+func (e *Entry) wrong() string {
+	if e == nil {
+		return ""
+	}
+	return e.Wrong
+}
+
+// MarshalJSONTo writes a string for a session without an owner, and an object for one with; what is wrong
+// as it came.
 func (s Session) MarshalJSONTo(enc *jsontext.Encoder) error {
-	if s.UserID == 0 {
-		return enc.WriteToken(jsontext.String(s.ID))
+	switch {
+	case s.Wrong() != "":
+		return enc.WriteValue(jsontext.Value(s.Entry.JSON))
+	case s.UserID == 0:
+		return enc.WriteToken(jsontext.String(s.Spelled()))
 	}
-	return json.MarshalEncode(enc, ownedSession(s))
+	return json.MarshalEncode(enc, struct {
+		ID     string `json:"id"`
+		UserID int64  `json:"userId"`
+	}{s.Spelled(), s.UserID})
 }
 
-// UnmarshalJSONFrom reads either form.
-func (s *Session) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	switch dec.PeekKind() {
-	case '"':
-		token, err := dec.ReadToken()
-		if err == nil {
-			*s = Session{ID: token.String()}
-		}
-		return err
-	case '{':
-		return json.UnmarshalDecode(dec, (*ownedSession)(s))
+// MarshalJSONTo writes what is wrong as it came.
+func (u User) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if u.Wrong() != "" {
+		return enc.WriteValue(jsontext.Value(u.Entry.JSON))
 	}
-	token, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	return &json.SemanticError{
-		JSONPointer: dec.StackPointer(), // otherwise the list would be blamed
-		Err:         refused(`%s found; a session is a string, or an object {"id": …, "userId": …}`, kindWords[token.Kind()]),
-	}
-}
-
-type ownedSession struct {
-	ID     string `json:"id"`
-	UserID int64  `json:"userId,omitzero"`
+	type plain User
+	return json.MarshalEncode(enc, plain(u.spelled()))
 }

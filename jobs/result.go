@@ -24,10 +24,11 @@ const (
 	Rejected         Outcome = "rejected"           // the server refused a document that held this session alone
 	Protected        Outcome = "protected"          // not sent: the worker's own session, or a protected one
 	Expired          Outcome = "expired"            // notAfter passed before it could be sent
+	InvalidSession   Outcome = "invalid"            // what the job has in its place is no session ID
 )
 
 // Outcomes lists them, those that are a success first.
-var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired}
+var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired, InvalidSession}
 
 // Success reports whether the job got what it asked for, as far as anybody could tell. An outcome that
 // this version does not know is no success.
@@ -77,7 +78,7 @@ type Result struct {
 	Counts   map[Outcome]int `json:"counts"`
 	// UsersLeft is how many of the job's users are not known to be off.
 	UsersLeft int `json:"usersLeft,omitzero"`
-	// Error says in words why the job is invalid, or what was not done.
+	// Error says in words why the job is invalid, or what of it could not be read, and what that came to.
 	Error          string    `json:"error,omitzero"`
 	RequestedAt    time.Time `json:"requestedAt"` // stored in the stream
 	ReceivedAt     time.Time `json:"receivedAt"`
@@ -103,6 +104,8 @@ type SessionResult struct {
 	RequestID  string  `json:"requestId,omitzero"`
 	Attempts   int     `json:"attempts,omitzero"`
 	ServerText string  `json:"serverText,omitzero"`
+	// Error says in words what is wrong with an entry that is no session ID.
+	Error string `json:"error,omitzero"`
 	// Found says that the job did not name the session, but its user.
 	Found bool `json:"found,omitzero"`
 }
@@ -119,10 +122,11 @@ const (
 	UserUndecided   UserOutcome = "undecided"    // the Web Server did not say who it is, or what is on
 	UserProtected   UserOutcome = "protected"    // left alone
 	UserExpired     UserOutcome = "expired"      // notAfter passed before anything could be done
+	UserInvalid     UserOutcome = "invalid"      // what the job has in its place names nobody
 )
 
 // UserOutcomes lists them, those that are a success first.
-var UserOutcomes = []UserOutcome{UserOff, UserNothingOn, UserUnknown, UserStillActive, UserUndecided, UserProtected, UserExpired}
+var UserOutcomes = []UserOutcome{UserOff, UserNothingOn, UserUnknown, UserStillActive, UserUndecided, UserProtected, UserExpired, UserInvalid}
 
 // Success reports whether the user is known to be off.
 func (o UserOutcome) Success() bool { return o == UserOff || o == UserNothingOn }
@@ -219,6 +223,7 @@ func (r *Result) shortenTexts() {
 	r.Sessions = slices.Clone(r.Sessions) // the caller keeps his
 	for i := range r.Sessions {
 		r.Sessions[i].ServerText = escape(r.Sessions[i].ServerText, shortText)
+		r.Sessions[i].Error = escape(r.Sessions[i].Error, shortText)
 	}
 }
 
@@ -251,12 +256,13 @@ func (j *Job) checkSize(maxBytes int) *InvalidError {
 		need += bareLabel + quotedLength(name) + quotedLength(value)
 	}
 	for _, s := range j.Sessions {
-		need += bareSession + quotedLength(s.ID)
+		need += bareSession + quotedLength(s.Spelled())
 		if s.UserID != 0 {
 			need += bareOwner + len(strconv.FormatInt(s.UserID, 10))
 		}
 	}
 	for _, u := range j.Users {
+		u = u.spelled()
 		need += bareUser + quotedLength(u.Name) + quotedLength(u.Email)
 	}
 	if need > maxBytes {

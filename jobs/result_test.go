@@ -113,7 +113,7 @@ func largeResult(t *testing.T) (r Result, maxBytes int) {
 	for i := range 300 {
 		job.Sessions = append(job.Sessions, Session{ID: fmt.Sprintf(`"\<&>%d`, i), UserID: int64(i%2) << 62})
 	}
-	for maxBytes = 5000; job.Validate(Rules{LooseIDs: true, MaxBytes: maxBytes}) != nil; maxBytes++ {
+	for maxBytes = 5000; job.checkSize(maxBytes) != nil; maxBytes++ {
 		if maxBytes > 1<<20 {
 			t.Fatal("the job fits under no limit")
 		}

@@ -7,19 +7,24 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (
 	documentRoot    = "Api_LogoffUsersRequest"
 	documentSession = "sessions"
 	documentID      = "val"
+
+	schemaInstance = "http://www.w3.org/2001/XMLSchema-instance"
 )
 
 // decodeXML reads the document that the vendor's DELETE Sessions request takes. It reads token by
 // token, because unmarshalling would pass over foreign elements, attributes and text.
-func decodeXML(data []byte, rules Rules) (Job, *InvalidError) {
-	d := newDocument(data, rules)
+func decodeXML(data []byte) (Job, *InvalidError) {
+	d := newDocument(data)
 	for {
 		token, err := d.next()
 		if errors.Is(err, io.EOF) {
@@ -42,7 +47,6 @@ func decodeXML(data []byte, rules Rules) (Job, *InvalidError) {
 type document struct {
 	data     []byte
 	dec      *xml.Decoder
-	rules    Rules
 	start    int64  // offset of the current token
 	place    string // of the current token
 	declared bool
@@ -51,13 +55,12 @@ type document struct {
 	sessions []Session
 }
 
-func newDocument(data []byte, rules Rules) *document {
-	data = bytes.TrimPrefix(data, byteOrderMark)
+func newDocument(data []byte) *document {
 	dec := xml.NewDecoder(bytes.NewReader(data))
 	dec.CharsetReader = func(label string, _ io.Reader) (io.Reader, error) {
 		return nil, refused("the encoding %s is not accepted; utf-8 is", quote(label))
 	}
-	return &document{data: data, dec: dec, rules: rules}
+	return &document{data: data, dec: dec}
 }
 
 func (d *document) next() (xml.Token, error) {
@@ -111,25 +114,37 @@ func (d *document) open(element xml.StartElement) error {
 }
 
 func openRoot(element xml.StartElement) error {
-	switch {
-	case name(element.Name) != documentRoot:
+	if name(element.Name) != documentRoot {
 		return refused("the root element is %s; %s is accepted", quote(name(element.Name)), documentRoot)
-	case len(element.Attr) > 0:
-		return refused("the root element has the attribute %s; none is accepted", quote(name(element.Attr[0].Name)))
+	}
+	if others := meaningful(element.Attr); len(others) > 0 {
+		return refused("the root element has the attribute %s; none is accepted", quote(name(others[0].Name)))
 	}
 	return nil
 }
 
+// meaningful leaves out what only tells of schemas, as libraries write it.
+func meaningful(attributes []xml.Attr) []xml.Attr {
+	return slices.DeleteFunc(slices.Clone(attributes), func(a xml.Attr) bool {
+		return a.Name.Space == "xmlns" || a.Name.Space == schemaInstance && a.Name.Local != "nil"
+	})
+}
+
 func (d *document) openSession(element xml.StartElement) error {
-	if len(element.Attr) != 1 || name(element.Attr[0].Name) != documentID {
-		return refused("the element %s needs the attribute %s and no other", documentSession, documentID)
-	}
 	if len(d.sessions) == MaxSessions {
 		return errManySessions
 	}
-	id := element.Attr[0].Value
-	d.sessions = append(d.sessions, Session{ID: id})
-	return d.rules.checkSessionID(id)
+	attributes := meaningful(element.Attr)
+	if len(attributes) == 1 && name(attributes[0].Name) == documentID {
+		d.sessions = append(d.sessions, Session{ID: attributes[0].Value})
+		return nil
+	}
+	// A person gets the element to see, in what is no session ID under any rules.
+	text := string(d.data[d.start:d.dec.InputOffset()])
+	whole, err := json.Marshal(map[string]string{"element": text})
+	why := refused("the element %s needs the attribute %s and no other", documentSession, documentID)
+	d.sessions = append(d.sessions, Session{Entry: wrongEntry(text, whole, why)})
+	return err
 }
 
 func name(n xml.Name) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,10 +131,20 @@ func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, now, lease time.Time
 	return d
 }
 
+// header is the value of a message's header, however the publisher writes its name.
+func (d *delivery) header(name string) string {
+	for key, values := range d.msg.Header {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
 // open decodes a job. One that cannot be decoded has no session left to send.
 func (w *Worker) open(d *delivery) {
-	job, err := jobs.Decode(d.msg.Data, d.msg.Header.Get("Content-Type"), w.rules)
-	job.ID = jobs.Identify(job.ID, d.msg.Header.Get(nats.MsgIdHdr), d.sequence, d.requested)
+	job, err := jobs.Decode(d.msg.Data, w.rules)
+	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.sequence, d.requested)
 	d.job = job
 	if err != nil {
 		d.invalid = err.Error()
@@ -142,8 +153,17 @@ func (w *Worker) open(d *delivery) {
 	d.targets = job.Sessions
 	d.left = len(job.Sessions)
 	d.sessions = make([]jobs.SessionResult, d.left)
+	for i, s := range d.targets {
+		if why := s.Wrong(); why != "" {
+			d.set(i, jobs.SessionResult{Outcome: jobs.InvalidSession, Error: why}, d.received)
+		}
+	}
 	for _, u := range job.Users {
-		d.people = append(d.people, &person{named: u})
+		p := &person{named: u}
+		if why := u.Wrong(); why != "" {
+			p.end(jobs.UserInvalid, why)
+		}
+		d.people = append(d.people, p)
 	}
 	d.unsure = w.guard.unsure(d.targets)
 	if d.inquires() {
@@ -160,7 +180,7 @@ func (d *delivery) inquires() bool { return len(d.people) > 0 || d.unsure }
 // protect decides about those sessions of a job that are left alone.
 func (w *Worker) protect(d *delivery) {
 	for i, s := range d.targets {
-		if w.guard.protects(s) {
+		if s.Wrong() == "" && w.guard.protects(s) {
 			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
 		}
 	}
@@ -180,6 +200,7 @@ func (w *Worker) conclude(d *delivery, r *jobs.Result) {
 		ReceivedAt:     d.received,
 		CompletedAt:    d.completed,
 		TimeToLogoffMS: max(0, d.took().Milliseconds()),
+		Error:          d.job.Remark(),
 		EventTime:      d.job.EventTime,
 		Worker:         w.Config.Name,
 		Deliveries:     d.deliveries,
@@ -264,7 +285,7 @@ func (d *delivery) set(i int, outcome jobs.SessionResult, now time.Time) (comple
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.targets[i]
-	outcome.ID, outcome.UserID, outcome.Found = s.ID, s.UserID, i >= len(d.job.Sessions)
+	outcome.ID, outcome.UserID, outcome.Found = s.Spelled(), s.UserID, i >= len(d.job.Sessions)
 	d.sessions[i] = outcome
 	d.completed = now
 	d.left--

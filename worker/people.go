@@ -28,7 +28,8 @@ type person struct {
 }
 
 func (p *person) result() jobs.UserResult {
-	r := jobs.UserResult{ID: p.named.ID, Name: p.named.Name, Email: p.named.Email, UserIDs: p.ids, Outcome: p.outcome, Error: p.problem}
+	r := p.named.Result(p.outcome)
+	r.UserIDs, r.Error = p.ids, p.problem
 	if r.Outcome == "" {
 		r.Outcome = jobs.UserUndecided
 	}
@@ -68,7 +69,9 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 	var all []named
 	for _, d := range ds {
 		for _, p := range d.people {
-			all = append(all, named{d, p})
+			if p.outcome == "" {
+				all = append(all, named{d, p})
+			}
 		}
 	}
 	l.lookUpTogether(ds)
@@ -101,6 +104,7 @@ func (l *lane) makeSure(ds []*delivery) {
 		problem, err := l.protectedKnown(l.rank(), d.received, d.job.NotAfter)
 		for i, s := range d.targets {
 			switch {
+			case s.Wrong() != "": // it has its outcome
 			case stopped(err):
 				d.giveBack()
 			case l.guard.protects(s):

@@ -79,7 +79,7 @@ func TestPeopleAreLookedUpAndLoggedOff(t *testing.T) {
 					t.Errorf("%d of the sessions are on, and %d of those newer than the event", s.alive(all), s.alive([]string{newer}))
 				}
 				letter := s.deadLetter(1)
-				left, err := jobs.Decode(letter.Payload, letter.ContentType, jobs.Rules{})
+				left, err := jobs.Decode(letter.Payload, jobs.Rules{})
 				if err != nil || len(left.Users) != 1 || left.Users[0].Name != "nobody" || len(left.Sessions) != 0 {
 					t.Errorf("the dead letter asks for %+v, %v", left, err)
 				}

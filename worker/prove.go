@@ -307,7 +307,7 @@ func (l *lane) readBack(d *delivery, all lists, last bool) (waits bool) {
 			continue
 		}
 		s.UserID = owner
-		switch accepted := s.Outcome == jobs.Accepted; list.standing(s.ID) {
+		switch accepted := s.Outcome == jobs.Accepted; list.standing(d.targets[i].ID) {
 		case off:
 			if s.Outcome = jobs.AlreadyLoggedOff; accepted {
 				s.Outcome = jobs.LoggedOff

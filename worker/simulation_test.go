@@ -257,9 +257,25 @@ func (s *simulation) publishOne() {
 		s.publishJob(s.fresh(300), 0)
 	case kind < 39:
 		s.publishPerson(kind < 36)
+	case kind < 42:
+		s.publishOdd(s.fresh(1 + s.random.IntN(4)))
 	default:
 		s.publishJob(s.fresh(1+s.random.IntN(20)), 0)
 	}
+}
+
+// publishOdd publishes a job that names sessions in a way of its own, and beside them what is no session.
+func (s *simulation) publishOdd(ids []string) {
+	for i, id := range ids {
+		ids[i] = []string{id + " ", "{" + id + "}", "\n" + id}[i%3]
+	}
+	wrong := fmt.Sprintf("wrong-%d", s.number)
+	ids = append(ids, wrong)
+	data, err := json.Marshal(map[string]any{"sessions": ids, "labels": map[string]int{"case": s.number}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.publishMessage(history.Published{Sessions: ids, Wrong: []string{wrong}}, data)
 }
 
 func (s *simulation) fresh(n int) []string {

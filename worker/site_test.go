@@ -428,7 +428,7 @@ func (s *site) settleByHand(outcome jobs.Outcome) {
 // storeResult stores another worker's result of a job.
 func (s *site) storeResult(data []byte, sequence uint64, stored time.Time, outcome jobs.Outcome) {
 	s.t.Helper()
-	job, err := jobs.Decode(data, "", jobs.Rules{})
+	job, err := jobs.Decode(data, jobs.Rules{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

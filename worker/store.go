@@ -177,8 +177,8 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 		Result:      w.resultSubject(d),
 		Sequence:    d.sequence,
 		Stored:      d.requested,
-		ContentType: d.msg.Header.Get("Content-Type"),
-		MessageID:   d.msg.Header.Get(nats.MsgIdHdr),
+		ContentType: d.header("Content-Type"),
+		MessageID:   d.header(nats.MsgIdHdr),
 		Payload:     d.msg.Data,
 	}
 	if letter.Reason == jobs.Invalid {

@@ -225,7 +225,7 @@ func TestOneBadIDFailsAlone(t *testing.T) {
 					t.Errorf("%d requests in all, %d logoffs; want at most %d and %d", n, len(s.logoffs()), mostInAll, most)
 				}
 				t.Logf("%d requests in all, %d logoffs among them", len(s.sim.Journal()), len(s.logoffs()))
-				job, err := jobs.Decode(letter.Payload, letter.ContentType, jobs.Rules{})
+				job, err := jobs.Decode(letter.Payload, jobs.Rules{})
 				if err != nil || len(job.Sessions) != 1 || job.Sessions[0].ID != bad {
 					t.Errorf("dead letter %+v, error %v", job, err)
 				}

@@ -216,7 +216,7 @@ func hostile() []string {
 		`{"sessions":["11111111-2222-4333-8444-555555555555"],"sessions":[]}`,
 		`{"sessions":["\"/><evil val=\"x"]}`, "{\"sessions\":[\"a\\r\\nlevel=ERROR msg=forged\"]}",
 		`<Api_LogoffUsersRequest><sessions val="x"/></Api_LogoffUsersRequest>`, `<!DOCTYPE x [<!ENTITY e "e">]><Api_LogoffUsersRequest/>`,
-		`{"id":"` + strings.Repeat("i", 5000) + `","sessions":["11111111-2222-4333-8444-555555555555"]}`,
+		`{"id":"` + strings.Repeat("i", 5000) + `","sesions":["11111111-2222-4333-8444-555555555555"]}`,
 		`{"sessions":[` + strings.Repeat(`"11111111-2222-4333-8444-555555555555",`, 17_000) + `"x"]}`,
 	}
 }

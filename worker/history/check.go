@@ -100,12 +100,25 @@ func newCheck(h *History, limits Limits) *check {
 	return c
 }
 
+// meant is the session ID that a job means, as the README of package jobs has it: what is around it is none
+// of it.
+func meant(spelled string) string {
+	id := strings.TrimSpace(spelled)
+	if strings.HasPrefix(id, "{") && strings.HasSuffix(id, "}") {
+		id = id[1 : len(id)-1]
+	}
+	if strings.HasPrefix(id, "emc") {
+		id = "EMC" + id[3:]
+	}
+	return id
+}
+
 // session finds a session by any spelling, or begins it.
 func (c *check) session(id string) *session {
 	if s := c.byName[id]; s != nil {
 		return s
 	}
-	folded := strings.ToUpper(id)
+	folded := strings.ToUpper(meant(id))
 	s := c.byName[folded]
 	if s == nil {
 		s = &session{}

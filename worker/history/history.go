@@ -67,6 +67,8 @@ type Published struct {
 	// nobody else ends.
 	Users     []int64   `json:"users,omitempty"`
 	On        []string  `json:"on,omitempty"`
+	// Wrong are those of Sessions that are no session IDs.
+	Wrong     []string  `json:"wrong,omitempty"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
 	Malformed bool      `json:"malformed,omitzero"` // no job: its result must be invalid
 	State     State     `json:"state"`

@@ -8,12 +8,16 @@ import (
 
 // sent checks I5: nothing was sent that no job had asked for, and nothing was changed on the way.
 func (c *check) sent() {
-	asked := map[string]time.Time{} // first time that a job spelled a session so
+	asked := map[string]time.Time{} // first time that a job meant a session in this case
 	for _, j := range c.jobs {
 		if j.Malformed {
 			continue
 		}
 		for _, id := range slices.Concat(j.Sessions, j.On) {
+			if slices.Contains(j.Wrong, id) {
+				continue
+			}
+			id = meant(id)
 			if first, known := asked[id]; !known || j.Sent.Before(first) {
 				asked[id] = j.Sent
 			}
