@@ -78,8 +78,8 @@ build: ## static binaries of every program into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(REVISION)' -o bin/ ./cmd/...
 
 .PHONY: docs
-docs: ## put samples, settings and metrics into README.md
-	go test ./cmd/logoff-worker -run '^TestReadme' -update
+docs: ## put samples, settings, metrics and what is tolerated into README.md and jobs/README.md
+	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
 
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

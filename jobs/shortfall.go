@@ -43,10 +43,10 @@ func (r *Result) sessionsLeft() (left int, kinds string) {
 		left += n
 		cause := ""
 		for _, s := range r.Sessions {
-			if s.Outcome == outcome && s.ServerText != "" {
-				cause = s.ServerText
+			if cause = s.ServerText + s.Error; s.Outcome == outcome && cause != "" {
 				break
 			}
+			cause = ""
 		}
 		told.add(n, string(outcome), cause)
 	}

@@ -16,29 +16,37 @@ var block = regexp.MustCompile("(?s)<!-- ([^>]+) -->\n```(\\w*)\n(.*?)```")
 // TestReadmeShowsWhatIs holds the README to the samples, the settings and the metrics. After a
 // change, `make docs` mends it.
 func TestReadmeShowsWhatIs(t *testing.T) {
-	const path = "../../README.md"
+	shown := 0
+	for _, path := range []string{"../../README.md", "../../jobs/README.md"} {
+		shown += readmeShows(t, path)
+	}
+	if shown < 5 {
+		t.Errorf("the READMEs show %d files, want samples, settings and metrics", shown)
+	}
+}
+
+// readmeShows holds one of them, and returns how many blocks it has.
+func readmeShows(t *testing.T, path string) (shown int) {
+	t.Helper()
 	readme, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := 0
 	mended := block.ReplaceAllStringFunc(string(readme), func(whole string) string {
 		shown++
 		parts := block.FindStringSubmatch(whole)
 		content := content(t, parts[1])
 		if parts[3] != content && !*update {
-			t.Errorf("the README does not show %s as it is; run `make docs`", parts[1])
+			t.Errorf("%s does not show %s as it is; run `make docs`", path, parts[1])
 		}
 		return "<!-- " + parts[1] + " -->\n```" + parts[2] + "\n" + content + "```"
 	})
-	if shown < 5 {
-		t.Errorf("the README shows %d files, want its samples, settings and metrics", shown)
-	}
 	if *update {
 		if err := os.WriteFile(path, []byte(mended), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return shown
 }
 
 // content is what a block is to show.

@@ -65,8 +65,8 @@ type Published struct {
 	Sessions   []string  `json:"sessions,omitempty"` // as spelled there; none for a malformed message
 	// Users are the userIds that it names, and On their sessions that were on when it was published, which
 	// nobody else ends.
-	Users     []int64   `json:"users,omitempty"`
-	On        []string  `json:"on,omitempty"`
+	Users []int64  `json:"users,omitempty"`
+	On    []string `json:"on,omitempty"`
 	// Wrong are those of Sessions that are no session IDs.
 	Wrong     []string  `json:"wrong,omitempty"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
