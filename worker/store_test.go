@@ -85,7 +85,7 @@ func TestDeadLetterHoldsWhatIsLeftOnce(t *testing.T) {
 		if len(r.Sessions) != 2 || r.Sessions[0].Found || !r.Sessions[1].Found || r.UsersLeft != 1 {
 			t.Errorf("%+v", r)
 		}
-		left, err := jobs.Decode(s.deadLetter(1).Payload, "", jobs.Rules{})
+		left, err := jobs.Decode(s.deadLetter(1).Payload, jobs.Rules{})
 		if err != nil || len(left.Sessions) != 1 || left.Sessions[0].ID != named || len(left.Users) != 1 || left.Users[0].ID != 7 {
 			t.Errorf("%v: %+v", err, left)
 		}
