@@ -45,8 +45,10 @@ func TestBulkLeavesTheLastSlotToUrgentJobs(t *testing.T) {
 		if s.await(ended, jobs.Bulk) {
 			t.Error("a third bulk document finds a slot")
 		}
-		if !s.await(t.Context(), jobs.Urgent) || !s.await(t.Context(), jobs.Urgent) {
-			t.Error("an urgent one finds none")
+		for range 2 { // it is kept by nobody
+			if !s.await(t.Context(), jobs.Urgent) {
+				t.Error("an urgent one finds none")
+			}
 		}
 		frees[0]()
 		if !s.await(t.Context(), jobs.Bulk) {

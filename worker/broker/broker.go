@@ -105,7 +105,7 @@ func StartContext(ctx context.Context, o Options) (*Broker, error) {
 		return b, nil
 	case <-ctx.Done():
 		go func() {
-			<-started
+			_ = <-started // whoever waited for it has gone
 			b.Shutdown()
 		}()
 		return nil, ctx.Err()

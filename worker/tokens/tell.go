@@ -41,17 +41,25 @@ func (k *Keeper) problem(err error) metrics.Condition {
 	case err != nil:
 		return metrics.Condition{Kind: "unseen", What: "the stored pair cannot be looked at: " + err.Error()}
 	case r.State == lost:
-		return metrics.Condition{Kind: "lost", ToDo: remedy, Grave: true,
-			What: fmt.Sprintf("the pair may be lost, and presenting it again could revoke it: a renewal has no known outcome (%s). Until %s the old access token may still work; %s", r.Why, expiry(r), remedy)}
+		return metrics.Condition{
+			Kind: "lost", ToDo: remedy, Grave: true,
+			What: fmt.Sprintf("the pair may be lost, and presenting it again could revoke it: a renewal has no known outcome (%s). Until %s the old access token may still work; %s", r.Why, expiry(r), remedy),
+		}
 	case r.State == dead:
-		return metrics.Condition{Kind: "refused", ToDo: remedy, Grave: true,
-			What: fmt.Sprintf("the Web Server refuses to renew the access token (%s). Until %s it may still work; %s", r.Why, expiry(r), remedy)}
+		return metrics.Condition{
+			Kind: "refused", ToDo: remedy, Grave: true,
+			What: fmt.Sprintf("the Web Server refuses to renew the access token (%s). Until %s it may still work; %s", r.Why, expiry(r), remedy),
+		}
 	case k.trouble != nil && max(k.failures, r.Failures) >= failuresToTell:
-		return metrics.Condition{Kind: "not_renewed",
-			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, trying on: %v", expiry(r), max(k.failures, r.Failures), k.trouble)}
+		return metrics.Condition{
+			Kind: "not_renewed",
+			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, trying on: %v", expiry(r), max(k.failures, r.Failures), k.trouble),
+		}
 	case r.Failures >= failuresToTell:
-		return metrics.Condition{Kind: "not_renewed",
-			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, trying on", expiry(r))}
+		return metrics.Condition{
+			Kind: "not_renewed",
+			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, trying on", expiry(r)),
+		}
 	}
 	return metrics.Condition{}
 }
