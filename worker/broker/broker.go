@@ -104,12 +104,17 @@ func StartContext(ctx context.Context, o Options) (*Broker, error) {
 		}
 		return b, nil
 	case <-ctx.Done():
-		go func() {
-			_ = <-started // whoever waited for it has gone
-			b.Shutdown()
-		}()
+		go b.abandon(started)
 		return nil, ctx.Err()
 	}
+}
+
+// abandon ends a server whose start nobody waits for any more.
+func (b *Broker) abandon(started <-chan error) {
+	if err := <-started; err != nil {
+		b.server.Noticef("stopped while it started: %v", err)
+	}
+	b.Shutdown()
 }
 
 // start returns when the server takes connections, or has said why it gave up.
