@@ -3,6 +3,9 @@
 //
 // A bug is a replacement of a few lines, and is handed to the compiler beside the source (go build's
 // -overlay): no bug is ever in the source, and a replacement that no longer fits it is an error.
+//
+// With -guards it looks for what no test notices instead: it takes every guard of some packages out, one after
+// the other, and tells of those that the tests of the package do not miss.
 package main
 
 import (
@@ -38,6 +41,10 @@ type options struct {
 	seeds    int
 	duration time.Duration
 	seed     uint64
+
+	guards, list, verbose bool
+	packages, skip        string
+	sample                int
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -48,7 +55,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.BoolVar(&o.quick, "quick", false, "try only those that one test has to catch")
 	flags.IntVar(&o.seeds, "seeds", 4, "simulations of a mutant")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "faults of a mutant's fault run")
-	flags.Uint64Var(&o.seed, "seed", 1, "seed of the fault runs")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of the fault runs, and of a sample of guards")
+	flags.BoolVar(&o.guards, "guards", false, "take the guards of packages out instead, and tell of those that no test misses")
+	flags.StringVar(&o.packages, "package", guarded, "the packages whose guards are taken out")
+	flags.BoolVar(&o.list, "list", false, "list the guards alone")
+	flags.BoolVar(&o.verbose, "v", false, "tell of the guards that are missed, too")
+	flags.StringVar(&o.skip, "skip", "^Test(Simulation|Model)", "tests that are not asked about guards")
+	flags.IntVar(&o.sample, "sample", 0, "take out only so many guards of each package, chosen by the seed")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -59,7 +72,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(tryAll(ctx, o, dir, out), os.RemoveAll(dir))
+	work := tryAll
+	if o.guards {
+		work = huntAll
+	}
+	return errors.Join(work(ctx, o, dir, out), os.RemoveAll(dir))
 }
 
 // tryAll tries each mutant.

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/token"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// guarded are the packages whose guards are taken out, unless others are named.
+const guarded = "./jobs ./worker/webserver ./worker/tokens ./worker/gate ./cmd/logoff-worker ./worker"
+
+// A hunt takes the guards of one package out, one after the other, and runs the tests of the package that
+// depend on it.
+type hunt struct {
+	options
+	dir     string // for what it writes
+	folder  string // of the package
+	guards  []guard
+	program string // the tests, with a switch in every guard
+	state   string // the file that tells which guard is out
+	tests   []packageTest
+	out     io.Writer
+}
+
+// A packageTest is a test, and the guards that it depends on: those that decided something while it ran.
+type packageTest struct {
+	name    string
+	took    time.Duration
+	reaches map[int]bool
+}
+
+// An end is what came of a guard.
+type end string
+
+const (
+	caught    end = "caught"
+	survives  end = "SURVIVES"
+	unreached end = "UNREACHED" // no test of the package depends on it
+)
+
+// huntAll takes out the guards of some packages, and tells of those that nothing notices.
+func huntAll(ctx context.Context, o options, dir string, out io.Writer) error {
+	for _, folder := range strings.Fields(o.packages) {
+		place := filepath.Join(dir, strings.ReplaceAll(strings.Trim(folder, "./"), "/", "-"))
+		if err := os.MkdirAll(place, 0o700); err != nil {
+			return err
+		}
+		h := &hunt{options: o, dir: place, folder: folder, state: filepath.Join(place, "state"), out: out}
+		if err := h.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", folder, err)
+		}
+	}
+	return nil
+}
+
+func (h *hunt) run(ctx context.Context) error {
+	overlay, err := h.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	chosen := h.choose()
+	if h.list {
+		for _, g := range chosen {
+			fmt.Fprintln(h.out, g)
+		}
+		return nil
+	}
+	h.program = filepath.Join(h.dir, "tests")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", h.program, h.folder)
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the tests: %w\n%s", err, text)
+	}
+	if err := h.observe(ctx); err != nil {
+		return err
+	}
+	return h.takeOut(ctx, chosen)
+}
+
+// prepare puts a switch into every guard of the package, and returns the overlay that has them.
+func (h *hunt) prepare(ctx context.Context) (overlay string, err error) {
+	var p struct {
+		Name, Dir string
+		GoFiles   []string
+	}
+	list, err := exec.CommandContext(ctx, "go", "list", "-json=Name,Dir,GoFiles", h.folder).Output()
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(list, &p); err != nil {
+		return "", err
+	}
+	d := &dig{files: token.NewFileSet()}
+	replace := map[string]string{}
+	put := func(name, text string) error {
+		replace[filepath.Join(p.Dir, name)] = filepath.Join(h.dir, name)
+		return os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o600)
+	}
+	for _, name := range p.GoFiles {
+		text, err := d.file(filepath.Join(h.folder, name))
+		if err == nil {
+			err = put(name, text)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	h.guards = d.guards
+	if err := put("mutants_switches.go", helper(p.Name, h.state, len(h.guards))); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(h.dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, data, 0o600)
+}
+
+// choose takes a sample, if one is asked for.
+func (h *hunt) choose() []guard {
+	chosen := slices.DeleteFunc(slices.Clone(h.guards), func(g guard) bool { return !strings.Contains(g.String(), h.only) })
+	if h.sample > 0 && h.sample < len(chosen) {
+		random := rand.New(rand.NewPCG(h.seed, 0))
+		random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+		chosen = chosen[:h.sample]
+		slices.SortFunc(chosen, func(a, b guard) int { return a.number - b.number })
+	}
+	return chosen
+}
+
+// observe runs each test once with every guard in its place, and notes the guards that it depends on.
+func (h *hunt) observe(ctx context.Context) error {
+	if err := os.WriteFile(h.state, nil, 0o600); err != nil {
+		return err
+	}
+	list, err := exec.CommandContext(ctx, h.program, "-test.list", ".").Output()
+	if err != nil {
+		return err
+	}
+	skip, err := regexp.Compile(h.skip)
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(list)) {
+		if h.skip != "" && skip.MatchString(name) || strings.HasPrefix(name, "Benchmark") {
+			continue
+		}
+		t, err := h.observeTest(ctx, name)
+		if err != nil {
+			return err
+		}
+		if t.reaches == nil {
+			fmt.Fprintf(h.out, "%s: %s fails with every guard in its place, and is left out\n", h.folder, name)
+			continue
+		}
+		h.tests = append(h.tests, t)
+	}
+	return nil
+}
+
+// observeTest runs one test; one that fails reaches nothing.
+func (h *hunt) observeTest(ctx context.Context, name string) (packageTest, error) {
+	t := packageTest{name: name}
+	notes := filepath.Join(h.dir, "notes-"+name)
+	if err := os.WriteFile(h.state, []byte("0 "+notes), 0o600); err != nil {
+		return t, err
+	}
+	begun := time.Now()
+	failed, said, err := h.runTests(ctx, 10*time.Minute, name)
+	t.took = time.Since(begun)
+	if err != nil || failed {
+		if failed {
+			fmt.Fprintln(h.out, said)
+		}
+		return t, err
+	}
+	text, err := os.ReadFile(notes)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return t, err
+	}
+	t.reaches = map[int]bool{}
+	for _, word := range strings.Fields(string(text)) {
+		number, err := strconv.Atoi(word)
+		if err != nil {
+			return t, err
+		}
+		t.reaches[number] = true
+	}
+	return t, nil
+}
+
+// takeOut takes one guard out after the other, and sums up.
+func (h *hunt) takeOut(ctx context.Context, chosen []guard) error {
+	counts := map[guardKind]map[end]int{}
+	for _, kind := range guardKinds {
+		counts[kind] = map[end]int{}
+	}
+	for _, g := range chosen {
+		came, said, err := h.try(ctx, g)
+		if err != nil {
+			return err
+		}
+		counts[g.kind][came]++
+		if came != caught || h.verbose {
+			fmt.Fprintf(h.out, "%s: %s %s\n", g, came, said)
+		}
+	}
+	fmt.Fprintf(h.out, "\n%s: %d of %d guards taken out (seed %d), %d tests\n", h.folder, len(chosen), len(h.guards), h.seed, len(h.tests))
+	for _, kind := range guardKinds {
+		c := counts[kind]
+		fmt.Fprintf(h.out, "  %-8s %4d caught, %3d survive, %3d unreached\n", kind, c[caught], c[survives], c[unreached])
+	}
+	return nil
+}
+
+// try runs the tests that depend on a guard without it, the quickest and those that depend on few first, until
+// one fails.
+func (h *hunt) try(ctx context.Context, g guard) (came end, said string, err error) {
+	var tests []packageTest
+	for _, t := range h.tests {
+		if t.reaches[g.number] {
+			tests = append(tests, t)
+		}
+	}
+	if len(tests) == 0 {
+		return unreached, "", nil
+	}
+	slices.SortFunc(tests, func(a, b packageTest) int {
+		return cmp.Compare(a.took.Seconds()*float64(len(a.reaches)), b.took.Seconds()*float64(len(b.reaches)))
+	})
+	if err := os.WriteFile(h.state, []byte(strconv.Itoa(g.number)), 0o600); err != nil {
+		return "", "", err
+	}
+	for size, rest := 1, tests; len(rest) > 0; size *= 3 {
+		some := rest[:min(size, len(rest))]
+		rest = rest[len(some):]
+		limit := time.Minute
+		var names []string
+		for _, t := range some {
+			names = append(names, t.name)
+			limit += 10 * t.took
+		}
+		failed, said, err := h.runTests(ctx, limit, names...)
+		if failed || err != nil {
+			return caught, said, err
+		}
+	}
+	return survives, fmt.Sprintf("(%d tests depend on it)", len(tests)), nil
+}
+
+var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// runTests runs tests, and ends what they leave behind. Not to end in time is to fail.
+func (h *hunt) runTests(ctx context.Context, limit time.Duration, names ...string) (failed bool, said string, err error) {
+	command := exec.CommandContext(ctx, h.program, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.timeout", limit.String())
+	command.Dir = h.folder
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var text bytes.Buffer
+	command.Stdout, command.Stderr = &text, &text
+	command.WaitDelay = 5 * time.Second
+	if err := command.Start(); err != nil {
+		return false, "", err
+	}
+	err = command.Wait()
+	_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // the group may be gone
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return false, "", ctx.Err()
+	case errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
+		if found := failedTest.FindStringSubmatch(text.String()); found != nil {
+			return true, "by " + found[1], nil
+		}
+		return true, "by the end of " + strings.Join(names, ", "), nil
+	}
+	return false, "", err
+}
