@@ -70,8 +70,12 @@ powercut: ## 50 power cuts against the embedded broker (as root, on Linux)
 	go test ./worker/broker -count=1 -v -run PowerCut -args -powercuts 50
 
 .PHONY: mutants
-mutants: ## seeded bugs, each of which the simulations or the fault run must catch (ARGS='-only ack')
+mutants: ## seeded bugs, each of which a test, the simulations or the fault run must catch (ARGS='-quick')
 	go run ./cmd/mutants $(ARGS)
+
+.PHONY: guards
+guards: ## every guard taken out in turn, to see which of them no test misses (ARGS='-package ./jobs')
+	go run ./cmd/mutants -guards $(ARGS)
 
 .PHONY: build
 build: ## static binaries of every program into bin/
