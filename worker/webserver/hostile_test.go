@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +110,29 @@ func TestBrokenAnswersAreNoSuccess(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		})
+	}
+}
+
+// An answer that was there before its question, because there was one too many to the question before, is none.
+func TestSurplusAnswerIsNobodys(t *testing.T) {
+	log.SetOutput(io.Discard) // of net/http, where it notices
+	defer log.SetOutput(os.Stderr)
+	answer := "HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n" + successElement
+	for range 3000 { // whether net/http notices is a matter of which goroutine is first
+		connections := 0
+		c, _ := raw(t, func(conn net.Conn) {
+			if connections++; connections == 1 {
+				io.WriteString(conn, answer+answer)
+				io.Copy(io.Discard, conn)
+			}
+		})
+		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Logoff(t.Context(), "", []string{emc}); err == nil {
+			t.Fatal("the second answer to the first request is one to the second")
+		}
+		c.CloseIdle()
 	}
 }
 

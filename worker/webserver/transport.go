@@ -72,10 +72,13 @@ func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error)
 func (c *Client) exchange(caller context.Context, l *line, r request) (answer, *Error) {
 	ctx, cancel := context.WithTimeout(caller, c.config.Timeout)
 	defer cancel()
-	var before atomic.Int64
-	before.Store(-1)
+	var written, heard atomic.Int64 // on the connection, before the request
+	written.Store(-1)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { before.Store(l.written.Load()) },
+		GotConn: func(httptrace.GotConnInfo) {
+			heard.Store(l.heard.Load())
+			written.Store(l.written.Load())
+		},
 	})
 	q, err := c.httpRequest(ctx, r)
 	if err != nil {
@@ -84,8 +87,15 @@ func (c *Client) exchange(caller context.Context, l *line, r request) (answer, *
 	response, err := l.transport.RoundTrip(q)
 	if err != nil {
 		e := c.broken(caller, ctx, r.op, err)
-		e.Sent = before.Load() >= 0 && l.written.Load() > before.Load()
+		e.Sent = written.Load() >= 0 && l.written.Load() > written.Load()
 		return answer{}, e
+	}
+	if l.heard.Load() == heard.Load() {
+		response.Body.Close()
+		return answer{}, &Error{
+			Op: r.op, Verdict: Unavailable, Sent: true, Err: errors.New("an answer was there before the request"),
+			hint: "something in front of the Web Server answers more than once",
+		}
 	}
 	a := read(response, cmp.Or(r.limit, maxBody))
 	a.op, a.url = r.op, q.URL
@@ -186,6 +196,7 @@ type lines struct {
 type line struct {
 	transport *http.Transport
 	written   atomic.Int64 // bytes given to the network
+	heard     atomic.Int64 // bytes got from it
 }
 
 func newLine(c Config) *line {
@@ -202,7 +213,7 @@ func newLine(c Config) *line {
 			if err != nil {
 				return nil, err
 			}
-			return &countedConn{Conn: conn, written: &l.written}, nil
+			return &countedConn{Conn: conn, line: l}, nil
 		},
 		Proxy:                  c.Proxy,
 		OnProxyConnectResponse: proxyAnswered,
@@ -236,15 +247,22 @@ func throughProxy(err error) bool {
 	return errors.As(err, &answered) || errors.As(err, &dialled) && dialled.Op == "proxyconnect"
 }
 
-// A countedConn counts what is written to it, so that a request of which nothing left is known.
+// A countedConn counts what is written to it and read from it, so that a request of which nothing left is known, and
+// an answer that is not one to it.
 type countedConn struct {
 	net.Conn
-	written *atomic.Int64
+	line *line
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.line.heard.Add(int64(n))
+	return n, err
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
+	c.line.written.Add(int64(n))
 	return n, err
 }
 
