@@ -53,12 +53,13 @@ func (r *roll) set(all []webserver.User, now time.Time) {
 	}
 }
 
-// candidates are users of a company of whom something may be listed, the likeliest first. self is none.
-func (r *roll) candidates(company string, self int64) (ids []int64) {
+// candidates are users of a company of whom something may be listed, the likeliest first. Those of whom nothing is
+// listed are none: what is asked is whether their lists can be believed.
+func (r *roll) candidates(company string, none []int64) (ids []int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range slices.Concat(r.seen, r.latest) {
-		if len(ids) < witnesses && id != self && r.of[id] == company && !slices.Contains(ids, id) {
+		if len(ids) < witnesses && r.of[id] == company && !slices.Contains(none, id) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
@@ -110,11 +111,11 @@ func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int
 	}
 	all := map[int64]listed{}
 	for company, owners := range companies {
-		doubt := l.unseen(company, problem, until)
+		doubt := l.unseen(company, owners, problem, until)
 		read := map[int64]listed{}
 		if doubt == "" {
 			read = l.listsOf(owners, deadlines)
-			doubt = l.unseen(company, problem, until)
+			doubt = l.unseen(company, owners, problem, until)
 		}
 		for _, owner := range owners {
 			list := read[owner]
@@ -129,13 +130,13 @@ func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int
 
 // unseen says why it is not known that sessions of others in a company are shown to us now. Where our own userId
 // is unknown, one of two people certainly is somebody else.
-func (l *lane) unseen(company, problem string, until time.Time) string {
+func (l *lane) unseen(company string, owners []int64, problem string, until time.Time) string {
 	const nothing = "nothing is listed, which may be for want of a right: "
 	if company == "" {
 		return nothing + cmp.Or(problem, "the Web Server does not show the user's company")
 	}
 	self, shown := l.Server.Self(), 0
-	for _, id := range l.roll.candidates(company, self) {
+	for _, id := range l.roll.candidates(company, slices.Concat(owners, []int64{self})) {
 		if list := l.listOf(id, until); list.problem == "" && len(list.Sessions) > 0 {
 			shown++
 		}
