@@ -59,7 +59,7 @@ func (w *Worker) ask(who rank, deadline time.Time, question func() error) (*webs
 				return nil, w.stopping.Err()
 			}
 			continue
-		case answer.Verdict != webserver.Unavailable || tries == asks:
+		case answer.Verdict != webserver.Unavailable && answer.Verdict != webserver.Unauthorized || tries == asks:
 			pass.Cancel()
 			return answer, nil
 		}
@@ -103,12 +103,14 @@ func (w *Worker) mayAsk(who rank, deadline time.Time) (done func(), err error) {
 
 // concernsAll reports whether what came of a question would come of every call.
 func (w *Worker) concernsAll(answer *webserver.Error, begun time.Time) bool {
-	switch answer.Verdict {
-	case webserver.Throttled, webserver.LoginRejected:
+	switch answer.Op {
+	case "login", "renew", "token": // without a token nothing else is answered
 		return true
-	case webserver.Unauthorized:
-		return answer.Op == "token" || !w.alive(begun)
-	case webserver.Unavailable: // of one question alone, unless the others fare no better
+	}
+	switch answer.Verdict {
+	case webserver.Throttled:
+		return true
+	case webserver.Unauthorized, webserver.Unavailable, webserver.Misconfigured: // of one question alone, unless the others fare no better
 		return !w.alive(begun)
 	}
 	return false

@@ -106,11 +106,12 @@ func (w *Worker) limitMoved(kind gate.Kind, to gate.Change) {
 	switch {
 	case to.To == gate.Closed:
 		w.Health.End(PartBudget, kind.String()+"_limited")
-	case to.To == gate.Open && time.Until(to.Until) >= gate.Long:
+	case to.To == gate.Open && max(to.Age, time.Until(to.Until)) >= gate.Long:
 		w.Health.Begin(metrics.Condition{
 			Part: PartBudget, Kind: kind.String() + "_limited", Until: to.Until,
-			What: "the Web Server allows no more " + kind.String() + " for now: " + to.Why.Error(),
-			ToDo: "if this comes often, set LOGOFF_" + strings.ToUpper(kind.String()) + "_PER_HOUR to what the Web Server allows this worker",
+			Quiet: max(0, time.Until(to.Until)) + gate.Long, // nobody may be left who tries whether it is over
+			What:  "the Web Server allows no more " + kind.String() + " for now: " + to.Why.Error(),
+			ToDo:  "if this comes often, set LOGOFF_" + strings.ToUpper(kind.String()) + "_PER_HOUR to what the Web Server allows this worker",
 		})
 	}
 }
