@@ -387,4 +387,55 @@ var mutants = []mutant{
 		before: "Host: u.Host, Path: u.Path}",
 		after:  "Host: u.Host, Path: u.Path, RawQuery: u.RawQuery}",
 	},
+	// What a refusal, a dead token or a limit means for others.
+	{
+		name: "token-renewed-for-one-question", file: "worker/ask.go", test: "TestDayOfDeadTokens",
+		before: "answer != nil && answer.Verdict == webserver.Unauthorized {\n",
+		after:  "answer != nil && answer.Verdict == webserver.Unauthorized && begun.Sub(w.renewal.at) > time.Hour {\n",
+	},
+	{
+		name: "limit-holds-reads-alone", file: "worker/gate/gate.go", test: "TestLimitHoldsItsOwnKind",
+		before: "	limit, err := g.limits[c.Kind].enter(ctx, c, deadline)\n",
+		after:  "	limit, err := g.limits[Read].enter(ctx, c, deadline)\n",
+	},
+	{
+		name: "refused-goes-first", file: "worker/gate/breaker.go", test: "TestRefusedCallerGivesWay",
+		before: "return a.refusedAt().Before(b.refusedAt())",
+		after:  "return b.refusedAt().Before(a.refusedAt())",
+	},
+	{
+		name: "standing-reason-tried-as-often", file: "worker/gate/breaker.go", test: "TestStandingReasonIsTriedLessAndLess",
+		before: "	if standing(why) {\n",
+		after:  "	if standing(why) && b.failures < 0 {\n",
+	},
+	{
+		name: "page-blamed-on-the-session", file: "worker/verdict.go", test: "TestPageThatRefusesEveryLogoffHoldsAll",
+		before: "		if !answer.Page {\n			return itself\n		}\n",
+		after:  "		if !answer.Page || len(doc) > 0 {\n			return itself\n		}\n",
+	},
+	{
+		name: "refusal-of-one-holds-all", file: "worker/verdict.go", test: "TestRefusalOfOneStopsNobodyElse",
+		before: "	if l.accepted.Load() > doc.acceptedBefore(try) {\n",
+		after:  "	if l.accepted.Load() < doc.acceptedBefore(try) {\n",
+	},
+	{
+		name: "missing-right-blamed-on-each", file: "worker/verdict.go", test: "TestRightMissingForAllHoldsAll",
+		before: "	if l.accepted.Load() > doc.acceptedBefore(try) {\n",
+		after:  "	if l.accepted.Load() >= doc.acceptedBefore(try) {\n",
+	},
+	{
+		name: "gateway-rejects-the-login", file: "worker/webserver/token.go", test: "TestLoginVerdicts",
+		before: "turnedAway && l.refusing:",
+		after:  "turnedAway:",
+	},
+	{
+		name: "large-jobs-take-all-the-room", file: "worker/lane.go", test: "TestSmallUrgentJobOvertakesManyLargeOnes",
+		before: "		most = max(most, maxUrgent)\n",
+		after:  "		most = min(most, maxUrgent)\n",
+	},
+	{
+		name: "parked-jobs-take-room", file: "worker/lease.go", test: "TestDeadLettersThatCannotBeStoredHoldUpNobody",
+		before: "		if !d.parked {\n			d.parked = true\n",
+		after:  "		if d.parked {\n			d.parked = true\n",
+	},
 }
