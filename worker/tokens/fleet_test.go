@@ -171,7 +171,7 @@ func (f *fleet) start(name string, change func(*tokens.Config)) *replica {
 	if r.keeper, err = tokens.New(c); err != nil {
 		f.t.Fatal(err)
 	}
-	web.Token = r.keeper.Token
+	web.Token, web.Kept = r.keeper.Token, true
 	if r.client, err = webserver.New(web); err != nil {
 		f.t.Fatal(err)
 	}
