@@ -100,6 +100,7 @@ func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
 		{ID: third, Outcome: "from the future"},
 		{ID: fifth, UserID: 9, Outcome: StillActive},               // one more than the job names
 		{ID: sixth, UserID: 42, Outcome: StillActive, Found: true}, // one of its user, who is left instead
+		{ID: "4" + sixth, UserID: 9, Outcome: LoggedOff},
 	}}
 	want := Job{
 		ID: "settled", Sessions: []Session{{ID: guid, UserID: 42}, {ID: third}, {ID: fourth, UserID: 7}, {ID: fifth, UserID: 9}},
@@ -111,6 +112,19 @@ func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
 	result.UsersLeft = 1
 	want.Users, want.NotAfter = job.Users, stored
 	if diff := cmp.Diff(want, job.Unfinished(result, stored.Add(-1))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Of a job's users those are left who are not off, each by the name that the job gives.
+func TestUnfinishedJobHoldsTheUsersWhoAreLeft(t *testing.T) {
+	job := Job{Users: []User{{ID: 1}, {ID: 2}, {Name: "a"}, {Name: "b"}, {Email: "a@x"}, {Email: "b@x"}, {ID: 3}}}
+	result := Result{JobID: "j", UsersLeft: 4, Users: []UserResult{
+		{ID: 1, Outcome: UserOff}, {Name: "a", Outcome: UserOff}, {Email: "a@x", Outcome: UserNothingOn},
+		{ID: 2, Outcome: UserStillActive}, {Name: "b", Outcome: UserUndecided}, {Email: "b@x", Outcome: UserUnknown},
+	}}
+	want := []User{{ID: 2}, {Name: "b"}, {Email: "b@x"}, {ID: 3}}
+	if diff := cmp.Diff(want, job.Unfinished(result, stored).Users); diff != "" {
 		t.Error(diff)
 	}
 }

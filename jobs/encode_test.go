@@ -30,7 +30,12 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 		}
 		for range random.IntN(4) {
 			r.Sessions = append(r.Sessions, SessionResult{
-				ID: text(), UserID: random.Int64N(3), Outcome: Outcome(text()), RequestID: text(), Attempts: random.IntN(3), ServerText: text(), Error: text(),
+				ID: text(), UserID: random.Int64N(3), Outcome: Outcome(text()), RequestID: text(), Attempts: random.IntN(3), ServerText: text(), Error: text(), Found: random.IntN(2) == 0,
+			})
+		}
+		for range random.IntN(4) {
+			r.Users = append(r.Users, UserResult{
+				ID: random.Int64N(3), Name: text(), Email: text(), UserIDs: [][]int64{nil, {}, {1}, {2, 0, -3}}[random.IntN(4)], Outcome: UserOutcome(text()), Error: text(),
 			})
 		}
 		for i := range random.IntN(4) {
@@ -53,6 +58,23 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 		r := Result{RequestedAt: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
 		if _, err := r.appendJSON(nil); err == nil {
 			t.Errorf("the year %d was written", year)
+		}
+	}
+}
+
+// The length of a text in JSON is known without writing it.
+func TestQuotedLengthIsThatOfTheText(t *testing.T) {
+	texts := []string{"", "plain", "ünïcode \U0001f600"}
+	for c := range 128 {
+		texts = append(texts, string(rune(c)), "a"+string(rune(c))+"b"+string(rune(c)))
+	}
+	for _, text := range texts {
+		quoted, err := jsontext.AppendQuote(nil, text)
+		if got := quotedLength(text); err != nil || got < len(quoted) || got > len(quoted)+len(`\u007f`)-1 && text != "" {
+			t.Errorf("%q: %d, %s has %d (%v)", text, got, quoted, len(quoted), err)
+		}
+		if plain := len(text) + len(`""`); len(quoted) == plain && text != "\x7f" && quotedLength(text) != plain {
+			t.Errorf("%q: %d, want %d", text, quotedLength(text), plain)
 		}
 	}
 }

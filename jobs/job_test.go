@@ -185,6 +185,10 @@ func TestSessionIDRule(t *testing.T) {
 		guid + "0":                              {false, true},
 		strings.Replace(guid, "-", "0", 1):      {false, true},
 		"g" + guid[1:]:                          {false, true},
+		"/" + guid[1:]:                          {false, true},
+		":" + guid[1:]:                          {false, true},
+		"@" + guid[1:]:                          {false, true},
+		"`" + guid[1:]:                          {false, true},
 		"G" + guid[1:]:                          {false, true},
 		"{" + guid + "}":                        {true, true},
 		`<"&'>\`:                                {false, true},
@@ -314,5 +318,46 @@ func TestForeignTextCannotFloodAMessage(t *testing.T) {
 		if err == nil || len(err.Error()) > maxPlace+maxReason+10 || !printable(err.Error()) {
 			t.Errorf("%.40q: %q", message, err)
 		}
+	}
+}
+
+// What is quoted for people is printable and short, and is told as it came where it can be.
+func TestForeignTextIsShownAsItCame(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                           "",
+		`a "quoted" \ text`:          `a "quoted" \ text`,
+		"a\x00\"b\"":                 `a\x00"b"`,
+		"\ufffd and \xff":            "\ufffd and \\xff",
+		strings.Repeat("é", 51):      strings.Repeat("é", 48) + "…",
+		strings.Repeat("\x80", 1000): strings.Repeat(`\x80`, 24) + `\…`,
+	} {
+		if got := escape(text, 100); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+	if got := quote(strings.Repeat("\x80", 1000)); len(got) > 8*maxQuoted {
+		t.Errorf("%q", got)
+	}
+}
+
+// The place of the first bad byte is told, also behind a character that stands for bad ones.
+func TestFirstBadByteIsFound(t *testing.T) {
+	for text, want := range map[string]int{"": -1, "é\ufffd": -1, "\xff": 0, "a\ufffdé\xffb\xff": 6} {
+		if got := invalidUTF8([]byte(text)); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// A declaration stands at the beginning, once.
+func TestXMLDeclarationStandsAtTheBeginning(t *testing.T) {
+	const declared, root = `<?xml version="1.0"?>`, `<Api_LogoffUsersRequest><sessions val="` + guid + `"/></Api_LogoffUsersRequest>`
+	for _, document := range []string{declared + declared + root, declared + root + declared, root + declared} {
+		if _, err := Decode([]byte(document), Rules{}); err == nil || !strings.Contains(err.Error(), "at the beginning only") {
+			t.Errorf("%s: %v", document, err)
+		}
+	}
+	if _, err := Decode([]byte(declared+root), Rules{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -204,5 +205,20 @@ func TestDamagedResultIsRefused(t *testing.T) {
 		if _, err := DecodeResult([]byte(data)); fmt.Sprint(err) != want {
 			t.Errorf("%s: %v", data, err)
 		}
+	}
+}
+
+// Counts are those of the sessions, however often they are made; an empty map is filled.
+func TestCountsAreNotAddedUp(t *testing.T) {
+	counts := map[Outcome]int{}
+	r := Result{Counts: counts, Sessions: []SessionResult{{Outcome: LoggedOff}, {Outcome: LoggedOff}, {Outcome: Rejected}}}
+	r.Conclude()
+	if want := map[Outcome]int{LoggedOff: 2, Rejected: 1}; !maps.Equal(counts, want) {
+		t.Errorf("%v", counts)
+	}
+	again := r
+	again.Conclude()
+	if want := map[Outcome]int{LoggedOff: 2, Rejected: 1}; !maps.Equal(again.Counts, want) || !maps.Equal(counts, want) {
+		t.Errorf("%v, %v", again.Counts, counts)
 	}
 }
