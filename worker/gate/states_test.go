@@ -52,7 +52,7 @@ func TestAnswerClosesWhatItDisproves(t *testing.T) {
 		failures int
 		changes  int
 	}{
-		"a read says nothing about logoffs that fail":   {stood{state: Closed, failures: 2}, now, Read, Closed, 2, 0},
+		"a read says nothing about logoffs that fail": {stood{state: Closed, failures: 2}, now, Read, Closed, 2, 0},
 		"nor does a ping":                               {stood{state: Closed, failures: 2}, idle, Read, Closed, 2, 0},
 		"nor a ping that counts as a write":             {stood{state: Closed, failures: 2}, idle, Write, Closed, 2, 0},
 		"a logoff does":                                 {stood{state: Closed, failures: 2}, now, Write, Closed, 0, 0},
