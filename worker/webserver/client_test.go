@@ -38,6 +38,8 @@ func TestBaseURL(t *testing.T) {
 		"http://LocalHost/api":              "http://LocalHost/api",
 		"http://h/api":                      "URL: plain http",
 		"http://127.0.0.1.evil.example/api": "URL: plain http",
+		"http://10.0.0.1/api":               "URL: plain http",
+		"http://[2001:db8::1]/api":          "URL: plain http",
 		"ftp://h/api":                       "URL: must begin",
 		"h/api":                             "URL: must begin",
 		"":                                  "URL: required",
@@ -68,6 +70,8 @@ func TestCredentialsAreOneKindAndComplete(t *testing.T) {
 		{Username: "u"},
 		{Password: fixed("p")},
 		{Token: fixed("t"), Username: "u", Password: fixed("p")},
+		{Token: fixed("t"), Password: fixed("p")},
+		{Token: fixed("t"), Username: "u"},
 	} {
 		c.URL = "https://h"
 		if _, err := New(c); err == nil {

@@ -2,6 +2,7 @@ package webserver
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -129,6 +130,33 @@ func TestServersOfOneAddressMayDifferBySeconds(t *testing.T) {
 			if h.hears("GET", "a", time.Now().Add(time.Duration(i%2)*4*time.Second)) {
 				t.Fatal("a new answer is old")
 			}
+		}
+	})
+}
+
+// A Date that stands still is an old answer's after two seconds, however often it comes; one that is older than
+// what was seen is after five.
+func TestOldAnswersAreKnownBySeconds(t *testing.T) {
+	inFakeTime(t, func() {
+		h, date := &hearing{}, time.Now()
+		for i, old := range []bool{false, false, true, true} {
+			if h.hears("GET", "a", date) != old {
+				t.Errorf("answer %d to the same question with the same Date: old %t", i, !old)
+			}
+			passes(1500 * time.Millisecond)
+		}
+		passes(time.Minute)
+		h.hears("GET", "b", time.Now())
+		for age, old := range map[time.Duration]bool{4 * time.Second: false, 7 * time.Second: true, 40 * time.Second: true} {
+			if h.hears("GET", age.String(), time.Now().Add(-age)) != old {
+				t.Errorf("an answer %v old: old %t", age, !old)
+			}
+		}
+		for i := range 2 * mostDates {
+			h.hears("GET", strconv.Itoa(i), time.Now())
+		}
+		if len(h.dates) > mostDates {
+			t.Errorf("%d Dates are remembered", len(h.dates))
 		}
 	})
 }
