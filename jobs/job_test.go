@@ -191,6 +191,9 @@ func TestSessionIDRule(t *testing.T) {
 		"`" + guid[1:]:                          {false, true},
 		"G" + guid[1:]:                          {false, true},
 		"{" + guid + "}":                        {true, true},
+		"{" + guid:                              {false, true},
+		guid + "}":                              {false, true},
+		strings.Repeat(" ", 128) + guid:         {false, false},
 		`<"&'>\`:                                {false, true},
 		"":                                      {false, false},
 		long:                                    {false, true},
@@ -345,6 +348,24 @@ func TestFirstBadByteIsFound(t *testing.T) {
 	for text, want := range map[string]int{"": -1, "é\ufffd": -1, "\xff": 0, "a\ufffdé\xffb\xff": 6} {
 		if got := invalidUTF8([]byte(text)); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// What only tells of schemas is passed over; whatever else an element says is not.
+func TestXMLAttributesMeanOneThing(t *testing.T) {
+	const schema = `xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`
+	for document, good := range map[string]bool{
+		`<Api_LogoffUsersRequest ` + schema + ` xsi:schemaLocation="x"><sessions val="` + guid + `"/></Api_LogoffUsersRequest>`:    true,
+		`<Api_LogoffUsersRequest ` + schema + ` xsi:nil="true"><sessions val="` + guid + `"/></Api_LogoffUsersRequest>`:            false,
+		`<Api_LogoffUsersRequest ` + schema + `><sessions xsi:type="s" val="` + guid + `"/></Api_LogoffUsersRequest>`:              true,
+		`<Api_LogoffUsersRequest><sessions id="` + guid + `"/></Api_LogoffUsersRequest>`:                                           false,
+		`<Api_LogoffUsersRequest ` + schema + `><sessions xsi:nil="true" val="` + guid + `"/></Api_LogoffUsersRequest>`:            false,
+		`<Api_LogoffUsersRequest xmlns:o="urn:other" o:schemaLocation="x"><sessions val="` + guid + `"/></Api_LogoffUsersRequest>`: false,
+	} {
+		job, err := Decode([]byte(document), Rules{})
+		if (err == nil) != good || good && (len(job.Sessions) != 1 || job.Sessions[0].ID != guid) {
+			t.Errorf("%s: %+v, %v", document, job.Sessions, err)
 		}
 	}
 }

@@ -151,3 +151,29 @@ func TestContradictedOwnerIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// An entry that is kept stays as it came, and one that is read as it was written keeps nothing.
+func TestEntriesAreKeptOnlyWhereTheyDiffer(t *testing.T) {
+	kept := wrongEntry(strings.Repeat("é", maxText), jsontext.Value(`"x"`), refused("no"))
+	if len(kept.Text) > maxText || !strings.HasSuffix(kept.Text, "…") {
+		t.Errorf("%q", kept.Text)
+	}
+	if s := (Rules{}).admit(Session{ID: guid, Entry: kept}); s.Entry != kept {
+		t.Errorf("%+v", s)
+	}
+	if s := (Rules{}).admit(Session{ID: guid}); s.Entry != nil || s.ID != guid {
+		t.Errorf("%+v", s)
+	}
+	if s := (Rules{}).admit(Session{ID: " " + guid}); s.Entry == nil || s.Entry.Text != " "+guid || s.ID != guid || s.Wrong() != "" {
+		t.Errorf("%+v", s)
+	}
+	if u := (User{Name: "a", Entry: kept}).admit(); u.Entry != kept {
+		t.Errorf("%+v", u)
+	}
+	if u := (User{Name: "a"}).admit(); u.Entry != nil {
+		t.Errorf("%+v", u)
+	}
+	if u := (User{Email: " a@x "}).admit(); u.Entry == nil || u.Entry.Text != " a@x " || u.Email != "a@x" || u.Wrong() != "" {
+		t.Errorf("%+v", u)
+	}
+}
