@@ -377,6 +377,9 @@ func walkXML(body []byte, v visitor) error {
 	}
 }
 
+// pathParameters may hold the session of a front end, as in ;jsessionid=...
+var pathParameters = regexp.MustCompile(`;[^/]*`)
+
 // location is where a redirect points: scheme, host and the whole path. The query of a redirect to a login page
 // may hold anything, and so may a user.
 func (c *Client) location(a answer) string {
@@ -388,5 +391,6 @@ func (c *Client) location(a answer) string {
 	if err != nil || to.Host == "" {
 		return ""
 	}
-	return shorten(c.secrets.hide(oneLine(fmt.Sprintf("%s://%s%s", to.Scheme, to.Host, to.Path))))
+	path := pathParameters.ReplaceAllString(to.Path, "")
+	return shorten(c.secrets.hide(oneLine(fmt.Sprintf("%s://%s%s", to.Scheme, to.Host, path))))
 }

@@ -43,6 +43,9 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 		{name: "no code of ours", status: 200, body: `<Api_LogoffUsersResponse status="0"/>`, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: `<Api_LogoffUsersResponse status="0"/>`}},
 		{name: "code in a child", status: 200, body: `<Api_LogoffUsersResponse><error errorCode="0"/></Api_LogoffUsersResponse>`, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: `<Api_LogoffUsersResponse><error errorCode="0"/></Api_LogoffUsersResponse>`}},
 		{name: "success with 202", status: 202, body: successElement, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: successElement}},
+		{name: "namespace of a data contract", status: 200, body: `<Api_LogoffUsersResponse xmlns:i="http://www.w3.org/2001/XMLSchema-instance" xmlns='' />`, want: Error{Verdict: Accepted}},
+		{name: "root in a namespace", status: 200, body: `<Api_LogoffUsersResponse xmlns="http://www.w3.org/1999/xhtml"/>`, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: `<Api_LogoffUsersResponse xmlns="http://www.w3.org/1999/xhtml"/>`}},
+		{name: "code that is nearly none", status: 200, body: `<Api_LogoffUsersResponse errorCode="00"/>`, want: Error{Verdict: Refused, Sent: true, Text: "errorCode 00"}},
 		{name: "attribute with code", status: 200, body: `<Api_LogoffUsersResponse errorCode="7" errorMessage="no"/>`, want: Error{Verdict: Refused, Sent: true, Text: "no (errorCode 7)"}},
 		{name: "child", status: 200, body: `<Api_LogoffUsersResponse><x/></Api_LogoffUsersResponse>`, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: `<Api_LogoffUsersResponse><x/></Api_LogoffUsersResponse>`}},
 		{name: "text inside", status: 200, body: `<Api_LogoffUsersResponse>x</Api_LogoffUsersResponse>`, want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: `<Api_LogoffUsersResponse>x</Api_LogoffUsersResponse>`}},
@@ -186,6 +189,9 @@ func TestErrorsTellOperatorsWhatToLookAt(t *testing.T) {
 	}{
 		{503, "", "starting", "logoff: 503 Service Unavailable: starting"},
 		{302, "Location: https://sso.example/login", "", "logoff: 302 Found (it points to https://sso.example/login: the base URL is wrong, or a login page stands in front)"},
+		{411, "", "", "logoff: 411 Length Required (something in front of the Web Server refuses the request as it is: a request filter, a load balancer or a proxy)"},
+		{407, "", "", "logoff: 407 Proxy Authentication Required (the HTTP proxy wants a user name and a password: give them in HTTPS_PROXY, or name the Web Server's host in NO_PROXY)"},
+		{302, "Location: https://sso.example/a-path/of-more-than-41-characters-without-a-dot;jsessionid=8F3A?x=1", "", "logoff: 302 Found (it points to https://sso.example/a-path/of-more-than-41-characters-without-a-dot: the base URL is wrong, or a login page stands in front)"},
 		{405, "", "", "logoff: 405 Method Not Allowed (something in front of the Web Server blocks the method: WebDAV, a request filter or a proxy)"},
 		{404, "", iisPage, "logoff: 404 Not Found: an HTML page: 404 - File or directory not found. (the path of the base URL is wrong, or the document too large for IIS)"},
 		{403, "", "no", "logoff: 403 Forbidden: no (the account needs the right to add, delete and modify users, and this address must be allowed)"},
@@ -225,6 +231,13 @@ func TestVerdictsAreMetricLabels(t *testing.T) {
 	}
 }
 
+func TestLongestOfSeveralRetryAfterCounts(t *testing.T) {
+	header := http.Header{"Retry-After": {"5", "60", "7"}}
+	if got := retryAfter(header, time.Now(), 5*time.Minute); got != time.Minute {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	date := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
@@ -238,6 +251,13 @@ func TestRetryAfter(t *testing.T) {
 		{"-30", "", 0},
 		{"+30", "", 0},
 		{"1.5", "", 1500 * time.Millisecond},
+		{"4.5", "", 4500 * time.Millisecond},
+		{".5", "", 500 * time.Millisecond},
+		{"5.", "", 5 * time.Second},
+		{"4.5s", "", 0},
+		{"1e3", "", 0},
+		{"NaN", "", 0},
+		{strings.ToLower(date(time.Minute)), "", time.Minute},
 		{"soon", "", 0},
 		{"300", "", 5 * time.Minute},
 		{"301", "", 5 * time.Minute},

@@ -31,6 +31,15 @@ func deflated(w io.Writer) io.WriteCloser {
 	return f
 }
 
+// wide is ASCII in UTF-16, with the zero in front of each character or behind it.
+func wide(text string, zeroes int) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		b.Write([][]byte{{c, 0}, {0, c}}[zeroes])
+	}
+	return b.String()
+}
+
 // Whatever was asked for, an answer may come in an encoding, and its header may be wrong about it.
 func TestEncodedAnswersAreRead(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -55,6 +64,13 @@ func TestEncodedAnswersAreRead(t *testing.T) {
 		"bomb in zlib":             {"deflate", packed(t, strings.Repeat(" ", 50<<20)+successElement, zlibbed), Unavailable},
 		"two successes in gzip":    {"gzip", packed(t, successElement+successElement, gzipped), Unavailable},
 		"gzip in gzip":             {"gzip, gzip", packed(t, packed(t, successElement, gzipped), gzipped), Unavailable},
+		"junk behind zlib":         {"deflate", packed(t, successElement, zlibbed) + "junk", Unavailable},
+		"junk behind a deflate":    {"deflate", packed(t, successElement, deflated) + "junk", Unavailable},
+		"junk behind gzip":         {"gzip", packed(t, successElement, gzipped) + "junk", Unavailable},
+		"UTF-16":                   {"", "\xff\xfe" + wide(successElement, 0), 0},
+		"UTF-16 in gzip":           {"gzip", packed(t, "\xfe\xff"+wide(successElement, 1), gzipped), 0},
+		"UTF-16 without its mark":  {"", wide(successElement, 0), Unavailable},
+		"half of UTF-16":           {"", "\xff\xfe" + wide(successElement, 0)[1:], Unavailable},
 		"junk behind bare deflate": {"deflate", "\x05\x00\xff", Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,5 +101,25 @@ func TestUnknownAnswerIsNamed(t *testing.T) {
 		if !e.Unknown || !strings.Contains(e.Error(), want) || strings.Contains(e.Error(), "canary") {
 			t.Errorf("%q is %v", body, e)
 		}
+	}
+}
+
+// What was packed says itself where it ends; that the connection broke off is seen all the same.
+func TestPackedAnswerShorterThanItsLengthIsNoSuccess(t *testing.T) {
+	for encoding, body := range map[string]string{
+		"gzip": packed(t, successElement, gzipped), "deflate": packed(t, successElement, zlibbed), "Deflate": packed(t, successElement, deflated),
+	} {
+		c, _ := raw(t, plays("HTTP/1.1 200 OK\r\nContent-Encoding: "+encoding+"\r\nContent-Length: 200\r\n\r\n"+body))
+		if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Unavailable || !e.Sent {
+			t.Errorf("%s: %v", encoding, e)
+		}
+	}
+}
+
+func TestUnknownEncodingIsNamed(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, "\x1b\x03\x00\xff", "Content-Encoding", "br")})
+	e := facts(t, s.client(t).Logoff(t.Context(), "", []string{guid}))
+	if !e.Unknown || !strings.Contains(e.Error(), "br, which was not asked for; it begins with the bytes 1b 03 00 ff") {
+		t.Error(e)
 	}
 }

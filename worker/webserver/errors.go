@@ -123,10 +123,14 @@ func (e *Error) advice() string {
 		return "a page, which the Web Server does not answer with: something in front of it refuses DELETE, such as WebDAV or request filtering of IIS, a load balancer or a firewall"
 	case e.Verdict == Misconfigured && (e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented):
 		return "something in front of the Web Server blocks the method: WebDAV, a request filter or a proxy"
+	case e.Status == http.StatusProxyAuthRequired:
+		return "the HTTP proxy wants a user name and a password: give them in HTTPS_PROXY, or name the Web Server's host in NO_PROXY"
 	case e.Verdict == NotFound && e.Page:
 		return "the path of the base URL is wrong, or the document too large for IIS"
 	case e.Verdict == Misconfigured && e.Status == http.StatusNotFound:
 		return "the path of the base URL is wrong"
+	case e.Verdict == Misconfigured && e.Op == "logoff" && e.Status/100 == 4:
+		return "something in front of the Web Server refuses the request as it is: a request filter, a load balancer or a proxy"
 	case e.Verdict == Forbidden && e.Page:
 		return "a firewall in front of the Web Server answers: it must let this address and User-Agent through"
 	case e.Verdict == Forbidden:

@@ -1,9 +1,12 @@
 package webserver
 
 import (
+	"encoding/xml"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ func FuzzClassify(f *testing.F) {
 		successElement, "\uFEFF<?xml version=\"1.0\"?>\n<Api_LogoffUsersResponse></Api_LogoffUsersResponse>", successElement + successElement,
 		generic500, maintenance, iisPage, wcfPage, "{}", "", "Invalid authorization token provided.",
 		`<R><errors><errList errorCode="6" errLogMessage="a"/></errors></R>`, `{"a":[{"errorCode":"x"}`, "QSDK 3canary",
+		`<Api_LogoffUsersResponse xmlns:i='http://www.w3.org/2001/XMLSchema-instance' xmlns="" errorCode="0" errorMessage='' />`,
 	} {
 		f.Add(200, "Retry-After", "5", body, false)
 		f.Add(429, "Location", "https://u:3canary@h/p?q", body, true)
@@ -58,19 +62,47 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
-// strict is success told in another way than the client's: nothing but the tags is left when mark,
-// declaration and white space are taken away.
+// strict is success told in another way than the client's, by a parser: one root of that name, nothing else but white
+// space, and no attribute that says anything.
 func strict(body string) bool {
-	body = strings.TrimPrefix(body, "\uFEFF")
-	body = strings.TrimLeft(body, " \t\r\n")
-	if rest, declared := strings.CutPrefix(body, "<?xml"); declared {
-		_, body, _ = strings.Cut(rest, "?>")
+	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(body, "\uFEFF")))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	for roots := 0; ; {
+		token, err := d.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF) && roots == 1
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if roots++; token.Name != (xml.Name{Local: "Api_LogoffUsersResponse"}) || slices.ContainsFunc(token.Attr, talks) {
+				return false
+			}
+		case xml.EndElement:
+		case xml.CharData:
+			if strings.Trim(string(token), " \t\r\n") != "" {
+				return false
+			}
+		case xml.ProcInst:
+			if token.Target != "xml" || roots > 0 {
+				return false
+			}
+		default:
+			return false
+		}
 	}
-	body = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "", "'", `"`).Replace(body)
-	for _, silent := range []string{`xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"`, `xmlns:xsd="http://www.w3.org/2001/XMLSchema"`, `errorCode="0"`, `errorMessage=""`} {
-		body = strings.ReplaceAll(body, silent, "")
+}
+
+// talks reports whether an attribute says something.
+func talks(a xml.Attr) bool {
+	switch {
+	case a.Name.Space == "xmlns":
+		return !strings.HasPrefix(a.Value, "http://www.w3.org/2001/XMLSchema")
+	case a.Name.Space != "":
+		return true
+	case a.Name.Local == "errorCode":
+		return a.Value != "0"
 	}
-	return body == "<Api_LogoffUsersResponse/>" || body == "<Api_LogoffUsersResponse></Api_LogoffUsersResponse>"
+	return a.Value != "" || a.Name.Local != "errorMessage" && a.Name.Local != "xmlns"
 }
 
 func FuzzRetryAfter(f *testing.F) {

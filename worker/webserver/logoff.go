@@ -66,9 +66,9 @@ func documentSize(ids []string) int {
 var success = regexp.MustCompile(`^(\x{FEFF})?[ \t\r\n]*(<\?xml[ \t\r\n][^<>?]*\?>)?[ \t\r\n]*` +
 	`<Api_LogoffUsersResponse([ \t\r\n]+` + silentAttribute + `)*[ \t\r\n]*(/>|>[ \t\r\n]*</Api_LogoffUsersResponse[ \t\r\n]*>)[ \t\r\n]*$`)
 
-// silentAttribute is one that says nothing.
-const silentAttribute = `(xmlns:xs[id][ \t\r\n]*=[ \t\r\n]*("http://www\.w3\.org/2001/XMLSchema(-instance)?"|'http://www\.w3\.org/2001/XMLSchema(-instance)?')` +
-	`|errorCode[ \t\r\n]*=[ \t\r\n]*("0"|'0')|errorMessage[ \t\r\n]*=[ \t\r\n]*(""|''))`
+// silentAttribute is one that says nothing. The prefixes are xsi and xsd, or i from a data contract.
+const silentAttribute = `(xmlns:[a-z][a-z0-9]*[ \t\r\n]*=[ \t\r\n]*("http://www\.w3\.org/2001/XMLSchema(-instance)?"|'http://www\.w3\.org/2001/XMLSchema(-instance)?')` +
+	`|xmlns[ \t\r\n]*=[ \t\r\n]*(""|'')|errorCode[ \t\r\n]*=[ \t\r\n]*("0"|'0')|errorMessage[ \t\r\n]*=[ \t\r\n]*(""|''))`
 
 func (c *Client) judgeLogoff(a answer) *Error {
 	switch {
@@ -78,7 +78,10 @@ func (c *Client) judgeLogoff(a answer) *Error {
 		return nil
 	}
 	e := c.failure(a)
-	if e.Unknown && len(a.body) == 0 {
+	switch encoding := c.secrets.clean(a.header.Get("Content-Encoding")); {
+	case e.Unknown && len(a.body) > 0 && encoding != "" && e.Text == "":
+		e.hint = e.beginning("not an answer that is known; its encoding is said to be " + encoding + ", which was not asked for")
+	case e.Unknown && len(a.body) == 0:
 		e.hint = "an answer without a body; where a front end is known to drop it, empty answers can be accepted"
 	}
 	return e

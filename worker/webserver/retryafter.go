@@ -9,17 +9,23 @@ import (
 )
 
 // retryAfter is how long an answer asks to be left alone: its Retry-After as seconds, whole or not, or as a date,
-// never negative and at most limit. It is 0 when there is none or it makes no sense.
-func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
-	value := strings.TrimSpace(header.Get("Retry-After"))
-	if at, err := http.ParseTime(value); err == nil {
+// never negative and at most limit; the longest of several
+// headers. It is 0 when there is none or it makes no sense.
+func retryAfter(header http.Header, now time.Time, limit time.Duration) (longest time.Duration) {
+	for _, value := range header.Values("Retry-After") {
+		value = strings.ToUpper(strings.TrimSpace(value)) // GMT is spelled in either way
+		at, err := http.ParseTime(value)
+		if err != nil {
+			longest = max(longest, fractionalSeconds(value, limit))
+			continue
+		}
 		// By the server's own clock, where it shows it, so that ours may be wrong.
 		if date, err := http.ParseTime(header.Get("Date")); err == nil {
 			now = date
 		}
-		return min(max(0, at.Sub(now)), limit)
+		longest = max(longest, min(at.Sub(now), limit))
 	}
-	return fractionalSeconds(value, limit)
+	return longest
 }
 
 // rateLimitPeriod is the time within which calls are counted, as the SaaS gateway tells it in
@@ -29,7 +35,7 @@ func rateLimitPeriod(header http.Header, limit time.Duration) time.Duration {
 }
 
 // decimal is a number of seconds as gateways write it, against RFC 9110, which has whole ones.
-var decimal = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
+var decimal = regexp.MustCompile(`^([0-9]+\.[0-9]*|\.[0-9]+)$`)
 
 // fractionalSeconds reads digits with a fraction or without.
 func fractionalSeconds(value string, limit time.Duration) time.Duration {

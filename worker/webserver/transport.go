@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -151,7 +152,7 @@ func read(response *http.Response, limit int) answer {
 	return answer{
 		status:    response.StatusCode,
 		header:    response.Header,
-		body:      body[:min(len(body), limit)],
+		body:      fromUTF16(body[:min(len(body), limit)]),
 		saysEmpty: framed && len(body) == 0,
 		cut:       err,
 	}
@@ -171,6 +172,8 @@ func (c *Client) broken(caller, call context.Context, op string, err error) *Err
 		e.Timeout = true
 		e.Err = &cause{words: fmt.Sprintf("no complete answer within %v", c.config.Timeout)}
 		return e
+	case errors.Is(err, errProxyAddress):
+		e.Verdict = Misconfigured
 	case throughProxy(err):
 		e.hint = "this is the HTTP proxy that HTTPS_PROXY names, and not the Web Server: see that it is right, and lets this worker through, or name the Web Server's host in NO_PROXY"
 	case errors.As(err, &certificate):
@@ -179,6 +182,10 @@ func (c *Client) broken(caller, call context.Context, op string, err error) *Err
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		e.Verdict = Misconfigured
 		e.hint = "the base URL says https, the server speaks http"
+	default:
+		if e.hint = tlsHint(err); e.hint != "" {
+			e.Verdict = Misconfigured
+		}
 	}
 	e.Err = &cause{words: c.secrets.clean(err.Error())}
 	return e
@@ -215,7 +222,7 @@ func newLine(c Config) *line {
 			}
 			return &countedConn{Conn: conn, line: l}, nil
 		},
-		Proxy:                  c.Proxy,
+		Proxy:                  proxy(c),
 		OnProxyConnectResponse: proxyAnswered,
 		TLSClientConfig:        encryption,
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -225,6 +232,39 @@ func newLine(c Config) *line {
 		Protocols:              protocols,
 	}
 	return l
+}
+
+// tlsHint says what is wrong where the two ends cannot agree on how to speak TLS; empty for any other error.
+func tlsHint(err error) string {
+	if !strings.Contains(err.Error(), "tls: ") {
+		return ""
+	}
+	for _, h := range []struct{ words, hint string }{
+		{"certificate", "the Web Server wants a client certificate, or does not trust the one it was shown"},
+		{"protocol version", "the Web Server speaks an old TLS only; 1.2 or newer is needed"},
+		{"handshake failure", "the Web Server and this worker have no way to encrypt in common, or it wants a client certificate"},
+	} {
+		if strings.Contains(err.Error(), h.words) {
+			return h.hint
+		}
+	}
+	return ""
+}
+
+var errProxyAddress = errors.New("the address of the HTTP proxy, which HTTPS_PROXY or HTTP_PROXY gives, is no URL")
+
+// proxy keeps the words of a proxy's address, which may hold a password, out of errors.
+func proxy(c Config) func(*http.Request) (*url.URL, error) {
+	if c.Proxy == nil {
+		return nil
+	}
+	return func(r *http.Request) (*url.URL, error) {
+		address, err := c.Proxy(r)
+		if err != nil {
+			return nil, errProxyAddress
+		}
+		return address, nil
+	}
 }
 
 // A proxyError is an answer of the proxy instead of a way to the Web Server.

@@ -42,11 +42,14 @@ func tlsSite(t *testing.T, change func(*tls.Config), config func(*Config)) (*Cli
 func TestOldTLSIsRefused(t *testing.T) {
 	for version, name := range map[uint16]string{tls.VersionTLS10: "1.0", tls.VersionTLS11: "1.1"} {
 		client, _ := tlsSite(t, func(c *tls.Config) { c.MinVersion, c.MaxVersion = version, version }, nil)
-		if e := facts(t, client.Logoff(t.Context(), "", []string{guid})); e.Sent {
-			t.Errorf("TLS %s is spoken: %v", name, e)
+		if e := facts(t, client.Logoff(t.Context(), "", []string{guid})); e.Sent || e.Verdict != Misconfigured || !strings.Contains(e.Error(), "an old TLS") {
+			t.Errorf("TLS %s is spoken, or not named: %v", name, e)
 		}
 	}
 	client, _ := tlsSite(t, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, nil)
+	if client.lines.open().transport.TLSClientConfig.MinVersion != tls.VersionTLS12 {
+		t.Error("the oldest version is left to the standard library")
+	}
 	if err := client.Logoff(t.Context(), "", []string{guid}); err != nil {
 		t.Error(err)
 	}
@@ -107,6 +110,30 @@ func TestProxyIsUsedAndNamed(t *testing.T) {
 	e = facts(t, s.client(t, through).Logoff(t.Context(), "", []string{guid}))
 	if e.Verdict != Unavailable || e.Sent || !strings.Contains(e.Error(), "HTTPS_PROXY") {
 		t.Errorf("no proxy there: %v", e)
+	}
+}
+
+func TestMissingClientCertificateIsNamed(t *testing.T) {
+	client, _ := tlsSite(t, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, nil)
+	if e := facts(t, client.Ping(t.Context())); e.Verdict != Misconfigured || !strings.Contains(e.Error(), "wants a client certificate") {
+		t.Error(e)
+	}
+}
+
+// The words of a proxy's address may hold a password, also where they are no address.
+func TestProxyAddressIsNeverShown(t *testing.T) {
+	for name, proxy := range map[string]func(*http.Request) (*url.URL, error){
+		"no address": func(*http.Request) (*url.URL, error) {
+			return nil, errors.New(`invalid proxy address "http://u:canary@x y"`)
+		},
+		"SOCKS":  func(*http.Request) (*url.URL, error) { return url.Parse("socks5://u:canary@127.0.0.1:1") },
+		"nobody": func(*http.Request) (*url.URL, error) { return url.Parse("http://u:canary@127.0.0.1:1") },
+	} {
+		s := serve(t, nil)
+		e := facts(t, s.client(t, func(c *Config) { c.Proxy = proxy }).Ping(t.Context()))
+		if e.Sent || !strings.Contains(e.Error(), "HTTPS_PROXY") || strings.Contains(e.Error(), "canary") {
+			t.Errorf("%s: %v", name, e)
+		}
 	}
 }
 
