@@ -13,6 +13,7 @@ import (
 type rank = gate.Rank
 
 const (
+	rankOwn    = gate.Own
 	rankUrgent = gate.Urgent
 	rankBulk   = gate.Bulk
 )

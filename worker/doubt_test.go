@@ -271,20 +271,21 @@ func TestUserProtectedByNameIsProtectedFromTheStart(t *testing.T) {
 	})
 }
 
-// Where it cannot be found out who is protected, nobody who may be is sent, and the job is kept.
+// Where it cannot be found out who is protected, nobody who may be is sent, and the job is kept in hand.
 func TestUnknownProtectionEndsNobodysSession(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: latency, NoV4Users: true, NoOldUsers: true})
 		s.crowd()
 		bob, plain := s.sim.SignOn(50, simulator.ConsoleWeb), s.sim.SignOn(7, simulator.ConsoleWeb)
 		s.publish("logoff.requests", fmt.Sprintf(`{"sessions":[{"id":%q,"userId":50},%q]}`, bob, plain))
-		s.start(options{config: func(c *worker.Config) { c.ProtectedUsers = []string{`CORP\bob`} }})
-		r := s.await(1)[0]
-		if outcomeOf(r, bob) != jobs.Undecided || outcomeOf(r, plain) != jobs.Accepted || s.alive([]string{bob}) != 1 {
-			t.Errorf("%+v", r.Sessions)
+		w := s.start(options{config: func(c *worker.Config) { c.ProtectedUsers = []string{`CORP\bob`} }})
+		passes(t, time.Hour)
+		if s.left() != 1 || s.deadLetters() != 0 || s.alive([]string{bob, plain}) != 2 || w.problem(worker.PartProtected) == "" {
+			t.Errorf("%d jobs are left, %d dead letters, %d sessions are on", s.left(), s.deadLetters(), s.alive([]string{bob, plain}))
 		}
-		if n := s.count(s.subjects.DeadStream()); n != 1 {
-			t.Errorf("%d dead letters", n)
+		s.sim.Configure(func(c *simulator.Settings) { c.NoOldUsers = false })
+		if r := s.awaitFor(1, time.Minute); len(r) != 1 || outcomeOf(r[0], bob) != jobs.Protected || outcomeOf(r[0], plain) != jobs.Accepted {
+			t.Errorf("%+v", r)
 		}
 	})
 }

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,45 +9,158 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"logoffworker/jobs"
 	"logoffworker/worker/webserver"
 )
 
 // A guard knows the sessions and users that are left alone: those of the settings, and the worker's own
-// session, whose end would cost it its token in the middle of the work.
+// session, whose end would cost it its token in the middle of the work. Who the users are, and which sessions are
+// theirs, the Web Server is asked for (protected.go), and nothing leaves before it has answered (held.go).
 type guard struct {
-	own atomic.Pointer[string]
+	rules     jobs.Rules
+	own       atomic.Pointer[string]
+	turn      chan struct{} // of whoever asks about protected users
+	ownTurn   chan struct{} // of whoever looks for the own session
+	refreshes chan struct{} // asks for a look at them all
 
-	mu         sync.Mutex
-	sessions   map[string]bool // by ID in capitals
-	users      map[int64]bool  // by userId
-	named      []jobs.User     // users of the settings who have to be looked up
-	found      map[int64]bool  // what came of that, by userId; nil until then
-	foundAt    time.Time
-	identified int64 // the number of the login whose session is own
-	tried      int64 // the same of the login whose session was last looked for
+	mu       sync.Mutex
+	sessions map[string]bool // of the settings, by ID in capitals
+	wrong    []int           // values of the settings that are no session IDs, by place
+	users    []*protectedUser
+	ids      map[int64]bool     // who that is
+	lists    map[int64]listRead // the latest of each
+	theirs   map[string]sighting
+	begun    int64     // how often lists were asked for
+	retry    time.Time // nothing is asked before, because it failed
+	failures int       // in a row
+
+	identified int64 // the token whose session is own
+	tried      int64 // the token whose session was last looked for
 	triedAt    time.Time
 }
 
+// A protectedUser is one of the settings, who may be several to the Web Server: an e-mail address need not be one
+// user's alone.
+type protectedUser struct {
+	setting string
+	place   int // in the settings, from 1
+	named   jobs.User
+	known   bool // who that is
+	ids     []int64
+	looked  time.Time // when it was last found out whether there is such a user
+	missing bool      // there is none
+}
+
+// A listRead tells of a list that was read.
+type listRead struct {
+	number int64 // of the look, see guard.begun
+	asked  time.Time
+	proved time.Time // when it was last certain that such a list is empty because nothing is on
+}
+
+// A sighting is a session that was on, of a protected user.
+type sighting struct {
+	owner int64
+	seen  time.Time
+}
+
 func newGuard(c Config) *guard {
-	g := &guard{sessions: map[string]bool{}, users: map[int64]bool{}}
-	for _, id := range c.ProtectedSessions {
-		g.sessions[strings.ToUpper(id)] = true
+	g := &guard{
+		rules:     jobs.Rules{LooseIDs: c.LooseIDs},
+		turn:      make(chan struct{}, 1),
+		ownTurn:   make(chan struct{}, 1),
+		refreshes: make(chan struct{}, 1),
+		lists:     map[int64]listRead{},
+		theirs:    map[string]sighting{},
+
+		identified: -1, tried: -1,
 	}
-	for _, user := range c.ProtectedUsers {
-		switch id, err := strconv.ParseInt(user, 10, 64); {
-		case err == nil:
-			g.users[id] = true
-		case strings.Contains(user, "@"):
-			g.named = append(g.named, jobs.User{Email: user})
-		default:
-			g.named = append(g.named, jobs.User{Name: user})
-		}
-	}
+	g.protect(c.ProtectedSessions, c.ProtectedUsers)
 	return g
 }
 
-// protects reports whether a session is left alone; by its owner too, if the job names one.
+// protect takes up settings. Of users who were in them before, what is known stays known.
+func (g *guard) protect(sessions, users []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before := map[string]*protectedUser{}
+	for _, u := range g.users {
+		before[u.setting] = u
+	}
+	g.sessions, g.wrong, g.users = map[string]bool{}, nil, nil
+	for i, id := range sessions {
+		switch known, ok := g.sessionID(id); {
+		case ok:
+			g.sessions[strings.ToUpper(known)] = true
+		case strings.TrimSpace(id) != "":
+			g.wrong = append(g.wrong, i+1)
+		}
+	}
+	for i, setting := range users {
+		setting = strings.TrimSpace(setting)
+		u := before[setting]
+		if u == nil {
+			u = newProtectedUser(setting)
+		}
+		if u.place = i + 1; setting != "" {
+			g.users = append(g.users, u)
+		}
+	}
+	g.reckon()
+}
+
+// sessionID reads a session ID of the settings as one of a job.
+func (g *guard) sessionID(written string) (id string, ok bool) {
+	data, err := json.Marshal(map[string][]string{"sessions": {strings.TrimSpace(written)}})
+	if err != nil {
+		return "", false
+	}
+	job, err := jobs.Decode(data, g.rules)
+	if err != nil || len(job.Sessions) != 1 || job.Sessions[0].ID == "" {
+		return "", false
+	}
+	return job.Sessions[0].ID, true
+}
+
+func newProtectedUser(setting string) *protectedUser {
+	u := &protectedUser{setting: setting}
+	switch id, err := strconv.ParseInt(setting, 10, 64); {
+	case err == nil && id > 0:
+		u.named, u.known, u.ids = jobs.User{ID: id}, true, []int64{id}
+	case strings.Contains(setting, "@"):
+		u.named = jobs.User{Email: setting}
+	default:
+		u.named = jobs.User{Name: setting}
+	}
+	return u
+}
+
+// reckon takes over who is protected now, with the lock held.
+func (g *guard) reckon() {
+	g.ids = map[int64]bool{}
+	for _, u := range g.users {
+		for _, id := range u.ids {
+			g.ids[id] = true
+		}
+	}
+	maps.DeleteFunc(g.lists, func(id int64, _ listRead) bool { return !g.ids[id] })
+	maps.DeleteFunc(g.theirs, func(_ string, s sighting) bool { return !g.ids[s.owner] })
+}
+
+// replaceProtected protects others than before. Users that are new have to be looked up, and until then nobody is
+// known not to be one of them.
+func (w *Worker) replaceProtected(r Reload) {
+	w.guard.protect(r.ProtectedSessions, r.ProtectedUsers)
+	w.tellSettings()
+	select {
+	case w.guard.refreshes <- struct{}{}:
+	default: // somebody will look
+	}
+}
+
+// protects reports whether a session is left alone, for all that is known; by its owner too, if the job names one.
 func (g *guard) protects(s jobs.Session) bool {
 	own := g.own.Load()
 	return own != nil && strings.EqualFold(*own, s.ID) || g.protectsSession(s.ID) || s.UserID != 0 && g.protectsUser(s.UserID)
@@ -56,142 +169,93 @@ func (g *guard) protects(s jobs.Session) bool {
 func (g *guard) protectsSession(id string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.sessions) > 0 && g.sessions[strings.ToUpper(id)]
+	if len(g.sessions)+len(g.theirs) == 0 {
+		return false
+	}
+	key := strings.ToUpper(id)
+	_, theirs := g.theirs[key]
+	return g.sessions[key] || theirs
 }
 
 func (g *guard) protectsUser(id int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.users[id] || g.found[id]
+	return g.ids[id]
 }
 
-// unsure reports whether an owner whom a job names may be protected, for all that is known yet.
-func (g *guard) unsure(sessions []jobs.Session) bool {
+// looks is how often lists of protected users' sessions were asked for so far.
+func (g *guard) looks() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.named) > 0 && g.found == nil && slices.ContainsFunc(sessions, func(s jobs.Session) bool { return s.UserID != 0 })
+	return g.begun
 }
 
-// lookAgain is how long it is remembered who the users of the settings are, and identifyAgain how long
-// after a search for the own session that failed there is another.
-const (
-	lookAgain     = 5 * time.Minute
-	identifyAgain = time.Minute
-)
+// whoAlone is what is enough to know where the sessions of protected users do not matter.
+const whoAlone int64 = -1
 
-func (g *guard) outdated(now time.Time) bool {
+// enough reports whether who the protected users are is known, and, unless that alone is wanted, which sessions are
+// theirs, by lists that were asked for after so many looks; or by older ones, while the next are not due.
+func (g *guard) enough(after int64, spacing time.Duration, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.named) > 0 && (g.found == nil || now.Sub(g.foundAt) >= lookAgain)
-}
-
-// toIdentify reports whether the own session is to be looked for: once after each login, and again some
-// time after that failed.
-func (g *guard) toIdentify(login int64, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.identified == login || g.tried == login && now.Sub(g.triedAt) < identifyAgain {
-		return false
-	}
-	g.tried, g.triedAt = login, now
-	return true
-}
-
-// protectedKnown looks up those users of the settings who are not named by userId, unless that was done
-// lately. It returns why it cannot; what was found before counts on, and where nothing was, nobody can be
-// told from a protected user.
-func (w *Worker) protectedKnown(who rank, since, deadline time.Time) (problem string, err error) {
-	if !w.guard.outdated(time.Now()) {
-		return "", nil
-	}
-	g := w.guard
-	wanted := g.toLookUp()
-	found := map[int64]bool{}
-	for _, named := range wanted {
-		users, answer, err := w.whoIs(who, named, since, deadline)
-		if err != nil {
-			return "", err
-		}
-		if answer != nil {
-			problem = fmt.Sprintf("the protected user %q was not looked up: %v", named.Name+named.Email, answer)
-			break
-		}
-		for _, u := range users {
-			found[u.ID] = true
+	for _, u := range g.users {
+		if !u.known {
+			return false
 		}
 	}
-	if g.replacedSince(wanted) {
-		return w.protectedKnown(who, since, deadline)
+	return after == whoAlone || len(g.unlisted(after, spacing, now)) == 0
+}
+
+// unlisted are those whose sessions are to be listed, with the lock held.
+func (g *guard) unlisted(after int64, spacing time.Duration, now time.Time) (ids []int64) {
+	missing := map[int64]bool{}
+	for _, u := range g.users {
+		if u.missing && u.named.ID != 0 {
+			missing[u.named.ID] = true
+		}
 	}
+	for id := range g.ids {
+		list, listed := g.lists[id]
+		fresh := listed && (list.number > after || now.Sub(list.asked) < spacing)
+		if !fresh && !missing[id] {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// count is how many users are protected.
+func (g *guard) count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if problem == "" {
-		g.found, g.foundAt = found, time.Now()
-	} else if g.found != nil {
-		problem = ""
-	}
-	return problem, nil
+	return max(len(g.users), len(g.ids))
 }
 
-// identifyTime bounds the search for the own session, and for the users of the settings.
-const identifyTime = 30 * time.Second
+// believedOn is how long a session of a protected user is believed to be on that is in no list any more: lists are
+// cut.
+const believedOn = 48 * time.Hour
 
-// lookAround finds out what is left alone, as far as that is not known.
-func (w *Worker) lookAround() {
-	now := time.Now()
-	switch problem, err := w.protectedKnown(rankBulk, now, now.Add(identifyTime)); {
-	case err != nil: // there is no time; jobs that need it will ask
-	case problem != "":
-		w.Log.Error("until it is, jobs with users, and sessions with their owners, are not sent", "problem", problem)
-	}
-	if w.guard.toIdentify(w.Server.Logins(), now) {
-		w.identify()
-	}
-}
-
-// identify finds out which session is our own. Without it, and where the Web Server does not list sessions
-// of our kind of token, nothing is lost but that a job can end it.
-func (w *Worker) identify() {
-	login, self := w.Server.Logins(), w.Server.Self()
-	if self == 0 {
+// listed takes over the list of a protected user. What a list that may be cut does not show stays known.
+func (g *guard) listed(id int64, list webserver.Listing, r listRead) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.ids[id] {
 		return
 	}
-	var listing webserver.Listing
-	answer, err := w.ask(rankBulk, time.Now().Add(identifyTime), func() (err error) {
-		listing, err = w.Server.Sessions(w.finish, self)
-		return err
+	on := map[string]bool{}
+	for _, row := range list.Sessions {
+		key := strings.ToUpper(row.ID)
+		on[key] = on[key] || row.LogoutTime.IsZero()
+	}
+	maps.DeleteFunc(g.theirs, func(key string, s sighting) bool {
+		_, shown := on[key]
+		return s.owner == id && (list.Complete || shown || r.asked.Sub(s.seen) > believedOn)
 	})
-	if answer != nil || err != nil {
-		return
-	}
-	for _, row := range listing.Sessions {
-		if row.Own {
-			w.guard.own.Store(&row.ID)
+	for key, is := range on {
+		if is {
+			g.theirs[key] = sighting{id, r.asked}
 		}
 	}
-	w.guard.mu.Lock()
-	defer w.guard.mu.Unlock()
-	w.guard.identified = login
-}
-
-// toLookUp are the users of the settings who are not named by userId.
-func (g *guard) toLookUp() []jobs.User {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.named
-}
-
-// replacedSince reports whether there are others to look up than those.
-func (g *guard) replacedSince(wanted []jobs.User) bool { return !slices.Equal(wanted, g.toLookUp()) }
-
-// replace protects others than before. Users that are new have to be looked up, and until then nobody is
-// known not to be one of them.
-func (g *guard) replace(r Reload) {
-	fresh := newGuard(Config{ProtectedSessions: r.ProtectedSessions, ProtectedUsers: r.ProtectedUsers})
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.sessions, g.users = fresh.sessions, fresh.users
-	if !slices.Equal(g.named, fresh.named) {
-		g.named, g.found, g.foundAt = fresh.named, nil, time.Time{}
-	}
+	g.lists[id] = r
 }

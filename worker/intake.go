@@ -23,6 +23,7 @@ type delivery struct {
 	received   time.Time
 	lane       jobs.Lane
 	publisher  string
+	looks      int64  // at protected users that had begun by then
 	key        string // of its result
 	job        jobs.Job
 	invalid    string // why it is no job
@@ -31,7 +32,6 @@ type delivery struct {
 	targets   []jobs.Session       // those that the job names, then those that were found through its users
 	sessions  []jobs.SessionResult // what became of each
 	people    []*person            // the job's users
-	unsure    bool                 // whether an owner that it names is protected
 	places    map[string]int       // of the targets, by ID in capitals; made when it is needed
 	rounds    int                  // of ending what is on of them
 	completed time.Time
@@ -122,6 +122,7 @@ func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, now, lease time.Time
 		received:   now,
 		completed:  now,
 		lane:       lane,
+		looks:      w.guard.looks(),
 		key:        jobs.Key(meta.Sequence.Stream, meta.Timestamp),
 		lease:      lease,
 	}
@@ -165,19 +166,19 @@ func (w *Worker) open(d *delivery) {
 		}
 		d.people = append(d.people, p)
 	}
-	d.unsure = w.guard.unsure(d.targets)
 	if d.inquires() {
 		d.left++
 	}
-	if !d.unsure {
-		w.protect(d)
-	}
+	w.protect(d)
 }
 
 // inquires reports whether something is to be looked up before a job can be complete.
-func (d *delivery) inquires() bool { return len(d.people) > 0 || d.unsure }
+func (d *delivery) inquires() bool { return len(d.people) > 0 }
 
-// protect decides about those sessions of a job that are left alone.
+// found reports whether the i-th session was found through a user, so that the Web Server has told whose it is.
+func (d *delivery) found(i int) bool { return i >= len(d.job.Sessions) }
+
+// protect decides about those sessions of a job that are left alone, as far as that is known by now.
 func (w *Worker) protect(d *delivery) {
 	for i, s := range d.targets {
 		if s.Wrong() == "" && w.guard.protects(s) {
@@ -285,7 +286,7 @@ func (d *delivery) set(i int, outcome jobs.SessionResult, now time.Time) (comple
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.targets[i]
-	outcome.ID, outcome.UserID, outcome.Found = s.Spelled(), s.UserID, i >= len(d.job.Sessions)
+	outcome.ID, outcome.UserID, outcome.Found = s.Spelled(), s.UserID, d.found(i)
 	d.sessions[i] = outcome
 	d.completed = now
 	d.left--

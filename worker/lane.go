@@ -26,6 +26,7 @@ type lane struct {
 	name    jobs.Lane
 	pulls   *puller
 	queue   *queue
+	held    waitingRoom
 	plan    plan
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
@@ -224,9 +225,7 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	}
 	var inquiries []*delivery
 	for _, d := range l.receive(msgs, pulled) {
-		if !d.unsure {
-			l.queue.add(d, 0, l.cap.sessions())
-		}
+		l.queue.add(d, 0, l.cap.sessions())
 		if d.inquires() {
 			inquiries = append(inquiries, d)
 		}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,7 +62,9 @@ func apart(ds []*delivery) (groups [][]*delivery) {
 
 // lookUpPeople finds out who the users of jobs are and what is on of them, and sends that off together.
 func (l *lane) lookUpPeople(ds []*delivery) {
-	l.makeSure(ds)
+	if ds = l.awaitWho(ds); len(ds) == 0 {
+		return
+	}
 	type named struct {
 		*delivery
 		*person
@@ -93,34 +96,40 @@ func (l *lane) lookUpPeople(ds []*delivery) {
 	l.sendWaiting()
 }
 
-// makeSure has those sessions sent that waited for it to be known which owners are protected. Where that
-// cannot be found out, none that has an owner is.
-func (l *lane) makeSure(ds []*delivery) {
-	waited := false
-	for _, d := range ds {
-		if !d.unsure {
-			continue
-		}
-		problem, err := l.protectedKnown(l.rank(), d.received, d.job.NotAfter)
-		for i, s := range d.targets {
-			switch {
-			case s.Wrong() != "": // it has its outcome
-			case stopped(err):
-				d.giveBack()
-			case l.guard.protects(s):
-				d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, time.Now())
-			case problem != "" && s.UserID != 0:
-				d.set(i, jobs.SessionResult{Outcome: jobs.Undecided, ServerText: problem}, time.Now())
+// awaitWho waits until it is known who is protected, and returns the jobs that have the time. The others are ended.
+func (l *lane) awaitWho(ds []*delivery) []*delivery {
+	for len(ds) > 0 {
+		var due time.Time
+		for _, d := range ds {
+			if t := d.job.NotAfter; !t.IsZero() && (due.IsZero() || t.Before(due)) {
+				due = t
 			}
 		}
-		if !stopped(err) { // one whose time is up expires on its way
-			l.queue.add(d, 0, l.cap.sessions())
-			waited = true
+		if err := l.awaitKnown(whoAlone, due); err == nil || stopped(err) {
+			return ds
+		}
+		var late, inTime []*delivery
+		for _, d := range ds {
+			if !overdue(d.job.NotAfter) {
+				inTime = append(inTime, d)
+			} else if d.expirePeople(); d.lookedUp() {
+				late = append(late, d)
+			}
+		}
+		l.wrapUp(late)
+		ds = inTime
+	}
+	return nil
+}
+
+// expirePeople ends a job's users before they were looked up.
+func (d *delivery) expirePeople() {
+	for _, p := range d.people {
+		if p.outcome == "" {
+			p.end(jobs.UserExpired, "notAfter passed before the user was looked up")
 		}
 	}
-	if waited {
-		l.proofs.Go(l.sendWaiting)
-	}
+	d.looked()
 }
 
 // handBackJobs hands back jobs whose users were not looked up.
@@ -142,20 +151,20 @@ func (d *delivery) lookedUp() bool {
 	return d.left == 0
 }
 
-// lookUpPerson finds out who a user is, and whether he is left alone.
+// lookUpPerson finds out who a user is, and whether that is somebody who is left alone. Until it is known who those are,
+// it waits.
 func (l *lane) lookUpPerson(d *delivery, p *person) {
 	users, answer, err := l.whoIs(l.rank(), p.named, d.received, d.job.NotAfter)
 	if err == nil && answer == nil && len(users) > 0 {
-		p.problem, err = l.protectedKnown(l.rank(), d.received, d.job.NotAfter)
+		err = l.awaitKnown(whoAlone, d.job.NotAfter)
 	}
 	switch {
 	case stopped(err): // the job is handed back
+		return
 	case err != nil:
 		p.end(jobs.UserExpired, "notAfter passed before the user was looked up")
 	case answer != nil:
 		p.end(jobs.UserUndecided, "not looked up: "+answer.Error())
-	case p.problem != "":
-		p.end(jobs.UserUndecided, p.problem)
 	case len(users) == 0:
 		p.end(jobs.UserUnknown, "the Web Server knows nobody of that name")
 	}
@@ -182,7 +191,7 @@ func (w *Worker) whoIs(who rank, named jobs.User, since, deadline time.Time) (us
 	}
 	asked := time.Now()
 	answer, err = w.ask(who, deadline, func() (err error) {
-		users, err = w.usersNamed(named)
+		users, err = usersNamed(w.finish, w.Server, named)
 		return err
 	})
 	switch {
@@ -204,8 +213,7 @@ const many = 3
 // nothing else, and a domain's name may be; a plain one may be somebody else's full name there.
 func inList(named jobs.User) bool { return named.Email != "" || strings.Contains(named.Name, `\`) }
 
-// lookUpTogether looks up users of jobs with one reading of the list of all users. Whom that leaves in doubt
-// is looked up on his own.
+// lookUpTogether looks up users of jobs with one reading of the list of all users, if they are many.
 func (l *lane) lookUpTogether(ds []*delivery) {
 	var wanted []jobs.User
 	var deadline time.Time
@@ -219,13 +227,17 @@ func (l *lane) lookUpTogether(ds []*delivery) {
 			}
 		}
 	}
-	if len(wanted) < many {
-		return
+	if len(wanted) >= many {
+		l.lookUpInList(l.rank(), wanted, deadline)
 	}
+}
+
+// lookUpInList looks up users with one reading of the list of all. Whom that leaves in doubt is to be looked up alone.
+func (w *Worker) lookUpInList(who rank, wanted []jobs.User, deadline time.Time) {
 	asked := time.Now()
 	var all []webserver.User
-	answer, err := l.ask(l.rank(), deadline, func() (err error) {
-		all, err = l.Server.Users(l.finish)
+	answer, err := w.ask(who, deadline, func() (err error) {
+		all, err = w.Server.Users(w.finish)
 		return err
 	})
 	if answer != nil || err != nil {
@@ -233,29 +245,30 @@ func (l *lane) lookUpTogether(ds []*delivery) {
 	}
 	byName, byAddress := map[string][]webserver.User{}, map[string][]webserver.User{}
 	for _, u := range all {
-		byName[strings.ToLower(u.Name)] = append(byName[strings.ToLower(u.Name)], u)
-		for _, address := range slices.Compact([]string{strings.ToLower(u.Email), strings.ToLower(u.UPN)}) {
+		name := webserver.Fold(u.Name)
+		byName[name] = append(byName[name], u)
+		for _, address := range slices.Compact([]string{webserver.Fold(u.Email), webserver.Fold(u.UPN)}) {
 			byAddress[address] = append(byAddress[address], u)
 		}
 	}
 	for _, named := range wanted {
 		if named.Email != "" {
-			l.directory.put(named, byAddress[strings.ToLower(named.Email)], asked)
-		} else if found := byName[strings.ToLower(named.Name)]; len(found) == 1 {
-			l.directory.put(named, found, asked)
+			w.directory.put(named, byAddress[webserver.Fold(named.Email)], asked)
+		} else if found := byName[webserver.Fold(named.Name)]; len(found) == 1 {
+			w.directory.put(named, found, asked)
 		}
 	}
 }
 
-func (w *Worker) usersNamed(named jobs.User) ([]webserver.User, error) {
+func usersNamed(ctx context.Context, server *webserver.Client, named jobs.User) ([]webserver.User, error) {
 	switch {
 	case named.Email != "":
-		return w.Server.UsersByEmail(w.finish, named.Email)
+		return server.UsersByEmail(ctx, named.Email)
 	case named.Name != "":
-		u, err := w.Server.UserByName(w.finish, named.Name)
+		u, err := server.UserByName(ctx, named.Name)
 		return []webserver.User{u}, err
 	}
-	u, err := w.Server.UserByID(w.finish, named.ID)
+	u, err := server.UserByID(ctx, named.ID)
 	return []webserver.User{u}, err
 }
 
@@ -291,7 +304,7 @@ func (n *directory) put(named jobs.User, users []webserver.User, asked time.Time
 }
 
 func entry(named jobs.User) string {
-	return strconv.FormatInt(named.ID, 10) + "|" + strings.ToLower(named.Name) + "|" + strings.ToLower(named.Email)
+	return strconv.FormatInt(named.ID, 10) + "|" + webserver.Fold(named.Name) + "|" + webserver.Fold(named.Email)
 }
 
 // mostRounds is how often the sessions of a person are listed and ended before somebody who signs on again

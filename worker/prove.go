@@ -134,8 +134,9 @@ func (d *delivery) inDoubt() bool {
 type listed struct {
 	webserver.Listing
 	problem string
-	late    bool   // there was no time
-	doubt   string // why it is not believed that nothing is listed
+	answer  *webserver.Error // that made it one, if any
+	late    bool             // there was no time
+	doubt   string           // why it is not believed that nothing is listed
 }
 
 // lists are those of several owners.
@@ -201,13 +202,13 @@ func (l *lane) list(ds []*delivery, soon time.Time) lists {
 		}
 	}
 	owners := slices.Sorted(maps.Keys(deadlines))
-	read := l.listsOf(owners, deadlines)
+	read := l.listsOf(l.rank(), owners, deadlines)
 	empty := slices.DeleteFunc(owners, func(owner int64) bool {
 		list := read[owner]
 		return list.problem != "" || list.Complete || len(list.Sessions) > 0
 	})
 	if len(empty) > 0 {
-		maps.Copy(read, l.emptyLists(empty, deadlines))
+		maps.Copy(read, l.emptyLists(l.rank(), empty, deadlines))
 	}
 	return newLists(read)
 }
@@ -215,11 +216,11 @@ func (l *lane) list(ds []*delivery, soon time.Time) lists {
 // later reports whether one deadline is later than another; zero is none.
 func later(a, b time.Time) bool { return !b.IsZero() && (a.IsZero() || a.After(b)) }
 
-func (l *lane) listsOf(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
+func (w *Worker) listsOf(who rank, owners []int64, deadlines map[int64]time.Time) map[int64]listed {
 	lists := make(map[int64]listed, len(owners))
 	var mu sync.Mutex
 	each(people, owners, func(owner int64) {
-		read := l.listOf(owner, deadlines[owner])
+		read := w.listOf(who, owner, deadlines[owner])
 		mu.Lock()
 		defer mu.Unlock()
 		lists[owner] = read
@@ -237,9 +238,9 @@ func (d *delivery) lookUntil(soon time.Time) time.Time {
 	return soon
 }
 
-func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
-	answer, err := l.ask(l.rank(), deadline, func() error {
-		listing, err := l.Server.Sessions(l.finish, owner)
+func (w *Worker) listOf(who rank, owner int64, deadline time.Time) (read listed) {
+	answer, err := w.ask(who, deadline, func() error {
+		listing, err := w.Server.Sessions(w.finish, owner)
 		if err == nil || len(listing.Sessions) > 0 {
 			read.Listing = listing
 		}
@@ -249,9 +250,9 @@ func (l *lane) listOf(owner int64, deadline time.Time) (read listed) {
 	case err != nil:
 		read.late, read.problem = true, "there was no time to list the sessions"
 	case answer != nil:
-		read.problem = "the sessions were not listed: " + answer.Error()
+		read.answer, read.problem = answer, "the sessions were not listed: "+answer.Error()
 	case len(read.Sessions) > 0:
-		l.roll.listed(owner)
+		w.roll.listed(owner)
 	}
 	return read
 }
@@ -367,7 +368,7 @@ func (l *lane) sift(doc document, request string) document {
 	for _, owner := range owners {
 		deadlines[owner] = time.Now().Add(proofTime)
 	}
-	lists := l.listsOf(slices.Collect(maps.Keys(deadlines)), deadlines)
+	lists := l.listsOf(l.rank(), slices.Collect(maps.Keys(deadlines)), deadlines)
 	found := map[standing]document{}
 	for _, s := range doc {
 		says := lists[owners[s]].standing(s.id) // nothing where nobody has told the owner

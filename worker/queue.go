@@ -21,6 +21,9 @@ type session struct {
 	// documents had been accepted by then.
 	refused      bool
 	acceptedThen int64
+	large        bool  // it waits apart
+	told         bool  // the Web Server has told whose it is, and nobody's who is protected
+	looks        int64 // at protected users, before the latest job that names it was taken
 }
 
 // An asker is one job's interest in a session: its place in that job.
@@ -74,10 +77,7 @@ func (q *queue) askers(doc document) map[*delivery]int {
 func (q *queue) add(d *delivery, from, most int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	line := &q.waiting
-	if len(d.targets)-from > most {
-		line = &q.large
-	}
+	large := len(d.targets)-from > most
 	for i := from; i < len(d.targets); i++ {
 		if d.sessions[i].Outcome != "" {
 			continue
@@ -89,12 +89,48 @@ func (q *queue) add(d *delivery, from, most int) {
 		}
 		s := q.known[key]
 		if s == nil {
-			s = &session{id: id, key: key}
+			s = &session{id: id, key: key, large: large}
 			q.known[key] = s
-			*line = append(*line, s)
+			q.line(s)
 		}
+		s.looks = max(s.looks, d.looks)
+		s.told = s.told || d.found(i)
 		s.askers = append(s.askers, asker{d, i})
 	}
+}
+
+// line puts a session in line, with the lock held.
+func (q *queue) line(s *session) {
+	if s.large {
+		q.large = append(q.large, s)
+	} else {
+		q.waiting = append(q.waiting, s)
+	}
+}
+
+// again puts sessions in line again.
+func (q *queue) again(doc document) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range doc {
+		q.line(s)
+	}
+}
+
+// untold are the sessions of a document of which jobs alone have told, and the others. looks is how many looks at
+// protected users are not enough for the first.
+func (q *queue) untold(doc document) (untold, others document, looks int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range doc {
+		if s.told {
+			others = append(others, s)
+		} else {
+			untold = append(untold, s)
+			looks = max(looks, s.looks)
+		}
+	}
+	return untold, others, looks
 }
 
 // length is the number of sessions that wait, and how many of them are of jobs that fit into a document.
@@ -137,27 +173,34 @@ func (q *queue) done(s *session) []asker {
 	return askers
 }
 
-// overdue takes away the askers whose notAfter has passed. A session that nobody asks for any more
-// is forgotten.
+// overdue takes away the askers whose notAfter has passed.
 func (q *queue) overdue(s *session, now time.Time) (late []asker) {
+	return q.without(s, func(a asker) bool {
+		notAfter := a.d.job.NotAfter
+		return !notAfter.IsZero() && !now.Before(notAfter)
+	})
+}
+
+// without takes away some askers of a session. One that nobody asks for any more is forgotten.
+func (q *queue) without(s *session, leaves func(asker) bool) (gone []asker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var inTime []asker
+	var kept []asker
 	for _, a := range s.askers {
-		if notAfter := a.d.job.NotAfter; notAfter.IsZero() || now.Before(notAfter) {
-			inTime = append(inTime, a)
+		if leaves(a) {
+			gone = append(gone, a)
 		} else {
-			late = append(late, a)
+			kept = append(kept, a)
 		}
 	}
-	if len(late) == 0 {
+	if len(gone) == 0 {
 		return nil
 	}
-	s.askers = inTime
-	if len(inTime) == 0 {
+	s.askers = kept
+	if len(kept) == 0 {
 		delete(q.known, s.key)
 	}
-	return late
+	return gone
 }
 
 // deadline is the earliest notAfter of a document's askers; zero when none has one.

@@ -18,7 +18,7 @@ func (w *Worker) takeReloads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-w.Reloads:
-			w.guard.replace(r)
+			w.replaceProtected(r)
 			if r.Try {
 				w.TryNow()
 			}

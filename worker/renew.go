@@ -143,5 +143,6 @@ func (w *Worker) wellNow() {
 // lock-out of the account if it is rejected again.
 func (w *Worker) TryNow() {
 	w.Server.TryLoginAgain()
+	w.guard.tryNow()
 	w.gate.TryNow()
 }

@@ -25,6 +25,7 @@ type roll struct {
 	mu     sync.Mutex
 	read   time.Time        // when it was read last
 	of     map[int64]string // companies by userId
+	never  map[int64]bool   // users who have never logged in, where that is told
 	latest []int64          // all users, who logged in last first
 	seen   []int64          // of whom sessions were listed, the last first
 }
@@ -47,10 +48,20 @@ func (r *roll) set(all []webserver.User, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.read, r.of, r.latest = now, make(map[int64]string, len(all)), make([]int64, 0, len(all))
+	told := slices.ContainsFunc(all, func(u webserver.User) bool { return !u.LastLogin.IsZero() })
+	r.never = map[int64]bool{}
 	for _, u := range all {
 		r.of[u.ID] = u.Company
+		r.never[u.ID] = told && u.LastLogin.IsZero()
 		r.latest = append(r.latest, u.ID)
 	}
+}
+
+// neverOn reports whether a user has never logged in, as far as the Web Server tells when users did.
+func (r *roll) neverOn(id int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.never[id]
 }
 
 // candidates are users of a company of whom something may be listed, the likeliest first. Those of whom nothing is
@@ -74,14 +85,14 @@ func (r *roll) outdated(owner int64, now time.Time) bool {
 }
 
 // readRoll reads who there is, where an owner asks for it.
-func (l *lane) readRoll(owners []int64, until time.Time) (problem string) {
+func (w *Worker) readRoll(who rank, owners []int64, until time.Time) (problem string) {
 	now := time.Now()
-	if !slices.ContainsFunc(owners, func(owner int64) bool { return l.roll.outdated(owner, now) }) {
+	if !slices.ContainsFunc(owners, func(owner int64) bool { return w.roll.outdated(owner, now) }) {
 		return ""
 	}
 	var all []webserver.User
-	answer, err := l.ask(l.rank(), until, func() (err error) {
-		all, err = l.Server.Latest(l.finish)
+	answer, err := w.ask(who, until, func() (err error) {
+		all, err = w.Server.Latest(w.finish)
 		return err
 	})
 	switch {
@@ -90,32 +101,38 @@ func (l *lane) readRoll(owners []int64, until time.Time) (problem string) {
 	case answer != nil:
 		return answer.Error()
 	}
-	l.roll.set(all, now)
+	w.roll.set(all, now)
 	return ""
 }
 
 // emptyLists reads empty lists again, between two looks at somebody else of the same company of whom something is
 // listed. Those that are not believed say why.
-func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int64]listed {
+func (w *Worker) emptyLists(who rank, owners []int64, deadlines map[int64]time.Time) map[int64]listed {
 	var until time.Time
 	for i, owner := range owners {
 		if i == 0 || later(deadlines[owner], until) {
 			until = deadlines[owner]
 		}
 	}
-	problem := l.readRoll(owners, until)
+	problem := w.readRoll(who, owners, until)
 	companies := map[string][]int64{}
 	for _, owner := range owners {
-		company := l.roll.company(owner)
+		company := w.roll.company(owner)
 		companies[company] = append(companies[company], owner)
 	}
 	all := map[int64]listed{}
 	for company, owners := range companies {
-		doubt := l.unseen(company, owners, problem, until)
+		unseen := func() string {
+			if company == "" {
+				return nothingListed + cmp.Or(problem, "the Web Server does not show the user's company")
+			}
+			return w.unseen(who, company, owners, until)
+		}
+		doubt := unseen()
 		read := map[int64]listed{}
 		if doubt == "" {
-			read = l.listsOf(owners, deadlines)
-			doubt = l.unseen(company, owners, problem, until)
+			read = w.listsOf(who, owners, deadlines)
+			doubt = unseen()
 		}
 		for _, owner := range owners {
 			list := read[owner]
@@ -128,21 +145,19 @@ func (l *lane) emptyLists(owners []int64, deadlines map[int64]time.Time) map[int
 	return all
 }
 
+const nothingListed = "nothing is listed, which may be for want of a right: "
+
 // unseen says why it is not known that sessions of others in a company are shown to us now. Where our own userId
 // is unknown, one of two people certainly is somebody else.
-func (l *lane) unseen(company string, owners []int64, problem string, until time.Time) string {
-	const nothing = "nothing is listed, which may be for want of a right: "
-	if company == "" {
-		return nothing + cmp.Or(problem, "the Web Server does not show the user's company")
-	}
-	self, shown := l.Server.Self(), 0
-	for _, id := range l.roll.candidates(company, slices.Concat(owners, []int64{self})) {
-		if list := l.listOf(id, until); list.problem == "" && len(list.Sessions) > 0 {
+func (w *Worker) unseen(who rank, company string, owners []int64, until time.Time) string {
+	self, shown := w.Server.Self(), 0
+	for _, id := range w.roll.candidates(company, slices.Concat(owners, []int64{self})) {
+		if list := w.listOf(who, id, until); list.problem == "" && len(list.Sessions) > 0 {
 			shown++
 		}
 		if shown == 2 || shown == 1 && self != 0 {
 			return ""
 		}
 	}
-	return nothing + "nothing is listed of anybody else of the user's company either"
+	return nothingListed + "nothing is listed of anybody else of the user's company either"
 }

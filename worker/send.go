@@ -16,6 +16,9 @@ import (
 // waits for others to show whether the refusal is about it alone.
 func (l *lane) send(doc document, free func()) {
 	defer func() { free() }()
+	if doc = l.spare(doc); len(doc) == 0 {
+		return
+	}
 	caller := &gate.Caller{Rank: l.rank(), Kind: gate.Write}
 	sifted := false
 	for s := newSplitting(doc, l.Config.Tries); s.more(); {
@@ -176,8 +179,8 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 	l.reach(AfterCall)
 	answer, err = l.noted(doc, err)
 	l.sentFor(doc, request, answer)
-	if l.guard.toIdentify(l.Server.Logins(), time.Now()) {
-		l.proofs.Go(l.identify)
+	if l.toSeek(true) {
+		l.proofs.Go(l.lookAround)
 	}
 	return request, answer, err
 }

@@ -48,10 +48,11 @@ const (
 	PartUrgent    = string(jobs.Urgent) // the lane's consumer
 	PartBulk      = string(jobs.Bulk)
 	PartBudget    = "budget"
+	PartProtected = "protected" // what the settings leave alone
 )
 
 // Parts lists them for [metrics.NewHealth].
-var Parts = []string{PartNATS, PartStreams, PartUrgent, PartBulk, PartResults, PartWebServer, PartBudget}
+var Parts = []string{PartNATS, PartStreams, PartUrgent, PartBulk, PartResults, PartWebServer, PartBudget, PartProtected}
 
 // Config holds a worker's settings. [DefaultConfig] fills all but Name.
 type Config struct {
@@ -230,6 +231,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.watchClock(watching) })
 	background.Go(func() { w.watchSecret(watching) })
 	background.Go(func() { w.takeReloads(watching) })
+	background.Go(func() { w.watchProtected(watching) })
 	plan, err := w.findStreams(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -289,6 +291,9 @@ func (w *Worker) prepare() error {
 	w.leases = newLeases()
 	w.jobLog = newJobLog(w.Log)
 	w.guard = newGuard(w.Config)
+	if len(w.guard.wrong) > 0 || w.guard.count() == 0 {
+		w.tellSettings()
+	}
 	for who := range w.asking {
 		w.asking[who] = make(chan struct{}, max(2, w.Config.Slots/2))
 	}

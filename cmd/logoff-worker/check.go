@@ -233,8 +233,6 @@ func (r *report) checkClock(server *webserver.Client) {
 
 // checkWebServer asks with the access token that is stored in NATS, if there is one.
 func (r *report) checkWebServer(ctx context.Context, s settings, access string) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
 	var token func() (string, error)
 	if access != "" {
 		token = func() (string, error) { return "Bearer " + access, nil }
@@ -249,17 +247,29 @@ func (r *report) checkWebServer(ctx context.Context, s settings, access string) 
 	if s.Webserver.Username != "" {
 		r.note("webserver", "logs in now: if the Web Server rejects that, it counts towards the lock-out of the account")
 	}
-	err = server.Ping(ctx)
+	err = within(ctx, server.Ping)
 	var refused *webserver.Error
 	if s.hasPair() && errors.As(err, &refused) && refused.Verdict == webserver.Unauthorized {
 		r.warn("webserver", "answers, and refuses the access token, which has probably expired: the worker renews it when it starts; this check does not")
+		r.checkProtected(ctx, s, nil)
 		return
 	}
 	r.line("webserver", err, "answers, and takes the credentials; whether they may end sessions shows with `check --prove`, or with the first job")
 	if err == nil {
 		r.checkClock(server)
+		r.checkOwn(ctx, server)
+		r.checkProtected(ctx, s, server)
+	} else {
+		r.checkProtected(ctx, s, nil)
 	}
-	if err := server.Logout(ctx); err != nil {
+	if err := within(ctx, server.Logout); err != nil {
 		r.warn("webserver", "the check's own session was not logged out: "+err.Error())
 	}
+}
+
+// within asks a question in the time that it has.
+func within(ctx context.Context, question func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	return question(ctx)
 }

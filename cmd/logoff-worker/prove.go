@@ -43,6 +43,7 @@ func (p proving) problem(command string) error {
 // its first login ends the second one's session.
 type proof struct {
 	report        *report
+	settings      settings
 	first, second *webserver.Client
 	user          int64 // see proving
 
@@ -64,14 +65,18 @@ func (r *report) proveWebServer(ctx context.Context, s settings, access string, 
 		r.line("webserver", err, "")
 		return
 	}
-	p := &proof{report: r, first: first, second: second, user: user}
+	p := &proof{report: r, settings: s, first: first, second: second, user: user}
 	p.run(ctx)
 }
 
 // run goes as far as each step allows the next, and leaves no session behind.
 func (p *proof) run(ctx context.Context) {
 	defer p.leave(ctx)
-	if !p.enter(ctx) || !p.see(ctx) {
+	if !p.enter(ctx) {
+		return
+	}
+	p.report.checkProtected(ctx, p.settings, p.first)
+	if !p.see(ctx) {
 		return
 	}
 	if p.end(ctx) {

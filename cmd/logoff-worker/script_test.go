@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the program as a person would. NATS and a Web Server are there, at $NATS and
-// $WEBSERVER; nothing listens at $NOBODY. $PAIR is a file with an access token and its refresh token.
+// $WEBSERVER; nothing listens at $NOBODY. $PAIR is a file with an access token and its refresh token,
+// $TOKEN the token of a login, and $BEARER an access token, which has no session.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -40,6 +41,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("PAIR", pair)
+			env.Setenv("TOKEN", sim.Token(1))
+			access, _ := sim.AccessToken(1)
+			env.Setenv("BEARER", "Bearer "+access)
 			env.Setenv("NATS", b.URL())
 			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
 			nobody, err := freeAddress()

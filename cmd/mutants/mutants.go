@@ -168,13 +168,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "full-name-taken-for-the-login", file: "worker/webserver/users.go", by: people,
-		before: "return all.logins && strings.EqualFold(u.Name, name)",
-		after:  "return strings.EqualFold(u.Name, name)",
+		before: "return all.logins && sameName(u.Name, name)",
+		after:  "return sameName(u.Name, name)",
 	},
 	{
-		name: "own-session-of-the-first-login-alone", file: "worker/guard.go", by: people,
-		before: "w.guard.own.Store(&row.ID)",
-		after:  "w.guard.own.CompareAndSwap(nil, &row.ID)",
+		name: "own-session-of-the-first-login-alone", file: "worker/own.go", by: people,
+		before: "g.own.Store(&id)",
+		after:  "g.own.CompareAndSwap(nil, &id)",
 	},
 	{
 		name: "protected-by-user-id-alone", file: "worker/people.go", by: people,
@@ -345,7 +345,7 @@ var mutants = []mutant{
 	{
 		name: "own-session-in-a-list-not-spared", file: "worker/people.go", test: "TestOwnSessionInAListIsLeftAlone",
 		before: "row.Own || l.guard.protects(",
-		after:  "l.guard.named != nil && l.guard.protects(",
+		after:  "l.guard.users != nil && l.guard.protects(",
 	},
 	{
 		name: "logins-are-no-writes", file: "worker/worker.go", test: "TestRenewalsAndRepeatsAreCounted",
@@ -374,8 +374,93 @@ var mutants = []mutant{
 	},
 	{
 		name: "found-is-not-told", file: "worker/intake.go", test: "TestDeadLetterHoldsWhatIsLeftOnce",
-		before: "i >= len(d.job.Sessions)\n",
-		after:  "false\n",
+		before: "d.found(i)\n	d.sessions[i] = outcome\n",
+		after:  "false\n	d.sessions[i] = outcome\n",
+	},
+	{
+		name: "protected-by-owner-alone", file: "worker/guard.go", test: "TestProtectedUsersSessionIsLeftAloneWhoeverNamesIt",
+		before: "return g.sessions[key] || theirs\n",
+		after:  "return g.sessions[key] || theirs && false\n",
+	},
+	{
+		name: "lists-of-before-believed", file: "worker/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown",
+		before: "list.number > after || ",
+		after:  "list.number > 0 || ",
+	},
+	{
+		name: "session-off-a-cut-list-forgotten", file: "worker/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown",
+		before: "(list.Complete || shown || ",
+		after:  "(true || list.Complete || shown || ",
+	},
+	{
+		name: "ended-session-stays-protected", file: "worker/guard.go", test: "TestEndedSessionOfProtectedUserIsForgotten",
+		before: "(list.Complete || shown || ",
+		after:  "(false && shown || ",
+	},
+	{
+		name: "unlisted-protection-is-none", file: "worker/held.go", test: "TestSessionsWaitWhileThoseOfAProtectedUserCannotBeListed",
+		before: "		case known:\n			return l.leaveOut(doc)\n",
+		after:  "		case known, err == nil:\n			return l.leaveOut(doc)\n",
+	},
+	{
+		name: "held-keeps-its-slot", file: "worker/held.go", test: "TestSessionsWaitWhileThoseOfAProtectedUserCannotBeListed",
+		before: "		case err == nil || !l.isDown():\n",
+		after:  "		case err != nil && !l.isDown():\n",
+	},
+	{
+		name: "held-without-notafter", file: "worker/held.go", test: "TestWaitForProtectionEndsWithNotAfterAndWithAStop",
+		before: "		if l.dropOverdue(&untold); !l.held",
+		after:  "		if !l.held",
+	},
+	{
+		name: "unknown-protection-is-nobody", file: "worker/guard.go", test: "TestJobsWaitWhileProtectedUsersCannotBeLookedUp",
+		before: "		if !u.known {\n			return false\n		}\n",
+		after:  "		if !u.known {\n			continue\n		}\n",
+	},
+	{
+		name: "users-do-not-wait-for-protection", file: "worker/people.go", test: "TestUsersWaitForProtectionUntilNotAfter",
+		before: "if err := l.awaitKnown(whoAlone, due); err == nil || stopped(err) {",
+		after:  "if err := l.awaitKnown(whoAlone, time.Now().Add(time.Hour)); err == nil || stopped(err) {",
+	},
+	{
+		name: "nobody-protected-is-well", file: "worker/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault",
+		before: "u.known, u.looked, u.missing = true, now, len(users) == 0\n",
+		after:  "u.known, u.looked, u.missing = true, now, false\n",
+	},
+	{
+		name: "nobody-protected-for-ever", file: "worker/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault",
+		before: "all && now.Sub(u.looked) >= spacing",
+		after:  "all && u.looked.IsZero()",
+	},
+	{
+		name: "no-session-id-is-well", file: "worker/guard.go", test: "TestProtectedSessionThatIsNoneIsAFault",
+		before: "			g.wrong = append(g.wrong, i+1)\n",
+		after:  "			_ = i\n",
+	},
+	{
+		name: "empty-list-of-a-hidden-company-believed", file: "worker/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead",
+		before: "doubt := cmp.Or(list.problem, list.doubt); doubt != \"\"",
+		after:  "doubt := cmp.Or(list.problem); doubt != \"\"",
+	},
+	{
+		name: "lists-beyond-the-budget", file: "worker/protected.go", test: "TestProtectionStaysWithinTheBudgetOfReads",
+		before: "users*listShare*time.Hour/time.Duration(perHour))\n	}\n	if perSecond",
+		after:  "0)\n	}\n	if perSecond",
+	},
+	{
+		name: "own-session-of-a-given-token-not-sought", file: "worker/own.go", test: "TestOwnSessionOfAGivenTokenIsProtected",
+		before: "	if token == 0 && w.Server.LogsIn() {\n",
+		after:  "	if token == 0 || !w.Server.LogsIn() {\n",
+	},
+	{
+		name: "own-session-sought-again-and-again", file: "worker/own.go", test: "TestOwnSessionThatCannotBeFoundHoldsNothing",
+		before: "return again && time.Since(g.triedAt) >= identifyAgain",
+		after:  "return true",
+	},
+	{
+		name: "names-compared-without-normalization", file: "worker/webserver/fold.go", test: "TestUsersAreFoundUnderEverySpelling",
+		before: "norm.NFC.String(cases.Fold().String(norm.NFD.String(s)))",
+		after:  "norm.NFC.String(cases.Fold().String(s[:0]) + strings.ToLower(s))",
 	},
 	{
 		name: "query-of-a-redirect-shown", file: "worker/webserver/answer.go", test: "TestRedirectsCarryNoTokenAway",

@@ -68,6 +68,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.StringVar((*string)(&s.UserNames), "user-names", string(simulator.UserNamesMixed), "names as looked up: mixed, login, lower, display")
 	flags.StringVar((*string)(&s.PathBackslash), "path-backslash", string(simulator.PathBackslashAccepted), "the backslash of a domain's user in a path: accepted, 400, slash")
 	flags.IntVar(&s.UserListLimit, "user-list-limit", 0, "users in a list that asks for no limit; 0 is all")
+	flags.IntVar(&s.UnlistedUser, "unlisted-user", 0, "userId whose sessions nobody else may list; 0 is nobody's")
 	flags.IntVar(&s.HiddenCompany, "hidden-company", 0, "id of a company whose sessions nobody else sees; 0 is none")
 	flags.BoolVar(&s.HiddenUsers, "hidden-users", false, "hide the users of that company, too")
 	flags.StringVar((*string)(&s.Caching), "caching", string(simulator.CachingNone), "lists of sessions in a proxy: none, obedient, age, silent")

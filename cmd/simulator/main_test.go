@@ -107,6 +107,7 @@ func TestFlagsBecomeSettings(t *testing.T) {
 		"-renewal": {"mangled", `"renewal": "mangled"`}, "-renewal-delay": {"4s", `"renewalDelay": "4s"`},
 		"-renewal-header": {"refused", `"renewalHeader": "refused"`}, "-bearer-sessions": {"", `"bearerSessions": true`},
 		"-access-token-life": {"2h", `"accessTokenLife": "2h0m0s"`},
+		"-unlisted-user":     {"7", `"unlistedUser": 7`},
 		"-hidden-company":    {"3", `"hiddenCompany": 3`}, "-hidden-users": {"", `"hiddenUsers": true`}, "-caching": {"silent", `"caching": "silent"`},
 		"-cache-life": {"7s", `"cacheLife": "7s"`}, "-clock-offset": {"-10m", `"clockOffset": "-10m0s"`}, "-frozen-date": {"", `"frozenDate": true`},
 	}

@@ -107,7 +107,7 @@ type Client struct {
 	lines   lines
 	secrets secrets
 	auth    auth
-	logins  atomic.Int64
+	tokens  atomic.Int64
 	clock   clock
 
 	sessionPaths choice // GET Session or GET Sessions

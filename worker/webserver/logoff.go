@@ -36,7 +36,17 @@ func (c *Client) Logoff(ctx context.Context, requestID string, ids []string) err
 // The error is always an [*Error]. NotFound without Page comes from a version that does not know the
 // question.
 func (c *Client) Ping(ctx context.Context) error {
-	return asError(c.authorized(ctx, request{op: "ping", method: http.MethodGet, path: "/WhoAmI", format: "application/json"}, c.judgePing))
+	return asError(c.whoAmI(ctx, func(User) {}))
+}
+
+func (c *Client) whoAmI(ctx context.Context, tell func(User)) *Error {
+	return c.authorized(ctx, request{op: "ping", method: http.MethodGet, path: "/WhoAmI", format: "application/json"}, func(a answer) *Error {
+		if e := c.judgePing(a); e != nil {
+			return e
+		}
+		c.learnSelf(a, tell)
+		return nil
+	})
 }
 
 func misfits(ids []string) *Error {

@@ -123,10 +123,6 @@ func (c *Client) Current(refused *Error) bool {
 	return c.auth.token == refused.token
 }
 
-// Self is our own userId, as the last login told it; 0 while it is unknown, which it remains with a
-// given token.
-func (c *Client) Self() int64 { return c.auth.self.Load() }
-
 // authorized makes a call with the token, which it gets first if there is none.
 func (c *Client) authorized(ctx context.Context, r request, judge func(answer) *Error) *Error {
 	t, e := c.obtain(ctx, &Error{})
@@ -216,6 +212,8 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 		refused.Op, refused.hint = "token", cmp.Or(old.hint(), "the given token is refused; a new one in its place is used at once")
 		return nil, refused
 	}
+	c.tokens.Add(1)
+	c.auth.self.Store(0) // it may be somebody else's
 	return &token{value: value}, nil
 }
 
@@ -415,12 +413,9 @@ func readLogin(a answer) loginAnswer {
 	return l
 }
 
-// Logins is how many tokens our own logins and renewals have brought; each login makes another session.
-func (c *Client) Logins() int64 { return c.logins.Load() }
-
 // own takes a token from our own login into use.
 func (c *Client) own(l loginAnswer) *token {
-	c.logins.Add(1)
+	c.tokens.Add(1)
 	c.remember(l.token)
 	if l.userID != 0 { // a renewal does not say it
 		c.auth.self.Store(l.userID)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // ErrNoUser is in the [Error] of a look-up that the Web Server answered with: there is no such user.
@@ -32,9 +34,9 @@ type User struct {
 	Company string
 }
 
-// HasAddress reports whether an e-mail address or UPN is the user's; case does not matter.
+// HasAddress reports whether an e-mail address or UPN is the user's, however it is spelled ([Fold]).
 func (u User) HasAddress(address string) bool {
-	return strings.EqualFold(u.Email, address) || strings.EqualFold(u.UPN, address)
+	return sameName(u.Email, address) || sameName(u.UPN, address)
 }
 
 // UserByID looks a user up by userId. It asks GET V4/user/N, which is the newer call, and where that is
@@ -73,8 +75,8 @@ func (c *Client) UserByID(ctx context.Context, id int64) (User, error) {
 
 // UserByName looks a user up by the name to log in with, a domain's user as DOMAIN\name; the UPN is such a name
 // too, and an e-mail address that only one user has. It asks GET User/byName. Where that is unknown, cannot
-// carry the name, or knows nobody of a name that may have changed on its way, it searches the list of all
-// users, as UsersByEmail does. Names are compared without regard to case.
+// carry the name, or knows nobody of a name that may have changed on its way or be spelled otherwise, it searches
+// the list of all users, as UsersByEmail does. Names are compared as [Fold] has them.
 //
 // An answer may show a full name where the name to log in with should be. Then the newer call, or the list,
 // has to tell that name. Errors are those of UserByID; Unavailable is an answer about a user of another name
@@ -96,6 +98,10 @@ func (c *Client) UserByName(ctx context.Context, name string) (User, error) {
 		user, e = c.identify(ctx, user, name)
 	case e != nil && errors.Is(e, ErrNoUser) && !plainName.MatchString(name):
 		user, e = c.searchName(ctx, name) // a backslash may have become a slash, and an address is no login
+	case e != nil && errors.Is(e, ErrNoUser) && strings.Contains(Fold(name), "ss"):
+		if found, wrong := c.searchName(ctx, name); wrong == nil { // under ß
+			user, e = found, nil
+		}
 	}
 	if e != nil {
 		return User{}, misplaced(e)
@@ -103,20 +109,21 @@ func (c *Client) UserByName(ctx context.Context, name string) (User, error) {
 	return user, nil
 }
 
-// plainName matches names that nothing on the way changes, and that are no addresses.
-var plainName = regexp.MustCompile(`^[\pL\pN._-]+$`)
+// plainName matches names that nothing on the way changes, that are no addresses, and of which there is one spelling
+// but for case, and for ß.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // called reports whether a user logs in with a name, as far as the answer shows it.
 func (u User) called(name string) bool {
-	return strings.EqualFold(u.Name, name) || strings.EqualFold(u.UPN, name)
+	return sameName(u.Name, name) || sameName(u.UPN, name)
 }
 
 // showsLogin reports whether the name is certainly not the full name.
-func (u User) showsLogin() bool { return u.Full != "" && !strings.EqualFold(u.Full, u.Name) }
+func (u User) showsLogin() bool { return u.Full != "" && !sameName(u.Full, u.Name) }
 
 // byName returns the one user whom GET User/byName shows, under whatever name.
 func (c *Client) byName(ctx context.Context, name string) (user User, e *Error) {
-	quoted := url.PathEscape(strings.ReplaceAll(name, "'", "''"))
+	quoted := url.PathEscape(strings.ReplaceAll(norm.NFC.String(name), "'", "''"))
 	e = c.ask(ctx, "user", "/User/byName(userName='"+quoted+"')", func(a answer) *Error {
 		p, err := readUsers(a)
 		if err == nil && len(p.users) != 1 {
@@ -178,7 +185,7 @@ func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
 	if e != nil {
 		return User{}, e
 	}
-	found := all.matching(func(u User) bool { return all.logins && strings.EqualFold(u.Name, name) })
+	found := all.matching(func(u User) bool { return all.logins && sameName(u.Name, name) })
 	if len(found) == 0 && strings.Contains(name, "@") {
 		found = all.matching(func(u User) bool { return u.HasAddress(name) })
 	}
@@ -197,8 +204,8 @@ func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
 }
 
 // UsersByEmail looks up the users with an e-mail address or a UPN, of whom there may be several. It
-// reads the list of all users, GET V4/user or the older GET User?level=10, and compares here, without
-// regard to case: servers differ in what they can search for.
+// reads the list of all users, GET V4/user or the older GET User?level=10, and compares here, as [Fold]
+// has them: servers differ in what they can search for.
 //
 // Without an error there is at least one. Errors are those of UserByID; and a list that shows nobody
 // but one account, whose right to see others is in doubt, is Forbidden, one that is not complete or
@@ -460,6 +467,6 @@ func readRow(o *object) User {
 		UPN:       oneLine(o.first("userprincipalname", "upn")),
 		Enabled:   yes(o.first("enabled", "enableuser")),
 		LastLogin: last,
-		Company:   strings.ToLower(oneLine(o.first("company.name", "companyname"))),
+		Company:   Fold(oneLine(o.first("company.name", "companyname"))),
 	}
 }

@@ -86,3 +86,20 @@ func TestHiddenCompanyIsSeenByNobodyElse(t *testing.T) {
 		}
 	}
 }
+
+func TestUnlistedUserIsListedToNobodyElse(t *testing.T) {
+	s := newSite(t, Settings{UnlistedUser: 30})
+	s.AddUser(User{ID: 30, Login: "unlisted", Password: "u"})
+	id := s.SignOn(30, ConsoleWeb)
+	for who, want := range map[int]int{1: 403, 30: 200} {
+		if r := s.ask("GET", "Session?userId=30", "", "Authtoken", s.Token(who)); r.status != want {
+			t.Errorf("user %d gets %d, want %d", who, r.status, want)
+		}
+	}
+	if r := s.ask("GET", "Session?userId=1", "", "Authtoken", s.Token(1)); r.status != 200 {
+		t.Errorf("the list of another gets %d", r.status)
+	}
+	if !success(s.logoff(s.Token(1), id)) {
+		t.Error("the session cannot be ended")
+	}
+}

@@ -54,7 +54,7 @@ func (s *Settings) negatives() (faults []error) {
 		"documentLimit": float64(s.DocumentLimit), "sessionTimeout": float64(s.SessionTimeout), "lockoutAfter": float64(s.LockoutAfter),
 		"lockoutWithin": float64(s.LockoutWithin), "lockoutFor": float64(s.LockoutFor), "accessTokenLife": float64(s.AccessTokenLife),
 		"accessTokenGrace": float64(s.AccessTokenGrace), "listLimit": float64(s.ListLimit), "userListLimit": float64(s.UserListLimit), "effectDelay": float64(s.EffectDelay), "latencyTail": float64(s.LatencyTail), "latencyTailRate": s.LatencyTailRate, "renewalDelay": float64(s.RenewalDelay), "journalLimit": float64(s.JournalLimit),
-		"hiddenCompany": float64(s.HiddenCompany), "cacheLife": float64(s.CacheLife),
+		"hiddenCompany": float64(s.HiddenCompany), "unlistedUser": float64(s.UnlistedUser), "cacheLife": float64(s.CacheLife),
 	}
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		if !(numbers[name] >= 0) {

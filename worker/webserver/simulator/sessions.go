@@ -180,6 +180,9 @@ func (s *Server) listSessions(x *exchange) answer {
 		}
 		return s.forbidden(x)
 	}
+	if userID == s.settings.UnlistedUser && userID != caller.user.ID {
+		return s.forbidden(x)
+	}
 	if owner := s.users[userID]; owner != nil && s.hides(caller, owner) {
 		return x.succeeded(sessionsReply{Sessions: []sessionRow{}})
 	}

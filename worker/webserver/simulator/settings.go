@@ -51,6 +51,9 @@ type Settings struct {
 	// them each list is empty, and the sessions are unknown IDs. 0 is none. HiddenUsers hides its users, too.
 	HiddenCompany int  `json:"hiddenCompany"`
 	HiddenUsers   bool `json:"hiddenUsers"`
+	// UnlistedUser is a userId whose sessions nobody else may list, administrators included: 403. They can be
+	// ended. 0 is nobody. That the one can be had without the other is a guess.
+	UnlistedUser int `json:"unlistedUser"`
 
 	// Caching is what a proxy in front does with lists of sessions, which it keeps for CacheLife (default 5
 	// minutes).

@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"logoffworker/metrics"
+)
+
+// The kinds of conditions in which protection is not what the settings want.
+const (
+	noSessionID = "no_session_id"
+	nobody      = "nobody"
+	notLookedUp = "not_looked_up"
+	notListed   = "not_listed"
+	cutList     = "cut_list"
+	ownUnknown  = "own_unknown"
+)
+
+// What to do about them.
+const (
+	correctSessionID = "correct it in LOGOFF_PROTECTED_SESSIONS, or take it out; a session ID is a GUID, with or without EMC before it"
+	correctUser      = "correct it in LOGOFF_PROTECTED_USERS, or take it out; if the user is still to be made, nothing: it is looked up again every few minutes"
+	letLookUp        = "if it lasts, give the userId in place of the name, or give the worker's account the right to see users; SIGHUP has it tried at once"
+	letList          = "if it lasts, give the worker's account the right to add, delete and modify this user, raise LOGOFF_READS_PER_HOUR if that is used up, or take the user out of LOGOFF_PROTECTED_USERS; SIGHUP has it tried at once"
+	protectByID      = "protect sessions that have been on for long with LOGOFF_PROTECTED_SESSIONS"
+	logIn            = "let the worker log in with LOGOFF_WEBSERVER_USERNAME, or put the session of its token into LOGOFF_PROTECTED_SESSIONS"
+)
+
+// tellSettings tells operators what of the settings protects nothing, as far as that shows in them.
+func (w *Worker) tellSettings() {
+	w.guard.mu.Lock()
+	wrong, users := slices.Clone(w.guard.wrong), len(w.guard.users)
+	w.guard.mu.Unlock()
+	if users == 0 { // nobody has to be looked up
+		w.Health.Only(PartProtected, noSessionID, ownUnknown)
+	}
+	w.Health.Set(len(wrong) > 0, metrics.Condition{
+		Part: PartProtected, Kind: noSessionID, Grave: true,
+		What: noSessionIDs(wrong), ToDo: correctSessionID,
+	})
+}
+
+func noSessionIDs(places []int) string {
+	return "LOGOFF_PROTECTED_SESSIONS protects nothing by its value " + inWords(places) + ", which is no session ID"
+}
+
+func knownToNobody(users []string) string {
+	return "the Web Server knows nobody by " + and(users) + " so that nobody is protected by that"
+}
+
+func cutLists(users []string) string {
+	return "the list of sessions may be cut of " + and(users) + " so that sessions from before the worker's start may not be protected"
+}
+
+// inWords are numbers in words: 1, 2 and 5.
+func inWords(numbers []int) string {
+	var words []string
+	for _, n := range numbers {
+		words = append(words, strconv.Itoa(n))
+	}
+	return and(words)
+}
+
+func and(words []string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
+	}
+	return strings.Join(words, "")
+}
+
+// tellLook tells operators what came of a look: what is not known of protected users and what waits for it, whom the
+// Web Server does not know, and whose lists may be cut.
+func (w *Worker) tellLook(who, theirs problem, cut []string) {
+	missing, until := w.guard.missing()
+	all := []struct {
+		on bool
+		metrics.Condition
+	}{
+		{who.what != "", metrics.Condition{
+			Kind: notLookedUp, Grave: who.grave, Until: until,
+			What: who.what + "; jobs wait, because anybody may be protected", ToDo: letLookUp,
+		}},
+		{theirs.what != "", metrics.Condition{
+			Kind: notListed, Grave: theirs.grave, Until: until,
+			What: theirs.what + "; jobs with sessions wait, because one of them may be protected; jobs with users go on", ToDo: letList,
+		}},
+		{len(missing) > 0, metrics.Condition{
+			Kind: nobody, Grave: true,
+			What: knownToNobody(missing), ToDo: correctUser,
+		}},
+		{len(cut) > 0, metrics.Condition{
+			Kind: cutList, Harmless: true,
+			What: cutLists(cut), ToDo: protectByID,
+		}},
+	}
+	for _, c := range all { // what begins first, so that the part is not well in between
+		if c.Part = PartProtected; c.on {
+			w.Health.Begin(c.Condition)
+		}
+	}
+	for _, c := range all {
+		if !c.on {
+			w.Health.End(PartProtected, c.Kind)
+		}
+	}
+}
+
+// missing are the users of the settings who do not exist. until is when what failed is tried again.
+func (g *guard) missing() (missing []string, until time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, u := range g.users {
+		if u.missing {
+			missing = append(missing, u.String())
+		}
+	}
+	return missing, g.retry
+}
