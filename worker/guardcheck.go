@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ func CheckProtection(ctx context.Context, server *webserver.Client, c Config) (f
 	}
 	for _, u := range g.users {
 		users, err := u.lookUp(ctx, server)
+		if errors.Is(err, webserver.ErrNoUser) {
+			err = cmp.Or(seesOthers(ctx, server), err)
+		}
 		switch {
 		case errors.Is(err, webserver.ErrNoUser):
 			faults = append(faults, errors.New(knownToNobody([]string{u.String()})+"; "+correctUser))

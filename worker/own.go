@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"time"
 
 	"logoffworker/metrics"
@@ -51,24 +50,31 @@ func (w *Worker) toSeek(again bool) bool {
 
 // identify finds out which session is our own, by the list of our own sessions.
 func (w *Worker) identify(deadline time.Time) error {
-	var self, token int64
+	answer, err := w.whoAmI(deadline)
+	token := w.Server.Tokens()
 	var listing webserver.Listing
-	answer, err := w.ask(rankOwn, deadline, func() (err error) {
-		self, err = w.Server.Identify(w.finish)
-		token = w.Server.Tokens()
-		return err
-	})
 	if answer == nil && err == nil {
 		answer, err = w.ask(rankOwn, deadline, func() (err error) {
-			listing, err = w.Server.Sessions(w.finish, self)
+			listing, err = w.Server.Sessions(w.finish, w.Server.Self())
 			return err
 		})
 	}
 	if stopped(err) || err != nil && w.isDown() {
 		return err
 	}
-	w.identified(cmp.Or(token, w.Server.Tokens()), listing, answer, err)
+	w.identified(token, listing, answer, err)
 	return nil
+}
+
+// whoAmI finds out our own userId, where no login has told it.
+func (w *Worker) whoAmI(deadline time.Time) (*webserver.Error, error) {
+	if w.Server.Self() != 0 {
+		return nil, nil
+	}
+	return w.ask(rankOwn, deadline, func() error {
+		_, err := w.Server.Identify(w.finish)
+		return err
+	})
 }
 
 // identified takes over what came of it.

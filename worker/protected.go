@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -181,6 +182,9 @@ func (w *Worker) lookUpProtected(all bool, deadline time.Time) (wrong problem) {
 		if err == nil && answer == nil && len(users) == 0 && u.named.Email != "" {
 			users, answer, err = w.whoIs(rankOwn, u.asName(), now, deadline)
 		}
+		if err == nil && answer == nil && len(users) == 0 {
+			answer, err = w.ask(rankOwn, deadline, func() error { return seesOthers(w.finish, w.Server) })
+		}
 		switch {
 		case err == nil && answer == nil:
 			w.guard.found(u, users, now)
@@ -193,6 +197,19 @@ func (w *Worker) lookUpProtected(all bool, deadline time.Time) (wrong problem) {
 	}
 	return wrong
 }
+
+// seesOthers makes sure that other users are shown to us, so that one who is not does not exist.
+func seesOthers(ctx context.Context, server *webserver.Client) error {
+	all, err := server.Latest(ctx)
+	self := server.Self()
+	others := slices.DeleteFunc(all, func(u webserver.User) bool { return u.ID == self })
+	if err != nil || len(others) > 1 || len(others) == 1 && self != 0 {
+		return err
+	}
+	return &webserver.Error{Op: "user", Verdict: webserver.Forbidden, Err: errNoOthers}
+}
+
+var errNoOthers = errors.New("no other users are shown to the worker's account")
 
 // lookUpSpacing is how long it is remembered who the protected users are.
 func (w *Worker) lookUpSpacing() time.Duration {
@@ -225,7 +242,7 @@ func (g *guard) dueForLookUp(all bool, spacing time.Duration, now time.Time) (du
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, u := range g.users {
-		if !u.known || all && now.Sub(u.looked) >= spacing {
+		if !u.known || all && (u.missing || now.Sub(u.looked) >= spacing) {
 			due = append(due, u)
 		}
 	}

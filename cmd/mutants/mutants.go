@@ -428,8 +428,13 @@ var mutants = []mutant{
 		after:  "u.known, u.looked, u.missing = true, now, false\n",
 	},
 	{
+		name: "unseen-user-does-not-exist", file: "worker/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead",
+		before: "			answer, err = w.ask(rankOwn, deadline, func() error { return seesOthers(w.finish, w.Server) })\n",
+		after:  "",
+	},
+	{
 		name: "nobody-protected-for-ever", file: "worker/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault",
-		before: "all && now.Sub(u.looked) >= spacing",
+		before: "all && (u.missing || now.Sub(u.looked) >= spacing)",
 		after:  "all && u.looked.IsZero()",
 	},
 	{
