@@ -25,6 +25,7 @@ func (s *site) always(op string, fault simulator.Fault) {
 
 // ofUser is a job for a user, ofXML one in the vendor's form.
 func ofUser(id int) string { return fmt.Sprintf(`{"users":[{"id":%d}]}`, id) }
+
 func ofXML(id string) string {
 	return `<Api_LogoffUsersRequest><sessions val="` + id + `"/></Api_LogoffUsersRequest>`
 }
