@@ -55,7 +55,7 @@ const (
 
 // huntAll takes out the guards of some packages, and tells of those that nothing notices.
 func huntAll(ctx context.Context, o options, dir string, out io.Writer) error {
-	for _, folder := range strings.Fields(o.packages) {
+	for _, folder := range strings.Fields(cmp.Or(o.packages, guarded)) {
 		place := filepath.Join(dir, strings.ReplaceAll(strings.Trim(folder, "./"), "/", "-"))
 		if err := os.MkdirAll(place, 0o700); err != nil {
 			return err

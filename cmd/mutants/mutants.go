@@ -469,8 +469,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "query-of-a-redirect-shown", file: "worker/webserver/answer.go", test: "TestRedirectsCarryNoTokenAway",
-		before: "to.Scheme, to.Host, to.Path)",
-		after:  "to.Scheme, to.Host, to.Path+\"?\"+to.RawQuery)",
+		before: "to.Scheme, to.Host, path)",
+		after:  "to.Scheme, to.Host, path+\"?\"+to.RawQuery)",
 	},
 	{
 		name: "query-of-a-setting-shown", file: "worker/connect.go", test: "TestShownURLsHoldNoUser",
