@@ -153,7 +153,7 @@ func TestSessionsWaitWhileThoseOfAProtectedUserCannotBeListed(t *testing.T) {
 		passes(t, time.Minute)
 		for range 3 {
 			s.publish("logoff.requests", `{"users":[{"email":"carol@corp.example"}]}`)
-			if r := s.awaitFor(1, 10*time.Second); len(r) != 1 || r[0].Users[0].Outcome == jobs.UserUndecided {
+			if r := s.awaitFor(1, 10*time.Second); len(r) != 1 || len(r[0].Users) != 1 || r[0].Users[0].Outcome == jobs.UserUndecided {
 				t.Fatalf("a job with a user: %+v", r)
 			}
 			passes(t, 10*time.Minute)

@@ -403,11 +403,6 @@ var mutants = []mutant{
 		after:  "		case known, err == nil:\n			return l.leaveOut(doc)\n",
 	},
 	{
-		name: "held-keeps-its-slot", file: "worker/held.go", test: "TestSessionsWaitWhileThoseOfAProtectedUserCannotBeListed",
-		before: "		case err == nil || !l.isDown():\n",
-		after:  "		case err != nil && !l.isDown():\n",
-	},
-	{
 		name: "held-without-notafter", file: "worker/held.go", test: "TestWaitForProtectionEndsWithNotAfterAndWithAStop",
 		before: "		if l.dropOverdue(&untold); !l.held",
 		after:  "		if !l.held",
