@@ -49,11 +49,13 @@ func (l *lane) spare(doc document) document {
 	}
 }
 
-// mayLeave reports whether it is known which sessions are left alone. That is enough of the own session that it was
-// looked for once.
+// mayLeave reports whether it is known which sessions are left alone. The session of a token that was given may be in
+// the oldest job, so it was looked for once; that of a login just now is in no job yet, and looked for meanwhile.
 func (l *lane) mayLeave(looks int64, deadline time.Time) (known bool, err error) {
-	if err := l.seekOwn(deadline, false); stopped(err) || err != nil && l.isDown() {
-		return false, err
+	if !l.Server.LogsIn() {
+		if err := l.seekOwn(deadline, false); stopped(err) || err != nil && l.isDown() {
+			return false, err
+		}
 	}
 	return l.know(looks, deadline)
 }
