@@ -188,12 +188,23 @@ func TestImpossibleStartFailsAtOnce(t *testing.T) {
 func TestStartEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b, err := broker.StartContext(ctx, broker.Options{StoreDir: t.TempDir()})
+	o := broker.Options{StoreDir: t.TempDir()}
+	b, err := broker.StartContext(ctx, o)
 	if err == nil {
 		b.Shutdown()
 	}
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
+	}
+	for { // until what was begun has ended, and left the store to the next
+		next, err := broker.Start(o)
+		if err == nil {
+			next.Shutdown()
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ const (
 )
 
 // inBubble runs a test in fake time, in a process of its own.
-func inBubble(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 3*time.Minute, test) }
+func inBubble(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 9*time.Minute, test) }
 
 // A fleet is a broker, a simulated Web Server, an operator's files, and whatever replicas a test starts.
 type fleet struct {
