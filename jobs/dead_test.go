@@ -120,8 +120,12 @@ func TestUnfinishedJobHoldsWhatWasNotDone(t *testing.T) {
 func TestUnfinishedJobHoldsTheUsersWhoAreLeft(t *testing.T) {
 	job := Job{Users: []User{{ID: 1}, {ID: 2}, {Name: "a"}, {Name: "b"}, {Email: "a@x"}, {Email: "b@x"}, {ID: 3}}}
 	result := Result{JobID: "j", UsersLeft: 4, Users: []UserResult{
-		{ID: 1, Outcome: UserOff}, {Name: "a", Outcome: UserOff}, {Email: "a@x", Outcome: UserNothingOn},
-		{ID: 2, Outcome: UserStillActive}, {Name: "b", Outcome: UserUndecided}, {Email: "b@x", Outcome: UserUnknown},
+		{ID: 1, Outcome: UserOff},
+		{Name: "a", Outcome: UserOff},
+		{Email: "a@x", Outcome: UserNothingOn},
+		{ID: 2, Outcome: UserStillActive},
+		{Name: "b", Outcome: UserUndecided},
+		{Email: "b@x", Outcome: UserUnknown},
 	}}
 	want := []User{{ID: 2}, {Name: "b"}, {Email: "b@x"}, {ID: 3}}
 	if diff := cmp.Diff(want, job.Unfinished(result, stored).Users); diff != "" {

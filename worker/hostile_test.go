@@ -245,7 +245,6 @@ const (
 )
 
 func (d *hostileSite) judgeRequests() {
-
 	d.t.Helper()
 	if n := d.server.count("logoff"); n > mostLogoffs {
 		d.t.Errorf("%d logoffs in %v", n, hostileTime)

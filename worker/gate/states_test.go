@@ -205,8 +205,15 @@ func TestEarliestIsTheFirstThatLiesAhead(t *testing.T) {
 	at := time.Now()
 	past, soon, late := at.Add(-time.Second), at.Add(time.Second), at.Add(time.Minute)
 	for i, test := range []struct{ a, b, want time.Time }{
-		{soon, late, soon}, {late, soon, soon}, {past, soon, soon}, {soon, past, soon},
-		{time.Time{}, soon, soon}, {soon, time.Time{}, soon}, {at, late, late}, {late, at, late}, {time.Time{}, time.Time{}, time.Time{}},
+		{soon, late, soon},
+		{late, soon, soon},
+		{past, soon, soon},
+		{soon, past, soon},
+		{time.Time{}, soon, soon},
+		{soon, time.Time{}, soon},
+		{at, late, late},
+		{late, at, late},
+		{time.Time{}, time.Time{}, time.Time{}},
 	} {
 		if got := earliest(test.a, test.b, at); !got.Equal(test.want) {
 			t.Errorf("%d: %v, want %v", i, got.Sub(at), test.want.Sub(at))

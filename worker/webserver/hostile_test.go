@@ -9,12 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,8 +113,9 @@ func TestBrokenAnswersAreNoSuccess(t *testing.T) {
 
 // An answer that was there before its question, because there was one too many to the question before, is none.
 func TestSurplusAnswerIsNobodys(t *testing.T) {
-	log.SetOutput(io.Discard) // of net/http, where it notices
-	defer log.SetOutput(os.Stderr)
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // where net/http notices
+	defer slog.SetDefault(before)
 	answer := "HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n" + successElement
 	for range 3000 { // whether net/http notices is a matter of which goroutine is first
 		connections := 0

@@ -119,9 +119,25 @@ func TestBodyIsUnpackedWhereItIsPacked(t *testing.T) {
 	raw, _ := flate.NewWriter(&f, 9)
 	gzipped, zipped, flat := packed(gzip.NewWriter(&g), &g), packed(zlib.NewWriter(&z), &z), packed(raw, &f)
 	for _, test := range []struct{ encoding, body, want string }{
-		{"gzip", gzipped, "text"}, {"x-gzip", gzipped, "text"}, {" GZIP ", gzipped, "text"}, {"deflate", zipped, "text"}, {"deflate", flat, "text"},
-		{"gzip", "{}", "{}"}, {"deflate", "{}", "{}"}, {"deflate", "[1]", "[1]"}, {"deflate", "<a/>", "<a/>"}, {"deflate", " {}", " {}"}, {"deflate", "", ""}, {"gzip", "", ""},
-		{"gzip", "\x1f", "\x1f"}, {"gzip", "\x1fx", "\x1fx"}, {"gzip", "x\x8b", "x\x8b"}, {"identity", zipped, zipped}, {"", zipped, zipped}, {"", flat, flat}, {"br", gzipped, gzipped},
+		{"gzip", gzipped, "text"},
+		{"x-gzip", gzipped, "text"},
+		{" GZIP ", gzipped, "text"},
+		{"deflate", zipped, "text"},
+		{"deflate", flat, "text"},
+		{"gzip", "{}", "{}"},
+		{"deflate", "{}", "{}"},
+		{"deflate", "[1]", "[1]"},
+		{"deflate", "<a/>", "<a/>"},
+		{"deflate", " {}", " {}"},
+		{"deflate", "", ""},
+		{"gzip", "", ""},
+		{"gzip", "\x1f", "\x1f"},
+		{"gzip", "\x1fx", "\x1fx"},
+		{"gzip", "x\x8b", "x\x8b"},
+		{"identity", zipped, zipped},
+		{"", zipped, zipped},
+		{"", flat, flat},
+		{"br", gzipped, gzipped},
 	} {
 		response := &http.Response{StatusCode: 200, Header: http.Header{"Content-Encoding": {test.encoding}}, Body: io.NopCloser(strings.NewReader(test.body)), ContentLength: -1}
 		if a := read(response, 100); a.cut != nil || string(a.body) != test.want {
@@ -144,8 +160,13 @@ func TestEmptyIsWhatSaysSo(t *testing.T) {
 		empty   bool
 		tooLong bool
 	}{
-		{0, nil, "", true, false}, {-1, []string{"chunked"}, "", true, false}, {-1, nil, "", false, false},
-		{2, nil, "{}", false, false}, {-1, []string{"chunked"}, "{}", false, false}, {11, nil, "12345678901", false, true}, {10, nil, "1234567890", false, false},
+		{0, nil, "", true, false},
+		{-1, []string{"chunked"}, "", true, false},
+		{-1, nil, "", false, false},
+		{2, nil, "{}", false, false},
+		{-1, []string{"chunked"}, "{}", false, false},
+		{11, nil, "12345678901", false, true},
+		{10, nil, "1234567890", false, false},
 	} {
 		a := read(&http.Response{ContentLength: test.length, TransferEncoding: test.coding, Body: io.NopCloser(strings.NewReader(test.body))}, 10)
 		if a.saysEmpty != test.empty || (a.cut != nil) != test.tooLong {
@@ -172,7 +193,7 @@ func TestNumbersAreThoseOfIdentifiers(t *testing.T) {
 	}
 	const limit = 5 * time.Minute
 	for value, want := range map[string]time.Duration{
-		"": 0, "4": 4 * time.Second, "4.5": 4500 * time.Millisecond, "301": limit, "300": limit, "300.5": limit, "-1": 0, "x": 0, ".5": 0,
+		"": 0, "4": 4 * time.Second, "4.5": 4500 * time.Millisecond, "301": limit, "300": limit, "300.5": limit, "-1": 0, "x": 0, ".5": 500 * time.Millisecond,
 		strings.Repeat("9", 40): limit, strings.Repeat("9", 400) + ".5": limit,
 	} {
 		if got := fractionalSeconds(value, limit); got != want {
@@ -253,8 +274,12 @@ func TestListsOfSessionsAreKnown(t *testing.T) {
 		login time.Time
 		want  bool
 	}{
-		{Listing{Complete: true}, time.Time{}, true}, {Listing{}, at, false}, {Listing{since: at}, time.Time{}, false},
-		{Listing{since: at}, at, false}, {Listing{since: at}, at.Add(time.Second), true}, {Listing{since: at}, at.Add(time.Second - 1), false},
+		{Listing{Complete: true}, time.Time{}, true},
+		{Listing{}, at, false},
+		{Listing{since: at}, time.Time{}, false},
+		{Listing{since: at}, at, false},
+		{Listing{since: at}, at.Add(time.Second), true},
+		{Listing{since: at}, at.Add(time.Second - 1), false},
 	} {
 		if test.l.Covers(test.login) != test.want {
 			t.Errorf("%d: %t", i, !test.want)
@@ -306,8 +331,13 @@ func TestListsOfUsersAreKnown(t *testing.T) {
 		counts bool
 		whole  bool
 	}{
-		{people{users: two, total: 2, addresses: true}, true, true}, {people{users: two, total: 3, addresses: true}, true, false}, {people{users: two, total: 3, addresses: true}, false, false},
-		{people{users: two, addresses: true}, true, false}, {people{users: two, addresses: true}, false, true}, {people{users: two, total: 2}, true, false}, {people{addresses: true}, false, false},
+		{people{users: two, total: 2, addresses: true}, true, true},
+		{people{users: two, total: 3, addresses: true}, true, false},
+		{people{users: two, total: 3, addresses: true}, false, false},
+		{people{users: two, addresses: true}, true, false},
+		{people{users: two, addresses: true}, false, true},
+		{people{users: two, total: 2}, true, false},
+		{people{addresses: true}, false, false},
 	} {
 		if (test.p.doubt(test.counts) == nil) != test.whole {
 			t.Errorf("%d: %v", i, test.p.doubt(test.counts))
@@ -332,8 +362,11 @@ func TestOneUserIsKnownByID(t *testing.T) {
 		a    answer
 		want bool
 	}{
-		{answer{status: 404, body: []byte(`{"errorCode":5}`)}, true}, {answer{status: 400, body: []byte(`{"errorCode":5}`)}, false},
-		{answer{status: 404, body: []byte(`{"a":5}`)}, false}, {answer{status: 404, body: []byte(`{"errorCode":5`)}, false}, {answer{status: 404, body: []byte("<html></html>")}, false},
+		{answer{status: 404, body: []byte(`{"errorCode":5}`)}, true},
+		{answer{status: 400, body: []byte(`{"errorCode":5}`)}, false},
+		{answer{status: 404, body: []byte(`{"a":5}`)}, false},
+		{answer{status: 404, body: []byte(`{"errorCode":5`)}, false},
+		{answer{status: 404, body: []byte("<html></html>")}, false},
 	} {
 		if denies(test.a) != test.want {
 			t.Errorf("%d: %t", i, !test.want)
