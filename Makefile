@@ -52,9 +52,10 @@ chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-
 	go run ./cmd/chaos -duration $(DURATION) $(ARGS)
 
 .PHONY: simulate
-simulate: ## whole runs in fake time, and the model (SEEDS=200, ARGS='-seed 7')
+simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')
 	go test ./worker -count=1 -timeout 60m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
 	go test ./worker -count=1 -timeout 60m -run '^TestModel' -v -args -rapid.checks 100000
+	LOGOFF_TEST_LONG=1 go test ./worker ./worker/tokens -count=1 -timeout 60m -run 'Day'
 
 .PHONY: switches
 switches: ## the whole suite under every answer of the Web Server to ended sessions

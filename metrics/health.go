@@ -38,6 +38,8 @@ type Condition struct {
 	Grave bool
 	// Harmless means that it is logged and no more: the worker is ready all the same.
 	Harmless bool
+	// Implied means that another condition causes it and tells of it: the worker is not ready, and nothing is logged.
+	Implied bool
 	// Quiet, if set, ends it when it was not begun again for so long.
 	Quiet time.Duration
 }

@@ -97,6 +97,25 @@ func TestHarmlessConditionIsOnlyLogged(t *testing.T) {
 	}
 }
 
+// What another condition tells of makes the worker unready and is not logged; with a cause of its own it is.
+func TestImpliedConditionIsNotLogged(t *testing.T) {
+	h, log := newHealth("streams")
+	for range 3 {
+		h.Begin(Condition{Part: "streams", Kind: "unready", What: "no connection", Implied: true})
+		if ready, _ := h.Ready(); ready {
+			t.Error("ready while a condition is on")
+		}
+		h.End("streams", "unready")
+	}
+	if lines(log) != 0 {
+		t.Errorf("logged:\n%s", log)
+	}
+	h.Begin(Condition{Part: "streams", Kind: "unready", What: "no stream"})
+	if lines(log) != 1 {
+		t.Errorf("not one line:\n%s", log)
+	}
+}
+
 func TestProblemGaugeTellsEveryPart(t *testing.T) {
 	h, _ := newHealth("nats", "streams", "webserver")
 	reg := prometheus.NewPedanticRegistry()

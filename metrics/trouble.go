@@ -53,7 +53,7 @@ func (t *trouble) begin(log *slog.Logger, c Condition) {
 	c.Since = t.Since
 	t.Condition, t.latest = c, now
 	t.times++
-	if t.told && now.Before(t.due) {
+	if c.Implied || t.told && now.Before(t.due) {
 		return
 	}
 	t.told, t.due = true, now.Add(steps[t.step])
@@ -69,7 +69,7 @@ func (t *trouble) end(log *slog.Logger) (wait time.Duration) {
 		t.settle(log)
 		return 0
 	}
-	return min(steps[t.step-1], mostCalm)
+	return min(steps[max(t.step-1, 0)], mostCalm)
 }
 
 // settle logs that the trouble is over, unless it has come back, or that was told.

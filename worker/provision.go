@@ -340,7 +340,10 @@ func (w *Worker) provision(ctx context.Context) (p plan, err error) {
 	case err == nil:
 		w.Health.End(PartStreams, unready)
 	case ctx.Err() == nil:
-		w.Health.Begin(metrics.Condition{Part: PartStreams, Kind: unready, What: "streams and consumers are not ready, trying on: " + err.Error()})
+		w.Health.Begin(metrics.Condition{
+			Part: PartStreams, Kind: unready, Implied: errors.Is(err, errNotConnected),
+			What: "streams and consumers are not ready, and the worker keeps trying: " + err.Error(),
+		})
 	}
 	return p, err
 }

@@ -18,6 +18,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -80,6 +81,10 @@ func TestDeadTokenNeverEndsTheWork(t *testing.T) {
 // A day of restarts: the token dies before each kind of call, renewals fail in each way, and jobs of users
 // alone, of sessions alone, or none are about.
 func TestDayOfDeadTokens(t *testing.T) {
+	deaths := 60 // in some twenty hours
+	if !bubble.Long() {
+		deaths = 12 / min(sampled, 3)
+	}
 	calls := []string{"ping", "logoff", "sessions", "user", "login", "renew"}
 	for kind := range map[string]bool{"users": true, "sessions": true, "none": true} {
 		t.Run(kind, func(t *testing.T) {
@@ -105,7 +110,7 @@ func TestDayOfDeadTokens(t *testing.T) {
 						}
 					}
 				})
-				for range 60 / sampled {
+				for range deaths {
 					passes(t, time.Duration(1+random.IntN(40))*time.Minute)
 					way, call := ways[random.IntN(len(ways))], calls[random.IntN(len(calls))]
 					fault := failedRenewals[way]

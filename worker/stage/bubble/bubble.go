@@ -19,6 +19,10 @@ const variable = "LOGOFF_TEST_BUBBLE"
 // Inside is the test that this process was started for; empty outside of all bubbles.
 func Inside() string { return os.Getenv(variable) }
 
+// Long reports whether tests that live through days in fake time are to live through whole ones. They live through
+// a part of one otherwise, because a day takes minutes.
+func Long() bool { return os.Getenv("LOGOFF_TEST_LONG") != "" }
+
 // Run runs a test in a bubble, in a process of its own that may take no longer than the limit: nats.go
 // shares timers between all connections of a process, and a timer must not leave its bubble.
 func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
