@@ -310,7 +310,7 @@ func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.ended(command)
-	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "NATS") || !strings.Contains(log, "Web Server") {
+	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "nats: cannot connect") || !strings.Contains(log, "Web Server") {
 		t.Errorf("log:\n%s", log)
 	}
 }
