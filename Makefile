@@ -24,9 +24,13 @@ run: ## broker, simulated Web Server and worker in one process, with a few jobs 
 	go run ./cmd/demo $(ARGS)
 
 .PHONY: test
-test: ## every test, plain and under the race detector
+test: ## every test, and those that are quick enough once more under the race detector
 	go test -timeout 30m ./...
 	go test -race -timeout 30m ./...
+
+.PHONY: race
+race: ## every test under the race detector
+	LOGOFF_TEST_LONG=1 go test -race -timeout 90m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## formatting, static checks, import rule, tidy modules

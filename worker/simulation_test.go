@@ -25,6 +25,10 @@ import (
 	"logoffworker/worker/webserver/simulator"
 )
 
+// defaultSeeds is how many simulations a test run has: one of each way in which the Web Server answers to ended
+// sessions and to the others in their document.
+const defaultSeeds = 9
+
 var (
 	seeds   = flag.Int("seeds", defaultSeeds, "simulations to run")
 	oneSeed = flag.Uint64("seed", 0, "repeat the simulation of this seed alone")

@@ -3,6 +3,7 @@ package bubble
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,14 +20,18 @@ const variable = "LOGOFF_TEST_BUBBLE"
 // Inside is the test that this process was started for; empty outside of all bubbles.
 func Inside() string { return os.Getenv(variable) }
 
-// Long reports whether tests that live through days in fake time are to live through whole ones. They live through
-// a part of one otherwise, because a day takes minutes.
+// Long reports whether tests are to take as long as they may. Those that live through days in fake time live through
+// a part of one otherwise, and under the race detector one test in a few is run.
 func Long() bool { return os.Getenv("LOGOFF_TEST_LONG") != "" }
 
 // Run runs a test in a bubble, in a process of its own that may take no longer than the limit: nats.go
-// shares timers between all connections of a process, and a timer must not leave its bubble.
+// shares timers between all connections of a process, and a timer must not leave its bubble. Under the race
+// detector it skips most of them, unless the run is [Long].
 func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 	if Inside() != t.Name() {
+		if !Long() && !chosen(t.Name()) {
+			t.Skip("left to a long run: make race")
+		}
 		t.Parallel()
 		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout="+limit.String(), "-test.v="+fmt.Sprint(testing.Verbose()))
 		command.Env = append(os.Environ(), variable+"="+t.Name())
@@ -42,4 +47,11 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, test)
+}
+
+// chosen reports whether a test is one of those that are run.
+func chosen(name string) bool {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return h.Sum32()%oneIn == 0
 }
