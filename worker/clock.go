@@ -9,6 +9,9 @@ import (
 	"logoffworker/worker/webserver"
 )
 
+// clockInterval is how often the clocks are compared.
+const clockInterval = 10 * time.Second
+
 // clockOff is how far the Web Server's clock may be off before somebody is told.
 const clockOff = 30 * time.Second
 
@@ -18,7 +21,7 @@ func (w *Worker) watchClock(ctx context.Context) {
 		if ahead, known := w.Server.ClockDifference(); known {
 			w.clockIs(ahead)
 		}
-		if !pause(ctx, queueInterval) {
+		if !pause(ctx, clockInterval) {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -121,7 +122,7 @@ func TestDeadLettersThatCannotBeStoredHoldUpNobody(t *testing.T) {
 		if err := s.js.DeleteStream(t.Context(), s.subjects.DeadStream()); err != nil {
 			t.Fatal(err)
 		}
-		s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+		s.start(options{config: func(c *worker.Config) { c.Stream.Provision = stream.ProvisionVerify }})
 		passes(t, 2*time.Second)
 		if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{
 			Name: s.subjects.DeadStream(), Subjects: []string{s.subjects.DeadLetters()}, Retention: jetstream.LimitsPolicy,

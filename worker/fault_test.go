@@ -11,6 +11,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -327,7 +328,7 @@ func TestLaneWaitsForNothingButItsConsumer(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
 		ids := s.sim.SignOnMany(7, 1)
-		r := s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+		r := s.start(options{config: func(c *worker.Config) { c.Stream.Provision = stream.ProvisionVerify }})
 		passes(t, time.Second)
 		results, err := s.js.Stream(t.Context(), s.subjects.ResultStream())
 		if err != nil {
@@ -343,7 +344,7 @@ func TestLaneWaitsForNothingButItsConsumer(t *testing.T) {
 			}
 		}
 		passes(t, time.Minute)
-		if problem := r.problem(worker.PartStreams); problem == "" {
+		if problem := r.problem(stream.PartStreams); problem == "" {
 			t.Error("nothing is said about the missing consumer")
 		}
 		if _, err := s.js.CreateConsumer(t.Context(), s.subjects.RequestStream(), urgent); err != nil {
@@ -361,7 +362,7 @@ func TestLaneWaitsForNothingButItsConsumer(t *testing.T) {
 		if n := s.count(s.subjects.ResultStream()); n != 1 || s.left() != 0 {
 			t.Errorf("%d results, %d jobs left", n, s.left())
 		}
-		if problem := r.problem(worker.PartStreams) + r.problem(worker.PartResults); problem != "" {
+		if problem := r.problem(stream.PartStreams) + r.problem(worker.PartResults); problem != "" {
 			t.Error(problem)
 		}
 	})

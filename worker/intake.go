@@ -56,7 +56,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	work := make([]*delivery, 0, len(msgs))
 	now := time.Now()
 	for _, msg := range msgs {
-		d := l.newDelivery(l.name, msg, now, pulled.Add(l.plan.ackWait))
+		d := l.newDelivery(l.name, msg, now, pulled.Add(l.streams.AckWait()))
 		if d == nil || !l.leases.hold(d) {
 			continue // not a job, or one that is in hand already
 		}
@@ -126,7 +126,7 @@ func (w *Worker) newDelivery(lane jobs.Lane, msg *nats.Msg, now, lease time.Time
 		key:        jobs.Key(meta.Sequence.Stream, meta.Timestamp),
 		lease:      lease,
 	}
-	if _, publisher, err := w.Config.Subjects.Origin(msg.Subject); err == nil {
+	if _, publisher, err := w.Config.Stream.Subjects.Origin(msg.Subject); err == nil {
 		d.publisher = publisher
 	}
 	return d
@@ -266,7 +266,7 @@ func each[T any](atOnce int, all []T, do func(T)) {
 // storedResult returns the result that a job has in the stream; nil when it has none or none could
 // be read.
 func (w *Worker) storedResult(ctx context.Context, d *delivery) *jobs.Result {
-	msg, err := w.results.GetLastMsgForSubject(ctx, w.resultSubject(d))
+	msg, err := w.streams.Result(ctx, w.resultSubject(d))
 	if err != nil {
 		if !errors.Is(err, jetstream.ErrMsgNotFound) {
 			w.harmless("not_looked_up", "it cannot be looked up whether jobs that came again are settled, so they are worked again: "+err.Error())

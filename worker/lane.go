@@ -2,21 +2,15 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
-	"logoffworker/metrics"
+	"logoffworker/worker/stream"
 )
-
-// idleWait is how long one pull waits for the first job; then it is asked again. A stop waits for
-// the end of a pull.
-const idleWait = time.Second
 
 // A lane takes the jobs of one lane from the stream and sends them off in documents. It pulls only
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
@@ -24,10 +18,9 @@ const idleWait = time.Second
 type lane struct {
 	*Worker
 	name    jobs.Lane
-	pulls   *puller
+	pulls   *stream.Puller
 	queue   *queue
 	held    waitingRoom
-	plan    plan
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
 	latest  uint64    // place in the stream of the newest job that came
@@ -36,13 +29,12 @@ type lane struct {
 	refused atomic.Int64 // documents that gave up their slot because they were refused
 }
 
-func (w *Worker) newLane(name jobs.Lane, p plan) *lane {
+func (w *Worker) newLane(name jobs.Lane) *lane {
 	return &lane{
 		Worker: w,
 		name:   name,
-		pulls:  newPuller(w.NATS, w.Config.api(), p.requests.Name, p.consumers[name].Durable),
+		pulls:  w.streams.Puller(name),
 		queue:  newQueue(!w.Config.LooseIDs),
-		plan:   p,
 	}
 }
 
@@ -80,15 +72,16 @@ func (l *lane) await(ctx context.Context) bool {
 		return false
 	}
 	begun := time.Now()
-	n, err := l.pull(idleWait)
+	n, err := l.pull(stream.PullWait) // a stop waits for its end
 	if err == nil && l.broken > 0 {
-		l.repaired()
+		l.broken = 0
+		l.streams.PullsAgain(l.name)
 	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && n == 0:
 		l.repair(ctx, err) // otherwise what came leaves first
-	case n == 0 && time.Since(begun) < idleWait/2:
+	case n == 0 && time.Since(begun) < stream.PullWait/2:
 		pause(ctx, l.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
 	all, _ := l.queue.length()
@@ -209,7 +202,7 @@ func (l *lane) called(took time.Duration) {
 // session at least, so a document's worth of jobs is never too few.
 func (l *lane) pull(wait time.Duration) (n int, err error) {
 	begun := time.Now()
-	msgs, err := l.pulls.pull(l.room(), wait)
+	msgs, err := l.pulls.Pull(l.room(), wait)
 	l.take(msgs, begun)
 	return len(msgs), err
 }
@@ -240,41 +233,18 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 // this lane.
 func (l *lane) repair(ctx context.Context, err error) {
 	l.broken++
-	if l.NATS.IsConnected() {
-		l.sayBroken(ctx, err)
-	}
-	l.take(l.pulls.close(silentWait), time.Now())
+	l.streams.PullFailed(ctx, l.name, err)
+	l.take(l.pulls.Renew(), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
-	if pause(ctx, min(l.Config.Backoff.Ceiling(l.broken), idleWait)) {
-		_, _ = l.provision(ctx) // tells health and log itself
+	if pause(ctx, min(l.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
+		l.streams.Provision(ctx)
 	}
 }
-
-// sayBroken tells operators why a pull failed.
-func (l *lane) sayBroken(ctx context.Context, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	if _, missing := l.js.Consumer(ctx, l.plan.requests.Name, l.plan.consumers[l.name].Durable); errors.Is(missing, jetstream.ErrConsumerNotFound) {
-		l.Health.Begin(l.consumerMissing(l.plan, l.name))
-		return
-	}
-	l.Health.Begin(metrics.Condition{Part: string(l.name), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
-}
-
-func (l *lane) repaired() {
-	l.broken = 0
-	l.Health.End(string(l.name), noJobs)
-	l.Health.End(string(l.name), "missing")
-	l.Health.End(PartStreams, unready)
-}
-
-// noJobs is the kind of condition in which a lane's pulls fail.
-const noJobs = "no_jobs"
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {
-	l.take(l.pulls.close(drainWait), time.Now())
+	l.take(l.pulls.Drain(), time.Now())
 	l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

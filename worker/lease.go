@@ -81,6 +81,12 @@ func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	return l.of[name], l.kept[name]
 }
 
+// sessions is how many there are of a lane in all.
+func (l *leases) sessions(name jobs.Lane) int {
+	worked, parked := l.lane(name)
+	return worked + parked
+}
+
 func (l *leases) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

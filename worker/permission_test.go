@@ -14,6 +14,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -77,14 +78,14 @@ func TestReadmePermissionsAreEnough(t *testing.T) {
 				if s.js, err = jetstream.New(admin); err != nil {
 					t.Fatal(err)
 				}
-				if err := worker.ProvisionStreams(t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+				if err := stream.DefaultConfig().ProvisionStreams(t.Context(), s.js); err != nil {
 					t.Fatal(err)
 				}
 
 				m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
 				log := slog.New(slog.NewTextHandler(s.log, nil))
 				health := metrics.NewHealth(log, worker.Parts...)
-				nc, err := worker.Connect(worker.Connection{
+				nc, err := stream.Connect(stream.Connection{
 					User:        "worker",
 					Password:    func() (string, error) { return "w", nil },
 					InboxPrefix: "_INBOX_logoff",
@@ -93,7 +94,7 @@ func TestReadmePermissionsAreEnough(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.run(nc, health, m, log, options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+				s.run(nc, health, m, log, options{config: func(c *worker.Config) { c.Stream.Provision = stream.ProvisionVerify }})
 				passes(t, time.Second)
 				s.publish("logoff.requests", jobOf(s.sim.SignOnMany(7, 1)...))
 				s.publish("logoff.requests", "no job")

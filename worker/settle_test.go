@@ -11,19 +11,21 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/broker"
+	"logoffworker/worker/stage/bubble"
 )
 
 // A job is handed back only while it is certainly ours: a negative acknowledgement that comes late would hand
 // out what somebody else works.
 func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+	withNATS(t, func(t *testing.T, nc *nats.Conn) {
 		const ackWait = 30 * time.Second
 		w := &Worker{leases: newLeases(), Metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), Log: slog.New(slog.DiscardHandler)}
-		said, err := o.nc.SubscribeSync("ack.>")
+		said, err := nc.SubscribeSync("ack.>")
 		if err != nil {
 			t.Fatal(err)
 		}
-		jobsSub, err := o.nc.SubscribeSync("job")
+		jobsSub, err := nc.SubscribeSync("job")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +42,7 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			"extended in time":   {lease: time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }, nak: true},
 			"extended when over": {lease: -time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }},
 		} {
-			if err := o.nc.PublishRequest("job", "ack.1", nil); err != nil {
+			if err := nc.PublishRequest("job", "ack.1", nil); err != nil {
 				t.Fatal(err)
 			}
 			msg, err := jobsSub.NextMsg(time.Second)
@@ -124,4 +126,21 @@ func TestJobThatCameBeforeIsKnownByItsCountAndByItsPlace(t *testing.T) {
 			t.Errorf("%d: %+v: %t", i, test, got)
 		}
 	}
+}
+
+// withNATS runs a test in fake time with a connection to a real broker.
+func withNATS(t *testing.T, test func(t *testing.T, nc *nats.Conn)) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
+		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Shutdown()
+		nc, err := b.Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		test(t, nc)
+	})
 }

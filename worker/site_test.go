@@ -25,6 +25,7 @@ import (
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -93,7 +94,7 @@ func newSite(t *testing.T, settings simulator.Settings) *site {
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		t.Fatal(err)
 	}
-	if err := worker.ProvisionStreams(t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+	if err := stream.DefaultConfig().ProvisionStreams(t.Context(), s.js); err != nil {
 		t.Fatal(err)
 	}
 	s.results, err = s.js.CreateConsumer(t.Context(), s.subjects.ResultStream(), jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckNonePolicy})
@@ -136,7 +137,7 @@ func (s *site) start(o options) *running {
 	if o.connect == nil {
 		o.connect = []nats.Option{s.broker.InProcess()}
 	}
-	nc, err := worker.Connect(worker.Connection{Name: "test", Options: o.connect}, health, m, log)
+	nc, err := stream.Connect(stream.Connection{Name: "test", Options: o.connect}, health, m, log)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -13,18 +13,12 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/stream"
 )
 
 const (
-	// publishTimeout is how long the acknowledgement of a stored message may take. A leader
-	// election takes several seconds.
-	publishTimeout = 10 * time.Second
 	// headerRoom is what a stored message's subject and headers may need of NATS' size limit.
 	headerRoom = 8 << 10
-	// codeSettled is JetStream's error for a subject that has a message already.
-	codeSettled jetstream.ErrorCode = 10071
-	// headerLast makes the server store a message only if its subject's last sequence is this.
-	headerLast = "Nats-Expected-Last-Subject-Sequence"
 	// badJobsMemory is how long after the latest dead letter the log says that there are no more.
 	badJobsMemory = time.Minute
 	// headerStatus lets a reader of results choose without decoding.
@@ -42,9 +36,13 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		}
 	}
 	envelope, settled := newEnvelope(), &metrics.Settlement{}
-	err = w.publish(open, "results", shared,
-		func(d *delivery) (*nats.Msg, error) { return w.resultMessage(envelope, d) },
-		func(ctx context.Context, d *delivery, a answer) error { return w.resultStored(ctx, settled, d, a) })
+	err = w.publish(open, storing{
+		name: "results", grouped: stream.Shared,
+		message: func(d *delivery) (*nats.Msg, error) { return w.resultMessage(envelope, d) },
+		stored: func(ctx context.Context, d *delivery, r stream.Reply) error {
+			return w.resultStored(ctx, settled, d, r)
+		},
+	})
 	w.Metrics.Settled(settled)
 	for _, d := range ds {
 		if d.stored && !d.status.Success() {
@@ -53,7 +51,7 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 	}
 	if len(failed) > 0 {
 		w.reach(BeforeDeadLetter)
-		if derr := w.publish(failed, "dead", 1, w.deadLetterMessage, w.deadLetterStored); derr != nil {
+		if derr := w.publish(failed, storing{name: "dead", grouped: 1, message: w.deadLetterMessage, stored: w.deadLetterStored}); derr != nil {
 			err = derr
 		}
 	}
@@ -67,15 +65,23 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 	return stored, left, err
 }
 
-// publish publishes one message for each job, so many in a group, and hears what became of each.
-func (w *Worker) publish(ds []*delivery, stream string, grouped int, message func(*delivery) (*nats.Msg, error), stored func(context.Context, *delivery, answer) error) (err error) {
-	answers := w.outbox.publish(w.finish, len(ds), grouped, func(i int) (*nats.Msg, error) { return message(ds[i]) })
-	ctx, cancel := context.WithTimeout(w.finish, publishTimeout) // for all of them together
+// A storing is how one message of each job is stored.
+type storing struct {
+	name    string // of the stream in the metrics
+	grouped int    // messages that share the subject of their replies
+	message func(*delivery) (*nats.Msg, error)
+	stored  func(context.Context, *delivery, stream.Reply) error // hears what became of it
+}
+
+// publish stores one message of each job, and returns the last reason for one that is not stored.
+func (w *Worker) publish(ds []*delivery, s storing) (err error) {
+	replies := w.outbox.Publish(w.finish, len(ds), s.grouped, func(i int) (*nats.Msg, error) { return s.message(ds[i]) })
+	ctx, cancel := context.WithTimeout(w.finish, stream.PublishTimeout) // for all of them together
 	defer cancel()
-	for i, a := range answers {
-		if serr := stored(ctx, ds[i], a); serr != nil {
+	for i, r := range replies {
+		if serr := s.stored(ctx, ds[i], r); serr != nil {
 			err = serr
-			w.Metrics.StoreFailed(stream)
+			w.Metrics.StoreFailed(s.name)
 		}
 	}
 	return err
@@ -93,8 +99,9 @@ func newEnvelope() *envelope {
 	e.msg.Header = nats.Header{
 		"Content-Type": {"application/json"},
 		headerStatus:   e.status[:],
-		headerLast:     {"0"},
 		nats.MsgIdHdr:  e.key[:],
+		// JetStream stores it only if its subject has none.
+		jetstream.ExpectedLastSubjSeqHeader: {"0"},
 	}
 	return e
 }
@@ -119,21 +126,21 @@ func (w *Worker) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 }
 
 func (w *Worker) resultSubject(d *delivery) string {
-	return w.Config.Subjects.Result(d.job.ID, d.key)
+	return w.Config.Stream.Subjects.Result(d.job.ID, d.key)
 }
 
-// resultStored hears what became of a result. That somebody else stored one first is as good: his is
+// resultStored hears what became of a result. That somebody else stored one first is as good: theirs is
 // the one that counts, and the dead letter has to agree with it.
-func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, a answer) error {
+func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, r stream.Reply) error {
 	switch {
-	case a.err == nil && !a.duplicate:
+	case r.Stored():
 		d.stored = true
 		settled.Add(d.lane, d.status, d.sessions, d.took())
 		w.step(d, "result stored")
 		w.jobLog.finished(d)
 		return nil
-	case a.err != nil && !isSettled(a.err):
-		return a.err
+	case !r.Known():
+		return r.Err
 	}
 	stored := w.storedResult(ctx, d)
 	if stored == nil {
@@ -148,12 +155,6 @@ func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, 
 	return nil
 }
 
-// isSettled reports whether JetStream refused a result because the job has one.
-func isSettled(err error) bool {
-	var refused *jetstream.APIError
-	return errors.As(err, &refused) && refused.ErrorCode == codeSettled
-}
-
 // deadLetterMessage keeps what a result says was not done, ready to be published again. It follows
 // from the job and the stored result alone, so that whoever settles the job last makes the same.
 func (w *Worker) deadLetterMessage(d *delivery) (*nats.Msg, error) {
@@ -161,7 +162,7 @@ func (w *Worker) deadLetterMessage(d *delivery) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	msg := nats.NewMsg(w.Config.Subjects.Dead(letter.Reason))
+	msg := nats.NewMsg(w.Config.Stream.Subjects.Dead(letter.Reason))
 	msg.Data = letter.Payload
 	msg.Header = letter.Header()
 	msg.Header.Set(nats.MsgIdHdr, d.key)
@@ -190,12 +191,12 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 }
 
 // deadLetterStored hears what became of a dead letter.
-func (w *Worker) deadLetterStored(_ context.Context, d *delivery, a answer) error {
-	if a.err != nil {
-		return a.err
+func (w *Worker) deadLetterStored(_ context.Context, d *delivery, r stream.Reply) error {
+	if r.Err != nil {
+		return r.Err
 	}
 	d.kept = true
-	if !a.duplicate {
+	if r.Stored() {
 		w.Metrics.DeadLettered(d.status)
 		w.step(d, "kept as a dead letter", "status", d.status)
 		w.Health.Begin(metrics.Condition{
@@ -276,25 +277,9 @@ func (u *unsettled) well(health *metrics.Health) {
 func (w *Worker) storeFailed(n int, err error) {
 	w.Health.Begin(metrics.Condition{
 		Part: PartResults, Kind: unstored, Grave: true,
-		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these are not acknowledged; trying on: %s", n, storeHint(err)),
+		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", n, stream.Hint(err)),
 	})
 }
 
 // unstored is the kind of condition in which results or dead letters cannot be stored.
 const unstored = "unstored"
-
-// storeHint adds to an error what an operator can do about it.
-func storeHint(err error) string {
-	var refused *jetstream.APIError
-	switch {
-	case errors.As(err, &refused) && refused.ErrorCode == 10077:
-		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting):
-		return "there is no connection to NATS"
-	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
-	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
-		return err.Error() + " (NATS is silent: its disk may be full, which needs space and a restart of the server, or a permission is missing)"
-	}
-	return err.Error()
-}

@@ -8,6 +8,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -43,7 +44,7 @@ func TestResultsOnTheirWayAreBounded(t *testing.T) {
 func TestDeadLetterThatCannotBeStoredHoldsItsJob(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{LatencyFixed: 10 * time.Millisecond})
-		r := s.start(options{config: func(c *worker.Config) { c.Provision = worker.ProvisionVerify }})
+		r := s.start(options{config: func(c *worker.Config) { c.Stream.Provision = stream.ProvisionVerify }})
 		passes(t, time.Second)
 		dead, err := s.js.Stream(t.Context(), s.subjects.DeadStream())
 		if err != nil {

@@ -1,12 +1,11 @@
 // Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores
 // one result per job.
 //
-// A job's way through the package is its file list: [puller] takes it from the stream (pull.go), a
-// lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
+// A job's way through the package is its file list: a [stream.Puller] takes it from the stream, a lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
 // a document, split.go decides what an answer means for each of its sessions, settle.go has the result
-// stored (store.go, by way of outbox.go) and acknowledges the job. Beside them stand the slots
+// stored (store.go, by way of a [stream.Outbox]) and acknowledges the job. Beside them stand the slots
 // (requests in flight), the gate (whether a request may be made now), the leases (jobs in
-// hand, kept from being delivered to somebody else) and the rescue of jobs that nobody would get.
+// hand, kept from being delivered to somebody else) and the [stream.Watch], which finds jobs that nobody would get.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has
 // one, are stored; that a job has exactly one result however often it is delivered; and that a
@@ -24,50 +23,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/semaphore"
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
 
-// The parts of a worker's health, each of which can say why the worker is not ready.
+// The parts of a worker's health, beside those of [stream.Parts], each of which can say why the worker is not
+// ready.
 const (
-	PartNATS      = "nats"
-	PartStreams   = "streams"
 	PartResults   = "results"
 	PartWebServer = "webserver"
-	PartUrgent    = string(jobs.Urgent) // the lane's consumer
-	PartBulk      = string(jobs.Bulk)
 	PartBudget    = "budget"
 	PartProtected = "protected" // what the settings leave alone
 )
 
 // Parts lists them for [metrics.NewHealth].
-var Parts = []string{PartNATS, PartStreams, PartUrgent, PartBulk, PartResults, PartWebServer, PartBudget, PartProtected}
+var Parts = slices.Concat(stream.Parts, []string{PartResults, PartWebServer, PartBudget, PartProtected})
 
 // Config holds a worker's settings. [DefaultConfig] fills all but Name.
 type Config struct {
 	// Name is this worker's name in results; unique among replicas.
 	Name string
-	// Subjects names the deployment's subjects and streams.
-	Subjects jobs.Subjects
-	// Provision says whether missing streams and consumers are created.
-	Provision Provision
-	// Replicas is the number of copies of a stream that is created here, and MaxBytes, unless 0, how much it holds.
-	Replicas int
-	MaxBytes int64
-	// API is the prefix of JetStream's API, such as $JS.hub.API for the domain hub; empty means the JetStream of
-	// the server that is reached.
-	API string
+	// Stream says what the deployment has in JetStream.
+	Stream stream.Config
 	// Slots is how many requests may be in flight; UrgentSlots of them bulk jobs cannot take.
 	Slots, UrgentSlots int
 	// AdaptSlots lets the bulk requests in flight follow the Web Server's latency, within the slots.
@@ -103,9 +91,7 @@ type Config struct {
 // DefaultConfig returns the settings of a worker that was told nothing.
 func DefaultConfig() Config {
 	return Config{
-		Subjects:         jobs.Subjects{Prefix: "logoff"},
-		Provision:        ProvisionCreate,
-		Replicas:         1,
+		Stream:           stream.DefaultConfig(),
 		Slots:            4,
 		UrgentSlots:      1,
 		BatchMaxSessions: 200,
@@ -127,22 +113,16 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
-// Validate returns everything that is wrong with the settings, as joined [*FieldError]s.
+// Validate returns everything that is wrong with the settings, as joined [*FieldError]s, and [*stream.FieldError]s
+// of those that say what is in JetStream.
 func (c Config) Validate() error {
-	var problems []error
+	problems := []error{c.Stream.Validate()}
 	wrong := func(field string, ok bool, format string, values ...any) {
 		if !ok {
 			problems = append(problems, &FieldError{field, fmt.Sprintf(format, values...)})
 		}
 	}
-	if err := c.Subjects.Validate(); err != nil {
-		wrong("Subjects", false, "%v", err)
-	}
 	wrong("Name", c.Name != "", "a worker needs a name")
-	wrong("Provision", c.Provision == ProvisionCreate || c.Provision == ProvisionVerify, "must be create or verify")
-	wrong("Replicas", c.Replicas >= 1 && c.Replicas <= 5, "must be 1 to 5, not %d", c.Replicas)
-	wrong("MaxBytes", c.MaxBytes == 0 || c.MaxBytes >= minStreamBytes, "must be %d (1 MiB) or more, not %d", minStreamBytes, c.MaxBytes)
-	wrong("API", !strings.ContainsAny(c.API, " \t\r\n*>") && !strings.Contains("."+c.API+".", "..") || c.API == "", "must be tokens of a subject, separated by dots, without blanks and wildcards")
 	wrong("Slots", c.Slots >= 2 && c.Slots <= 1000, "must be 2 to 1000 (one for urgent jobs and one for bulk at least), not %d", c.Slots)
 	wrong("UrgentSlots", c.UrgentSlots >= 1 && c.UrgentSlots < max(2, c.Slots), "must be at least 1 and fewer than the %d slots, of which bulk jobs need one, not %d", c.Slots, c.UrgentSlots)
 	wrong("BatchMaxSessions", c.BatchMaxSessions >= 1 && c.BatchMaxSessions <= jobs.MaxSessions, "must be 1 to %d, not %d", jobs.MaxSessions, c.BatchMaxSessions)
@@ -159,16 +139,13 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// minStreamBytes lets a stream hold the largest job, or its dead letter.
-const minStreamBytes = 1 << 20
-
 // minDocumentBytes lets every legal session ID, loose ones escaped throughout, have a document.
 const minDocumentBytes = 1024
 
 // A Worker works the jobs of one deployment. Fill the fields, then call Run once.
 type Worker struct {
 	Config  Config
-	NATS    *nats.Conn // with the options of [Connect], above all no reconnect buffer
+	NATS    *nats.Conn // with the options of [stream.Connect], above all no reconnect buffer
 	Server  *webserver.Client
 	Metrics *metrics.Metrics
 	Health  *metrics.Health
@@ -178,9 +155,8 @@ type Worker struct {
 	// Reloads, if set, brings settings to be taken up while Run runs; the latest before it counts, too.
 	Reloads <-chan Reload
 
-	js        jetstream.JetStream
-	results   jetstream.Stream
-	outbox    *outbox
+	streams   *stream.Streams
+	outbox    *stream.Outbox
 	slots     *slots
 	pace      *pace
 	gate      *gate.Gate
@@ -232,30 +208,29 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.watchSecret(watching) })
 	background.Go(func() { w.takeReloads(watching) })
 	background.Go(func() { w.watchProtected(watching) })
-	plan, err := w.findStreams(ctx)
+	err := w.streams.Find(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return err
 	}
-	w.results = plan.settled
 	w.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
 	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.maxBytes}
 	w.Health.Well(PartResults)
 
-	background.Go(func() { w.leases.keep(finish, plan.ackWait, w.Health) })
-	background.Go(func() { w.watchQueue(watching, plan) })
-	w.work(ctx, plan)
+	background.Go(func() { w.leases.keep(finish, w.streams.AckWait(), w.Health) })
+	background.Go(func() { w.watchStreams(watching) })
+	w.work(ctx)
 	w.sayStopped()
 	return nil
 }
 
 // work runs the lanes until ctx ends and all that they began is settled or handed back.
-func (w *Worker) work(ctx context.Context, p plan) {
+func (w *Worker) work(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for _, lane := range jobs.Lanes {
-		lanes.Go(func() { w.newLane(lane, p).run(ctx) })
+		lanes.Go(func() { w.newLane(lane).run(ctx) })
 	}
 	lanes.Wait()
 	w.sends.Wait()
@@ -268,12 +243,11 @@ func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
-	js, err := w.Config.JetStream(w.NATS)
-	if err != nil {
-		return err
+	w.streams = &stream.Streams{
+		Config: w.Config.Stream, NATS: w.NATS, Metrics: w.Metrics, Health: w.Health, Log: w.Log,
+		Wait: w.Config.Backoff.Ceiling,
 	}
-	w.js = js
-	w.outbox = newOutbox(w.NATS)
+	w.outbox = stream.NewOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
 	w.pace = newPace(w.Config, w.Metrics)
 	w.gate = gate.New(gate.Config{
@@ -305,6 +279,17 @@ func (w *Worker) prepare() error {
 	return nil
 }
 
+// watchStreams looks at the streams and consumers until ctx ends.
+func (w *Worker) watchStreams(ctx context.Context) {
+	watch := &stream.Watch{
+		Streams:  w.streams,
+		Jobs:     w.leases.count,
+		Sessions: w.leases.sessions,
+		Accepted: w.accepted.Load,
+	}
+	watch.Run(ctx)
+}
+
 // mostSettling is how many results of a lane may be on their way to being stored: those of two full
 // documents. NATS stores one after the other; more would not be stored any sooner, and be held meanwhile.
 func (w *Worker) mostSettling() int64 {
@@ -316,7 +301,7 @@ func (w *Worker) mostSettling() int64 {
 func (w *Worker) sayStopped() {
 	w.jobLog.summarize()
 	if err := w.NATS.FlushTimeout(time.Second); err != nil {
-		w.Log.Warn("the last words to NATS may be lost", "error", err)
+		w.Log.Warn("Acknowledgements may not have reached NATS before the stop; their jobs are then delivered again.", "error", err)
 	}
 	if n := w.leases.count(); n > 0 {
 		w.Log.Warn("stopped before every result was stored; these jobs are delivered again when their lease has run out", "jobs", n)

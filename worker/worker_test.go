@@ -9,6 +9,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -518,4 +519,29 @@ func TestBadInputIsKeptAndReported(t *testing.T) {
 			t.Errorf("%d requests, want 1", n)
 		}
 	})
+}
+
+func TestConfigReportsEveryProblem(t *testing.T) {
+	if err := func() error { c := worker.DefaultConfig(); c.Name = "w"; return c.Validate() }(); err != nil {
+		t.Errorf("the defaults are refused: %v", err)
+	}
+	bad := worker.Config{
+		Stream: stream.Config{Subjects: jobs.Subjects{Prefix: "a b"}, Provision: "maybe"}, Slots: 1, UrgentSlots: 1,
+		BatchMaxSessions: 20_000, BatchMaxBytes: 10, BulkLinger: -1,
+	}
+	err := bad.Validate()
+	if err == nil {
+		t.Fatal("nothing is wrong")
+	}
+	for _, words := range []string{
+		"Subjects: ", "Name: ", "Provision: must be create or verify", "Replicas: must be 1 to 5, not 0", "Slots: must be 2 to 1000", "not 20000", "not 10\n",
+		"BulkLinger: must be 0 to 1m, not -1ns", "Tries: must be 1 or more, not 0", "Backoff: ", "KeepAlive: must be more than 0", "ShutdownTimeout: must be more than 0",
+	} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("%q is not said in:\n%v", words, err)
+		}
+	}
+	if strings.Contains(err.Error(), "maybe") || strings.Contains(err.Error(), "a b") {
+		t.Errorf("a text of a setting, which may be a secret in the wrong place, is said:\n%v", err)
+	}
 }

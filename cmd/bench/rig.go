@@ -17,8 +17,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
-	"logoffworker/worker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stream"
 )
 
 // What both subjects get: the same slots, one of which bulk jobs cannot take, and the same sessions in a
@@ -109,7 +109,7 @@ func (r *rig) open(ctx context.Context, flags []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return worker.ProvisionStreams(ctx, r.js, r.subjects, worker.ProvisionCreate, 1)
+	return stream.DefaultConfig().ProvisionStreams(ctx, r.js)
 }
 
 // close ends everything: those who were measured as an operator does, and it is an error when they do

@@ -119,7 +119,7 @@ func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string
 	r.toNATS.cut()
 	told := 0
 	for end := time.Now().Add(ackWait + time.Second); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
-		told += bytes.Count(r.page(ctx, "/readyz"), []byte("nats: c")) // connection lost, cannot connect
+		told += bytes.Count(r.page(ctx, "/readyz"), []byte("it is tried again and again"))
 	}
 	return told, "times that its probe said so", r.toNATS.mend()
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
-	"logoffworker/worker"
 	"logoffworker/worker/history"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stream"
 )
 
 // ackWait is the lease in these runs: short, so that it runs out in them.
@@ -128,7 +128,7 @@ func (d *deployment) acked(msg *nats.Msg) {
 // provision makes streams and consumers as an operator would, with short leases.
 func (d *deployment) provision(ctx context.Context) (err error) {
 	if !stage.Await(ctx, 60*time.Second, func() bool {
-		err = worker.ProvisionStreams(ctx, d.js, d.subjects, worker.ProvisionCreate, len(d.nodes))
+		err = stream.Config{Subjects: d.subjects, Provision: stream.ProvisionCreate, Replicas: len(d.nodes)}.ProvisionStreams(ctx, d.js)
 		return err == nil
 	}) {
 		return fmt.Errorf("streams of %s: %w", d.subjects.Prefix, err)

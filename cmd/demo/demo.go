@@ -22,6 +22,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -67,7 +68,7 @@ func (d *demo) start(ctx context.Context, stderr io.Writer) error {
 	if err := d.startBroker(log); err != nil {
 		return err
 	}
-	nc, err := worker.Connect(worker.Connection{Name: "demo", Options: []nats.Option{d.broker.InProcess()}}, d.health, m, log)
+	nc, err := stream.Connect(stream.Connection{Name: "demo", Options: []nats.Option{d.broker.InProcess()}}, d.health, m, log)
 	if err != nil {
 		return err
 	}
@@ -248,7 +249,7 @@ func (d *demo) signedOn() (n int) {
 }
 
 func (d *demo) results(ctx context.Context) (<-chan jetstream.Msg, func(), error) {
-	consumer, err := d.js.OrderedConsumer(ctx, d.config.Subjects.ResultStream(), jetstream.OrderedConsumerConfig{})
+	consumer, err := d.js.OrderedConsumer(ctx, d.config.Stream.Subjects.ResultStream(), jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return nil, nil, err
 	}

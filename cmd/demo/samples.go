@@ -26,7 +26,7 @@ func (d *demo) submit(ctx context.Context, out io.Writer) (int, error) {
 	}
 	fmt.Fprintln(out, "Jobs submitted:")
 	for _, s := range samples {
-		msg := nats.NewMsg(d.config.Subjects.Request(s.lane, "demo"))
+		msg := nats.NewMsg(d.config.Stream.Subjects.Request(s.lane, "demo"))
 		msg.Data = s.data
 		if _, err := d.js.PublishMsg(ctx, msg); err != nil {
 			return 0, fmt.Errorf("submit %s: %w", s.what, err)

@@ -17,6 +17,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
 
@@ -102,7 +103,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	}
 	silent := slog.New(slog.DiscardHandler)
 	health := metrics.NewHealth(silent, worker.Parts...)
-	nc, err := worker.Connect(c, health, metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
+	nc, err := stream.Connect(c, health, metrics.New(prometheus.NewRegistry(), metrics.Build{}), silent)
 	if err != nil {
 		r.line("nats", err, "")
 		return ""
@@ -112,8 +113,8 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 		r.line("nats", err, "")
 		return ""
 	}
-	r.line("nats", nil, "connected to "+worker.ShownURLs(nc.ConnectedUrl())+", server "+nc.ConnectedServerVersion())
-	js, err := s.workerConfig().JetStream(nc)
+	r.line("nats", nil, "connected to "+stream.ShownURLs(nc.ConnectedUrl())+", server "+nc.ConnectedServerVersion())
+	js, err := s.streamConfig().JetStream(nc)
 	if err != nil {
 		r.line("streams", err, "")
 		return ""
@@ -125,8 +126,8 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 // checkStreams says which JetStream is used, what the account allows there, and what a worker would create or fail
 // at. It creates nothing.
 func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetStream) {
-	config := s.workerConfig()
-	creates := config.Provision == worker.ProvisionCreate
+	config := s.streamConfig()
+	creates := config.Provision == stream.ProvisionCreate
 	forecast, problems := config.Foresee(ctx, js)
 	if forecast.Account != "" {
 		r.line("jetstream", nil, inDomain(forecast.Domain)+"; "+forecast.Account)
@@ -142,7 +143,7 @@ func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetS
 		}
 		return
 	}
-	config.Provision = worker.ProvisionVerify
+	config.Provision = stream.ProvisionVerify
 	err := config.ProvisionStreams(ctx, js)
 	missing := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
 	switch {

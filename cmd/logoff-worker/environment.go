@@ -14,7 +14,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
-	"logoffworker/worker"
+	"logoffworker/worker/stream"
 )
 
 // tidyEnvironment is the one place where settings are trimmed. Blanks around a value, a byte order mark
@@ -102,7 +102,7 @@ func (s *size) Decode(value string) error {
 }
 
 // String implements fmt.Stringer.
-func (s size) String() string { return worker.Bytes(int64(s)) }
+func (s size) String() string { return stream.Bytes(int64(s)) }
 
 // serviceLink is the name of a variable that Kubernetes makes for a service, when the service's name
 // begins as ours do.

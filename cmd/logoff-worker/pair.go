@@ -14,6 +14,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
@@ -48,10 +49,10 @@ func pairSource(file string) func() (string, error) {
 
 // bucket is the bucket of the pair, named as the streams are: LOGOFF_TOKENS for the prefix logoff.
 func (s settings) bucket() string {
-	return strings.TrimSuffix(s.workerConfig().Subjects.RequestStream(), "REQUESTS") + "TOKENS"
+	return strings.TrimSuffix(s.streamConfig().Subjects.RequestStream(), "REQUESTS") + "TOKENS"
 }
 
-func (s settings) createsBucket() bool { return s.NATS.Provision == string(worker.ProvisionCreate) }
+func (s settings) createsBucket() bool { return s.NATS.Provision == string(stream.ProvisionCreate) }
 
 // parts are the parts of the worker's health.
 func (s settings) parts() []string {

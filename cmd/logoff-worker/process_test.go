@@ -18,9 +18,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
-	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -118,7 +118,7 @@ func (w *world) command(args []string, extra ...string) *exec.Cmd {
 // soon.
 func (w *world) shortLeases() {
 	w.t.Helper()
-	if err := worker.ProvisionStreams(w.t.Context(), w.js, w.subjects, worker.ProvisionCreate, 1); err != nil {
+	if err := stream.DefaultConfig().ProvisionStreams(w.t.Context(), w.js); err != nil {
 		w.t.Fatal(err)
 	}
 	for _, lane := range jobs.Lanes {
@@ -253,7 +253,7 @@ func TestBrokerRestartsLeaveOneResultPerJob(t *testing.T) {
 func TestTerminationHandsBack(t *testing.T) {
 	const n = 5000
 	w := newWorld(t, simulator.Settings{LatencyFixed: 300 * time.Millisecond})
-	if err := worker.ProvisionStreams(t.Context(), w.js, w.subjects, worker.ProvisionCreate, 1); err != nil {
+	if err := stream.DefaultConfig().ProvisionStreams(t.Context(), w.js); err != nil {
 		t.Fatal(err)
 	}
 	w.publish(w.sim.SignOnMany(7, n))
@@ -303,14 +303,14 @@ func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api")
-	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: cannot connect", "webserver: jobs wait")
+	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: no connection can be made", "webserver: jobs wait")
 	t.Logf("not ready: %s", body)
 	w.poll("/livez", http.StatusOK)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	w.ended(command)
-	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "nats: cannot connect") || !strings.Contains(log, "Web Server") {
+	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "nats: no connection can be made") || !strings.Contains(log, "Web Server") {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
@@ -72,7 +73,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	health := metrics.NewHealth(log, s.parts()...)
 	registry.MustRegister(health)
 	config := s.workerConfig()
-	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", worker.ShownURLs(s.Webserver.URL))
+	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 
 	files, err := newReloader(s, health, log)
 	if err != nil {
@@ -156,7 +157,7 @@ func connect(ctx context.Context, s settings, health *metrics.Health, m *metrics
 		c.URL, c.Options = "", []nats.Option{b.InProcess()}
 		log.Info("embedded NATS broker", "url", b.URL(), "store", s.NATS.StoreDir)
 	}
-	nc, err := worker.Connect(c, health, m, log)
+	nc, err := stream.Connect(c, health, m, log)
 	if err != nil {
 		stopBroker()
 		return nil, nil, fmt.Errorf("%w: %w", errUsage, err)
@@ -259,7 +260,7 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := awaitConnection(ctx, nc, health); err != nil {
 		return err
 	}
-	config := s.workerConfig()
+	config := s.streamConfig()
 	js, err := config.JetStream(nc)
 	if err != nil {
 		return err
@@ -288,7 +289,7 @@ func awaitConnection(ctx context.Context, nc *nats.Conn, health *metrics.Health)
 		case <-ctx.Done():
 			_, conditions := health.Ready()
 			for _, c := range conditions {
-				if c.Part == worker.PartNATS {
+				if c.Part == stream.PartNATS {
 					return fmt.Errorf("NATS cannot be reached: %s", c.What)
 				}
 			}

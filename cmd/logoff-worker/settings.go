@@ -23,6 +23,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
 
@@ -296,15 +297,19 @@ func (p *problems) about(variable string) bool {
 
 // addFields names the variables of what a worker finds wrong.
 func (p *problems) addFields(err error) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			p.addFields(err)
+		}
 		return
 	}
-	for _, err := range joined.Unwrap() {
-		var field *worker.FieldError
-		if errors.As(err, &field) {
-			p.check(variables[field.Field], false, field.Problem)
-		}
+	var field *worker.FieldError
+	var ofStream *stream.FieldError
+	switch {
+	case errors.As(err, &field):
+		p.check(variables[field.Field], false, field.Problem)
+	case errors.As(err, &ofStream):
+		p.check(variables[ofStream.Field], false, ofStream.Problem)
 	}
 }
 
@@ -387,7 +392,7 @@ func (s settings) shown() (all []metrics.Setting) {
 	for i, name := range variableNames() {
 		value := fmt.Sprint(values[i])
 		if strings.HasSuffix(name, "_URL") {
-			value = worker.ShownURLs(value)
+			value = stream.ShownURLs(value)
 		}
 		all = append(all, metrics.Setting{Name: name, Value: value})
 	}
@@ -400,9 +405,7 @@ func (s settings) workerConfig() worker.Config {
 	if c.Name == "" {
 		c.Name = defaultName
 	}
-	c.Subjects = jobs.Subjects{Prefix: s.Prefix}
-	c.Provision = worker.Provision(s.NATS.Provision)
-	c.Replicas, c.MaxBytes, c.API = s.NATS.Replicas, int64(s.NATS.MaxBytes), s.jetStreamAPI()
+	c.Stream = s.streamConfig()
 	c.Slots, c.UrgentSlots = s.Slots, s.UrgentSlots
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
@@ -415,6 +418,16 @@ func (s settings) workerConfig() worker.Config {
 	c.Tries = s.Tries
 	c.ShutdownTimeout = s.ShutdownTimeout
 	return c
+}
+
+func (s settings) streamConfig() stream.Config {
+	return stream.Config{
+		Subjects:  jobs.Subjects{Prefix: s.Prefix},
+		Provision: stream.Provision(s.NATS.Provision),
+		Replicas:  s.NATS.Replicas,
+		MaxBytes:  int64(s.NATS.MaxBytes),
+		API:       s.jetStreamAPI(),
+	}
 }
 
 func (s settings) webserverConfig() (webserver.Config, error) {
@@ -466,9 +479,9 @@ func clientCertificate(certFile, keyFile string) func() (*tls.Certificate, error
 	}
 }
 
-func (s settings) connection() worker.Connection {
+func (s settings) connection() stream.Connection {
 	n := s.NATS
-	c := worker.Connection{
+	c := stream.Connection{
 		URL:       n.URL,
 		Name:      "logoff-worker " + s.workerConfig().Name,
 		CredsFile: n.CredsFile, NKeyFile: n.NkeyFile,

@@ -97,7 +97,7 @@ func TestEverySettingIsTrimmed(t *testing.T) {
 		{"Web Server", s.Webserver.URL, "https://commvault.example/api"},
 		{"token", string(s.Webserver.Token), "QSDK canary-token"},
 		{"file", s.NATS.CredsFile, ca},
-		{"prefix", c.Subjects.Prefix, "logoff"},
+		{"prefix", c.Stream.Subjects.Prefix, "logoff"},
 		{"name", c.Name, "w1"},
 		{"address", s.HTTPAddr, ":9464"},
 	} {

@@ -25,7 +25,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -190,7 +190,7 @@ func TestStreamsAtTheLeafNodeAreNamed(t *testing.T) {
 	w := newWorld(t, simulator.Settings{})
 	hub, leaf := hubAndLeaf(t)
 	local := jetStream(t, leaf.ClientURL())
-	made := worker.Config{Subjects: w.subjects, Provision: worker.ProvisionCreate, Replicas: 1, API: "$JS.leaf.API"}
+	made := stream.Config{Subjects: w.subjects, Provision: stream.ProvisionCreate, Replicas: 1, API: "$JS.leaf.API"}
 	if err := made.ProvisionStreams(t.Context(), local); err != nil {
 		t.Fatal(err)
 	}

@@ -19,13 +19,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "result-by-core-publish", file: "worker/store.go",
-		before: "	answers := w.outbox.publish(w.finish, len(ds), grouped, func(i int) (*nats.Msg, error) { return message(ds[i]) })\n",
-		after:  "	answers := make([]answer, len(ds))\n	for i, d := range ds {\n		if msg, merr := message(d); merr != nil {\n			answers[i].err = merr\n		} else {\n			answers[i].err = w.NATS.PublishMsg(msg)\n		}\n	}\n",
+		before: "	replies := w.outbox.Publish(w.finish, len(ds), s.grouped, func(i int) (*nats.Msg, error) { return s.message(ds[i]) })\n",
+		after:  "	replies := make([]stream.Reply, len(ds))\n	for i, d := range ds {\n		if msg, merr := s.message(d); merr != nil {\n			replies[i].Err = merr\n		} else {\n			replies[i].Err = w.NATS.PublishMsg(msg)\n		}\n	}\n",
 	},
 	{
 		name: "no-once-only-header", file: "worker/store.go",
-		before: "		headerLast:     {\"0\"},\n		nats.MsgIdHdr:  e.key[:],\n",
-		after:  "		\"X\": {\"0\"},\n",
+		before: "		nats.MsgIdHdr:  e.key[:],\n		// JetStream stores it only if its subject has none.\n		jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
+		after:  "		\"X-\" + jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
 	},
 	{
 		name: "no-lease-heartbeat", file: "worker/lease.go",
@@ -88,7 +88,7 @@ var mutants = []mutant{
 		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n",
 	},
 	{
-		name: "password-in-the-log", file: "worker/connect.go", by: faultRun,
+		name: "password-in-the-log", file: "worker/stream/connect.go", by: faultRun,
 		before: "ShownURLs(nc.ConnectedUrl())",
 		after:  "nc.ConnectedUrl()",
 	},
@@ -303,7 +303,7 @@ var mutants = []mutant{
 		after:  "",
 	},
 	{
-		name: "buffered-without-a-connection", file: "worker/connect.go", test: "TestNothingIsBufferedWithoutAConnection",
+		name: "buffered-without-a-connection", file: "worker/stream/connect.go", test: "TestNothingIsBufferedWithoutAConnection",
 		before: "		nats.ReconnectBufSize(-1),\n",
 		after:  "",
 	},
@@ -329,11 +329,11 @@ var mutants = []mutant{
 	},
 	{
 		name: "answer-to-a-dead-letter-not-heard", file: "worker/store.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
-		before: "	if a.err != nil {\n		return a.err\n	}\n	d.kept = true\n",
-		after:  "	if a.err != nil {\n		return nil\n	}\n	d.kept = true\n",
+		before: "	if r.Err != nil {\n		return r.Err\n	}\n	d.kept = true\n",
+		after:  "	if r.Err != nil {\n		return nil\n	}\n	d.kept = true\n",
 	},
 	{
-		name: "silent-pull-keeps-its-subscription", file: "worker/pull.go", test: "TestSilentPullLeavesNoSubscription",
+		name: "silent-pull-keeps-its-subscription", file: "worker/stream/pull.go", test: "TestSilentPullLeavesNoSubscription",
 		before: "		msgs = append(msgs, p.close(silentWait)...)\n",
 		after:  "",
 	},
@@ -468,7 +468,7 @@ var mutants = []mutant{
 		after:  "to.Scheme, to.Host, path+\"?\"+to.RawQuery)",
 	},
 	{
-		name: "query-of-a-setting-shown", file: "worker/connect.go", test: "TestShownURLsHoldNoUser",
+		name: "query-of-a-setting-shown", file: "worker/stream/connect.go", test: "TestShownURLsHoldNoUser",
 		before: "Host: u.Host, Path: u.Path}",
 		after:  "Host: u.Host, Path: u.Path, RawQuery: u.RawQuery}",
 	},

@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
-	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stream"
 )
 
 const (
@@ -48,7 +48,7 @@ func runVictim(store string, syncAlways bool) error {
 	if err != nil {
 		return err
 	}
-	if err := worker.ProvisionStreams(context.Background(), js, subjects, worker.ProvisionCreate, 1); err != nil {
+	if err := stream.DefaultConfig().ProvisionStreams(context.Background(), js); err != nil {
 		return err
 	}
 	failed := make(chan error)

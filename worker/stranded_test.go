@@ -6,12 +6,13 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
 // Jobs that a consumer is past are worked all the same, unless the consumers are the operator's own.
 func TestStrandedJobsAreRescued(t *testing.T) {
-	for provision, rescued := range map[worker.Provision]bool{worker.ProvisionCreate: true, worker.ProvisionVerify: false} {
+	for provision, rescued := range map[stream.Provision]bool{stream.ProvisionCreate: true, stream.ProvisionVerify: false} {
 		t.Run(string(provision), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
@@ -19,7 +20,7 @@ func TestStrandedJobsAreRescued(t *testing.T) {
 				if _, err := s.js.ResetConsumerToSequence(t.Context(), s.subjects.RequestStream(), string(jobs.Bulk), 6); err != nil {
 					t.Fatal(err)
 				}
-				r := s.start(options{config: func(c *worker.Config) { c.Provision = provision }})
+				r := s.start(options{config: func(c *worker.Config) { c.Stream.Provision = provision }})
 				s.publish("logoff.requests.bulk", oneEach(s.sim.SignOnMany(7, 3))...)
 				passes(t, 3*time.Second)
 				if n := s.left(); n != 5 {

@@ -1,18 +1,20 @@
-package worker_test
+package stream_test
 
 import (
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
-	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stream"
 )
 
 func TestShownURLsHoldNoUser(t *testing.T) {
@@ -26,7 +28,7 @@ func TestShownURLsHoldNoUser(t *testing.T) {
 		"embedded":                                  "embedded",
 		"":                                          "",
 	} {
-		if got := worker.ShownURLs(list); got != want {
+		if got := stream.ShownURLs(list); got != want {
 			t.Errorf("%s is shown as %s, want %s", list, got, want)
 		}
 	}
@@ -34,7 +36,7 @@ func TestShownURLsHoldNoUser(t *testing.T) {
 
 // The log tells which server is reached, and not the token that is in its URL.
 func TestTokenInTheURLIsNotLogged(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir(), Token: "canary"})
 		if err != nil {
 			t.Fatal(err)
@@ -42,8 +44,8 @@ func TestTokenInTheURLIsNotLogged(t *testing.T) {
 		t.Cleanup(b.Shutdown)
 		var book stage.Book
 		log := slog.New(slog.NewTextHandler(&book, nil))
-		connection := worker.Connection{URL: "nats://canary@nats.example:4222", Options: []nats.Option{b.InProcess()}}
-		nc, err := worker.Connect(connection, metrics.NewHealth(log, worker.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
+		connection := stream.Connection{URL: "nats://canary@nats.example:4222", Options: []nats.Option{b.InProcess()}}
+		nc, err := stream.Connect(connection, metrics.NewHealth(log, stream.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,14 +59,14 @@ func TestTokenInTheURLIsNotLogged(t *testing.T) {
 
 // What is published while there is no connection fails at once, and never lands later.
 func TestNothingIsBufferedWithoutAConnection(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.DiscardHandler)
-		connection := worker.Connection{Options: []nats.Option{b.InProcess()}}
-		nc, err := worker.Connect(connection, metrics.NewHealth(log, worker.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
+		connection := stream.Connection{Options: []nats.Option{b.InProcess()}}
+		nc, err := stream.Connect(connection, metrics.NewHealth(log, stream.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package worker
+package stream
 
 import (
 	"context"
@@ -10,15 +10,19 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
 )
 
-// A puller asks one consumer for jobs. It speaks the pull protocol itself, over one subscription
+// A Puller asks one consumer for jobs. It speaks the pull protocol itself, over one subscription
 // that it keeps, for two reasons that the client library's ways of pulling do not serve: a pull
 // must return as soon as anything is there, with all that is there; and at a stop, a job that is
 // already on its way must arrive, to be handed back at once, instead of waiting for its lease to
 // run out. A pull is therefore never cut short, because the server drops what it is about to send
 // to somebody who has just left: a pull ends when the server says so.
-type puller struct {
+type Puller struct {
 	nc    *nats.Conn
 	api   string // subject of pull requests
 	sub   *nats.Subscription
@@ -28,10 +32,12 @@ type puller struct {
 }
 
 const (
+	// PullWait is how long a pull waits at most for the first job; consumers have to admit it.
+	PullWait = time.Second
 	// patience is how much longer than asked the server may take to answer a pull.
 	patience = time.Second
-	// drainWait bounds the wait for jobs on their way when a subscription ends, silentWait where the server
-	// is silent anyway.
+	// drainWait bounds the wait for jobs on their way when a subscription ends, silentWait the same where the
+	// server is probably silent.
 	drainWait  = 2 * time.Second
 	silentWait = 250 * time.Millisecond
 	// pullBytes bounds what one pull brings; it admits every job that the stream takes.
@@ -44,18 +50,23 @@ var (
 	errTooBig  = errors.New("the next job is larger than a pull may bring")
 )
 
-func newPuller(nc *nats.Conn, api, stream, consumer string) *puller {
-	return &puller{
+// Puller returns a puller of a lane's consumer.
+func (s *Streams) Puller(lane jobs.Lane) *Puller {
+	return newPuller(s.NATS, s.Config.api(), s.plan.requests.Name, s.plan.consumers[lane].Durable)
+}
+
+func newPuller(nc *nats.Conn, api, stream, consumer string) *Puller {
+	return &Puller{
 		nc:    nc,
 		api:   api + ".CONSUMER.MSG.NEXT." + stream + "." + consumer,
 		bytes: pullBytes,
 	}
 }
 
-// pull brings up to n jobs: those that are there now, or, when none is, what comes first within
+// Pull brings up to n jobs: those that are there now, or, when none is, what comes first within
 // wait. A wait of 0 means not to wait. Nothing having come is no error. Jobs that came before an
 // error are returned beside it.
-func (p *puller) pull(n int, wait time.Duration) ([]*nats.Msg, error) {
+func (p *Puller) Pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 	if err := p.listen(); err != nil {
 		return nil, err
 	}
@@ -69,7 +80,7 @@ func (p *puller) pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 		return msgs, nil
 	case errors.Is(err, errTooBig):
 		p.bytes *= 2
-		return p.pull(n, wait)
+		return p.Pull(n, wait)
 	case errors.Is(err, errSilent):
 		msgs = append(msgs, p.close(silentWait)...)
 	}
@@ -77,7 +88,7 @@ func (p *puller) pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 }
 
 // listen subscribes once; the subscription outlives reconnects.
-func (p *puller) listen() error {
+func (p *Puller) listen() error {
 	if p.sub != nil && p.sub.IsValid() {
 		return nil
 	}
@@ -103,7 +114,7 @@ type pullRequest struct {
 	Expires  time.Duration `json:"expires,omitempty"`
 }
 
-func (p *puller) ask(n int, wait time.Duration) (reply string, err error) {
+func (p *Puller) ask(n int, wait time.Duration) (reply string, err error) {
 	data, err := json.Marshal(pullRequest{Batch: n, MaxBytes: p.bytes, NoWait: true, Expires: wait})
 	if err != nil {
 		return "", err
@@ -117,7 +128,7 @@ func (p *puller) ask(n int, wait time.Duration) (reply string, err error) {
 }
 
 // collect takes what arrives until the server says that the request is done.
-func (p *puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.Msg, err error) {
+func (p *Puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.Msg, err error) {
 	for len(msgs) < n {
 		msg, err := p.sub.NextMsg(wait + patience)
 		switch {
@@ -139,10 +150,16 @@ func (p *puller) collect(n int, wait time.Duration, reply string) (msgs []*nats.
 	return msgs, nil
 }
 
-// close ends the subscription and returns the jobs that were on their way: all that the server sent
-// before it heard of the end, as far as they come in time. The server forgets what was asked for, so that no job is sent to a
-// pull that nobody waits for.
-func (p *puller) close(wait time.Duration) (late []*nats.Msg) {
+// Drain ends the pulling and returns the jobs that were on their way: all that the server sent before it
+// heard of the end.
+func (p *Puller) Drain() []*nats.Msg { return p.close(drainWait) }
+
+// Renew does the same after a pull that failed, with a shorter wait; the next pull begins anew.
+func (p *Puller) Renew() []*nats.Msg { return p.close(silentWait) }
+
+// close ends the subscription and returns the jobs that were on their way, as far as they come in time. The
+// server forgets what was asked for, so that no job is sent to a pull that nobody waits for.
+func (p *Puller) close(wait time.Duration) (late []*nats.Msg) {
 	if p.sub == nil {
 		return nil
 	}
@@ -182,3 +199,30 @@ func statusOf(msg *nats.Msg) error {
 	}
 	return fmt.Errorf("the consumer ended the pull: %s %s", code, description)
 }
+
+// PullFailed tells operators why a lane's pull failed.
+func (s *Streams) PullFailed(ctx context.Context, lane jobs.Lane, err error) {
+	if !s.NATS.IsConnected() {
+		return // which is told already
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	if _, gone := s.js.Consumer(ctx, s.plan.requests.Name, s.plan.consumers[lane].Durable); errors.Is(gone, jetstream.ErrConsumerNotFound) {
+		s.Health.Begin(s.consumerMissing(lane))
+		return
+	}
+	s.Health.Begin(metrics.Condition{Part: string(lane), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
+}
+
+// PullsAgain tells operators that a lane's pulls succeed again.
+func (s *Streams) PullsAgain(lane jobs.Lane) {
+	s.Health.End(string(lane), noJobs)
+	s.Health.End(string(lane), missing)
+	s.Health.End(PartStreams, unready)
+}
+
+// noJobs is the kind of condition in which a lane's pulls fail, missing that in which its consumer is.
+const (
+	noJobs  = "no_jobs"
+	missing = "missing"
+)

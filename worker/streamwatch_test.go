@@ -11,6 +11,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -64,14 +65,14 @@ func (s *site) ownConsumer() {
 	if err := s.js.DeleteConsumer(s.t.Context(), s.subjects.RequestStream(), string(jobs.Urgent)); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := worker.ProvisionStreams(s.t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+	if err := stream.DefaultConfig().ProvisionStreams(s.t.Context(), s.js); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 var meddlings = []meddling{
 	{
-		name: "paused", part: worker.PartUrgent, kind: "paused", says: []string{"is paused", "until 2000-", "nats consumer resume LOGOFF_REQUESTS urgent"},
+		name: "paused", part: stream.PartUrgent, kind: "paused", says: []string{"is paused", "until 2000-", "nats consumer resume LOGOFF_REQUESTS urgent"},
 		change: func(s *site) {
 			if _, err := s.js.PauseConsumer(s.t.Context(), s.subjects.RequestStream(), "urgent", time.Now().Add(48*time.Hour)); err != nil {
 				s.t.Fatal(err)
@@ -84,7 +85,7 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "filter", part: worker.PartUrgent, kind: "edited", says: []string{"filter subjects is [logoff.requests.urgent.one]", "nats consumer edit LOGOFF_REQUESTS urgent"},
+		name: "filter", part: stream.PartUrgent, kind: "edited", says: []string{"filter subjects is [logoff.requests.urgent.one]", "nats consumer edit LOGOFF_REQUESTS urgent"},
 		change: func(s *site) {
 			s.editConsumer(func(c *jetstream.ConsumerConfig) { c.FilterSubjects = []string{"logoff.requests.urgent.one"} })
 		},
@@ -93,34 +94,34 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "max ack pending", part: worker.PartUrgent, kind: "edited", says: []string{"max ack pending is 1, needed is 1000 or more"},
+		name: "max ack pending", part: stream.PartUrgent, kind: "edited", says: []string{"max ack pending is 1, needed is 1000 or more"},
 		change: func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 1 }) },
 		undo:   func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 20_000 }) },
 	},
 	{
-		name: "ack wait", part: worker.PartUrgent, kind: "edited", says: []string{"ack wait is 5s, and this worker counts on the 30s"},
+		name: "ack wait", part: stream.PartUrgent, kind: "edited", says: []string{"ack wait is 5s, and this worker counts on the 30s"},
 		change: func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.AckWait = 5 * time.Second }) },
 		undo:   func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.AckWait = 30 * time.Second }) },
 	},
 	{
-		name: "max deliver", part: worker.PartUrgent, kind: "edited", says: []string{"max deliver is 3, needed is -1"},
+		name: "max deliver", part: stream.PartUrgent, kind: "edited", says: []string{"max deliver is 3, needed is -1"},
 		change: func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 3 }) },
 		undo:   func(s *site) { s.editConsumer(func(c *jetstream.ConsumerConfig) { c.MaxDeliver = -1 }) },
 	},
 	{
-		name: "no room for pulls", part: worker.PartUrgent, kind: "edited", says: []string{"max waiting is 1, needed is"},
+		name: "no room for pulls", part: stream.PartUrgent, kind: "edited", says: []string{"max waiting is 1, needed is"},
 		change: func(s *site) { s.otherConsumer(func(c *jetstream.ConsumerConfig) { c.MaxWaiting = 1 }) },
 		undo:   (*site).ownConsumer,
 	},
 	{
-		name: "somebody's push consumer", part: worker.PartUrgent, kind: "edited", says: []string{"it is a push consumer, needed is a pull consumer"},
+		name: "somebody's push consumer", part: stream.PartUrgent, kind: "edited", says: []string{"it is a push consumer, needed is a pull consumer"},
 		change: func(s *site) {
 			s.otherConsumer(func(c *jetstream.ConsumerConfig) { c.DeliverSubject, c.MaxWaiting = "somebody.else", 0 })
 		},
 		undo: (*site).ownConsumer,
 	},
 	{
-		name: "somebody's priority group", part: worker.PartUrgent, kind: "edited", says: []string{"priority policy is"},
+		name: "somebody's priority group", part: stream.PartUrgent, kind: "edited", says: []string{"priority policy is"},
 		change: func(s *site) {
 			s.otherConsumer(func(c *jetstream.ConsumerConfig) {
 				c.PriorityPolicy, c.PriorityGroups, c.PinnedTTL = jetstream.PriorityPolicyPinned, []string{"g"}, time.Minute
@@ -129,14 +130,14 @@ var meddlings = []meddling{
 		undo: (*site).ownConsumer,
 	},
 	{
-		name: "jobs at the pace of the past", part: worker.PartUrgent, kind: "edited", says: []string{"replay policy is original"},
+		name: "jobs at the pace of the past", part: stream.PartUrgent, kind: "edited", says: []string{"replay policy is original"},
 		change: func(s *site) {
 			s.otherConsumer(func(c *jetstream.ConsumerConfig) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy })
 		},
 		undo: (*site).ownConsumer,
 	},
 	{
-		name: "subject removed", part: worker.PartStreams, kind: "edited LOGOFF_REQUESTS", says: []string{"subjects is [logoff.requests", "nats stream edit LOGOFF_REQUESTS"},
+		name: "subject removed", part: stream.PartStreams, kind: "edited LOGOFF_REQUESTS", says: []string{"subjects is [logoff.requests", "nats stream edit LOGOFF_REQUESTS"},
 		change: func(s *site) {
 			s.editStream(s.subjects.RequestStream(), func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[:3] })
 		},
@@ -145,7 +146,7 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "messages replaced", part: worker.PartStreams, kind: "edited LOGOFF_DEAD", says: []string{"max messages per subject is 1"},
+		name: "messages replaced", part: stream.PartStreams, kind: "edited LOGOFF_DEAD", says: []string{"max messages per subject is 1"},
 		change: func(s *site) {
 			s.editStream(s.subjects.DeadStream(), func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.MaxAge = 1, 0 })
 		},
@@ -154,12 +155,12 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "results full", part: worker.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"of at most 1 messages", "raise its limit"},
+		name: "results full", part: stream.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"of at most 1 messages", "raise its limit"},
 		change: func(s *site) { s.limitResults(1) },
 		undo:   func(s *site) { s.limitResults(-1) },
 	},
 	{
-		name: "results full of bytes", part: worker.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"at most 1000 bytes"},
+		name: "results full of bytes", part: stream.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"at most 1000 bytes"},
 		change: func(s *site) {
 			s.editStream(s.subjects.ResultStream(), func(c *jetstream.StreamConfig) { c.MaxBytes, c.MaxAge = 1000, 0 })
 		},
@@ -168,7 +169,7 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "sealed", part: worker.PartStreams, kind: "edited LOGOFF_RESULTS", says: []string{"sealed is true, needed is false"},
+		name: "sealed", part: stream.PartStreams, kind: "edited LOGOFF_RESULTS", says: []string{"sealed is true, needed is false"},
 		change: func(s *site) {
 			s.editStream(s.subjects.ResultStream(), func(c *jetstream.StreamConfig) { c.Sealed, c.MaxAge = true, 0 })
 		},
@@ -257,12 +258,12 @@ func (r *running) labelled(name, value string) float64 {
 
 // What is missing is made anew by a worker that may, and asked for by one that may not; both say so.
 func TestMissingConsumersAndStreamsAreTold(t *testing.T) {
-	for _, how := range []worker.Provision{worker.ProvisionCreate, worker.ProvisionVerify} {
+	for _, how := range []stream.Provision{stream.ProvisionCreate, stream.ProvisionVerify} {
 		for _, missing := range []string{"urgent", "bulk", "LOGOFF_RESULTS", "LOGOFF_DEAD"} {
 			t.Run(fmt.Sprint(how, " ", missing), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
-					r := s.start(options{config: func(c *worker.Config) { c.Provision = how }})
+					r := s.start(options{config: func(c *worker.Config) { c.Stream.Provision = how }})
 					passes(t, 33*time.Second)
 					var err error
 					if strings.HasPrefix(missing, "LOGOFF") {
@@ -277,11 +278,11 @@ func TestMissingConsumersAndStreamsAreTold(t *testing.T) {
 					if said := s.log.String(); !strings.Contains(said, missing+" is missing") && !strings.Contains(said, missing+" of LOGOFF_REQUESTS is missing") {
 						t.Errorf("nothing is said:\n%s", said)
 					}
-					if how == worker.ProvisionVerify {
+					if how == stream.ProvisionVerify {
 						if said := r.readyz(); !strings.Contains(said, "make it anew with `logoff-worker init`") {
 							t.Error(said)
 						}
-						if err := worker.ProvisionStreams(t.Context(), s.js, s.subjects, worker.ProvisionCreate, 1); err != nil {
+						if err := stream.DefaultConfig().ProvisionStreams(t.Context(), s.js); err != nil {
 							t.Fatal(err)
 						}
 					}

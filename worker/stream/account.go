@@ -1,4 +1,4 @@
-package worker
+package stream
 
 import (
 	"context"
@@ -9,28 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 )
 
-// JetStream is the JetStream that the settings name, over a connection.
-func (c Config) JetStream(nc *nats.Conn) (jetstream.JetStream, error) {
-	js, err := jetstream.NewWithAPIPrefix(nc, c.api(), jetstream.WithDefaultTimeout(apiTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
-	}
-	return js, nil
-}
-
-// api is the prefix of JetStream's API.
-func (c Config) api() string {
-	if c.API == "" {
-		return strings.TrimSuffix(jetstream.DefaultAPIPrefix, ".")
-	}
-	return c.API
-}
+// minAPILevel is that of nats-server 2.14, the oldest that is supported.
+const minAPILevel = 4
 
 // account asks for the account at JetStream, and refuses a server that is too old.
 func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
@@ -57,9 +42,9 @@ func (c Config) mayCreateIn(domain string) error {
 	return fmt.Errorf("it is missing in the JetStream domain %q, which is that of the server and was not asked for, so it is not created: set LOGOFF_NATS_DOMAIN to %s, or to the domain where the streams are", domain, domain)
 }
 
-// shadow finds streams in the JetStream of the server itself that take what is meant for those of the domain:
+// findShadow finds streams in the JetStream of the server itself that take what is meant for those of the domain:
 // they would answer in their place, and a result that they alone took would count as stored.
-func (c Config) shadow(ctx context.Context, js jetstream.JetStream, p plan) error {
+func (c Config) findShadow(ctx context.Context, js jetstream.JetStream, p plan) error {
 	if c.API == "" {
 		return nil
 	}
@@ -71,7 +56,7 @@ func (c Config) shadow(ctx context.Context, js jetstream.JetStream, p plan) erro
 	if err != nil || account.Domain == p.domain {
 		return nil // none of its own, none that may be asked, or the same
 	}
-	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
+	for _, config := range p.streams() {
 		if others := overlapping(ctx, local, config); len(others) > 0 {
 			return fmt.Errorf("stream %s of the JetStream domain %q, that of the server which the worker is connected to, takes the same subjects as the one of the domain %q, and would answer in its place: delete it there",
 				strings.Join(others, " and "), account.Domain, p.domain)
@@ -128,11 +113,7 @@ func overlapError(others []string) error {
 	return fmt.Errorf("stream %s has some of its subjects: take them out of that stream, or choose another LOGOFF_PREFIX", strings.Join(others, " and "))
 }
 
-// limits are those of the account for streams with so many copies.
-func (c Config) limits(account *jetstream.AccountInfo) jetstream.AccountLimits {
-	return c.tier(account).Limits
-}
-
+// tier is what the account may use, and uses, for streams with so many copies.
 func (c Config) tier(account *jetstream.AccountInfo) jetstream.Tier {
 	if tier, ok := account.Tiers[fmt.Sprintf("R%d", max(1, c.Replicas))]; ok {
 		return tier
@@ -154,9 +135,9 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 		return f, err
 	}
 	f.Domain, f.Account = account.Domain, c.allowance(account)
-	p := c.wanted(account, js.Conn().MaxPayload())
+	p := c.plan(account, js.Conn().MaxPayload())
 	var problems []error
-	for _, config := range []jetstream.StreamConfig{p.requests, p.results, p.dead} {
+	for _, config := range p.streams() {
 		_, err := js.Stream(ctx, config.Name)
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue // provisioning verifies it
@@ -167,7 +148,7 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 		}
 	}
 	if len(f.Creates) > 0 {
-		problems = append(problems, c.mayCreateIn(account.Domain), c.shadow(ctx, js, p), c.shortOf(account, int64(len(f.Creates))))
+		problems = append(problems, c.mayCreateIn(account.Domain), c.findShadow(ctx, js, p), c.shortOf(account, int64(len(f.Creates))))
 		if c.Replicas > 1 && js.Conn().ConnectedClusterName() == "" {
 			problems = append(problems, errors.New(refusals[10074]))
 		}

@@ -1,4 +1,4 @@
-package worker
+package stream
 
 import (
 	"errors"
@@ -13,13 +13,13 @@ import (
 // A pull that nobody answers ends its subscription: what was sent to it late goes back to the stream, instead
 // of to somebody who does not wait any more.
 func TestSilentPullLeavesNoSubscription(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
 		p := newPuller(o.nc, "$JS.API", "S", "c")
 		asked := make(chan *nats.Msg, 10)
 		if _, err := o.nc.Subscribe(p.api, func(msg *nats.Msg) { asked <- msg }); err != nil {
 			t.Fatal(err)
 		}
-		if msgs, err := p.pull(1, time.Second); !errors.Is(err, errSilent) || len(msgs) != 0 {
+		if msgs, err := p.Pull(1, time.Second); !errors.Is(err, errSilent) || len(msgs) != 0 {
 			t.Fatalf("%v, %v", msgs, err)
 		}
 		first := <-asked
@@ -27,7 +27,7 @@ func TestSilentPullLeavesNoSubscription(t *testing.T) {
 			t.Errorf("somebody listens still: %v", err)
 		}
 		go func() { _ = o.nc.PublishMsg(&nats.Msg{Subject: (<-asked).Reply, Header: status("404 No Messages")}) }()
-		if msgs, err := p.pull(1, time.Second); err != nil || len(msgs) != 0 {
+		if msgs, err := p.Pull(1, time.Second); err != nil || len(msgs) != 0 {
 			t.Errorf("the next pull brings %v, %v", msgs, err)
 		}
 	})
@@ -40,7 +40,7 @@ func status(words string) nats.Header {
 
 // What came before the server fell silent is taken.
 func TestJobsBeforeASilenceAreTaken(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
 		js, err := jetstream.New(o.nc)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestJobsBeforeASilenceAreTaken(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if msgs, err := p.pull(5, time.Second); !errors.Is(err, errSilent) || len(msgs) != 1 {
+		if msgs, err := p.Pull(5, time.Second); !errors.Is(err, errSilent) || len(msgs) != 1 {
 			t.Errorf("%d jobs, %v", len(msgs), err)
 		}
 	})
@@ -70,7 +70,7 @@ func TestJobsBeforeASilenceAreTaken(t *testing.T) {
 
 // The server's own words end a pull; a trouble is told, the want of jobs is none.
 func TestWordsOfTheServerEndAPull(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
 		answer := make(chan nats.Header, 10)
 		asked := 0
 		p := newPuller(o.nc, "$JS.API", "S", "c")
@@ -90,7 +90,7 @@ func TestWordsOfTheServerEndAPull(t *testing.T) {
 			"500 Something else that nobody expects": "500",
 		} {
 			answer <- status(words)
-			msgs, err := p.pull(1, time.Second)
+			msgs, err := p.Pull(1, time.Second)
 			if len(msgs) != 0 || (err == nil) != (trouble == "") || err != nil && !strings.Contains(err.Error(), trouble) {
 				t.Errorf("%s: %d jobs, %v", words, len(msgs), err)
 			}
@@ -98,7 +98,7 @@ func TestWordsOfTheServerEndAPull(t *testing.T) {
 		asked = 0
 		answer <- status("409 Message Size Exceeds MaxBytes")
 		answer <- status("404 No Messages")
-		if msgs, err := p.pull(1, time.Second); err != nil || len(msgs) != 0 || asked != 2 || p.bytes != 2*pullBytes {
+		if msgs, err := p.Pull(1, time.Second); err != nil || len(msgs) != 0 || asked != 2 || p.bytes != 2*pullBytes {
 			t.Errorf("a job larger than a pull: %v, %v after %d requests of %d bytes", msgs, err, asked, p.bytes)
 		}
 	})

@@ -1,4 +1,4 @@
-package worker
+package stream
 
 import (
 	"context"
@@ -18,25 +18,25 @@ import (
 
 // Nothing but JetStream's own yes counts as stored.
 func TestOnlyAYesIsStored(t *testing.T) {
-	refused := func(code jetstream.ErrorCode) func(answer) bool {
-		return func(a answer) bool {
+	refused := func(code jetstream.ErrorCode) func(Reply) bool {
+		return func(r Reply) bool {
 			var e *jetstream.APIError
-			return errors.As(a.err, &e) && e.ErrorCode == code
+			return errors.As(r.Err, &e) && e.ErrorCode == code
 		}
 	}
-	unanswered := func(a answer) bool { return errors.Is(a.err, errNoAnswer) }
+	unanswered := func(r Reply) bool { return errors.Is(r.Err, errNoReply) }
 	for name, test := range map[string]struct {
 		data   string
 		status string
-		right  func(answer) bool
+		right  func(Reply) bool
 	}{
-		"yes":                {data: `{"stream":"LOGOFF_RESULTS","seq":7}`, right: func(a answer) bool { return a == answer{} }},
-		"yes, in a domain":   {data: `{"stream":"LOGOFF_RESULTS","domain":"hub","seq":7}`, right: func(a answer) bool { return a == answer{} }},
-		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(a answer) bool { return a.err == nil && a.duplicate }},
-		"settled":            {data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"LOGOFF_RESULTS","seq":0}`, right: refused(codeSettled)},
-		"settled, otherwise": {data: `{"stream":"LOGOFF_RESULTS","seq":0,"error":{"code":400,"err_code":10071}}`, right: refused(codeSettled)},
+		"yes":                {data: `{"stream":"LOGOFF_RESULTS","seq":7}`, right: func(r Reply) bool { return r == Reply{} }},
+		"yes, in a domain":   {data: `{"stream":"LOGOFF_RESULTS","domain":"hub","seq":7}`, right: func(r Reply) bool { return r == Reply{} }},
+		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(r Reply) bool { return r.Err == nil && r.Duplicate }},
+		"settled":            {data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"LOGOFF_RESULTS","seq":0}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
+		"settled, otherwise": {data: `{"stream":"LOGOFF_RESULTS","seq":0,"error":{"code":400,"err_code":10071}}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
 		"full":               {data: `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"LOGOFF_RESULTS"}`, right: refused(10077)},
-		"nobody there":       {status: "503", right: func(a answer) bool { return errors.Is(a.err, jetstream.ErrNoStreamResponse) }},
+		"nobody there":       {status: "503", right: func(r Reply) bool { return errors.Is(r.Err, jetstream.ErrNoStreamResponse) }},
 		"empty":              {right: unanswered},
 		"no stream":          {data: `{"seq":7}`, right: unanswered},
 		"not JSON":           {data: `stored!`, right: unanswered},
@@ -47,14 +47,14 @@ func TestOnlyAYesIsStored(t *testing.T) {
 		if test.status != "" {
 			msg.Header.Set("Status", test.status)
 		}
-		if a, _ := read(msg); !test.right(a) {
-			t.Errorf("%s: %+v", name, a)
+		if r, _ := read(msg); !test.right(r) {
+			t.Errorf("%s: %+v", name, r)
 		}
 	}
 }
 
 // withOutbox runs a test in fake time with an outbox at a real broker.
-func withOutbox(t *testing.T, test func(t *testing.T, o *outbox)) {
+func withOutbox(t *testing.T, test func(t *testing.T, o *Outbox)) {
 	bubble.Run(t, time.Minute, func(t *testing.T) {
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
 		if err != nil {
@@ -66,7 +66,7 @@ func withOutbox(t *testing.T, test func(t *testing.T, o *outbox)) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		test(t, newOutbox(nc))
+		test(t, NewOutbox(nc))
 	})
 }
 
@@ -75,14 +75,14 @@ func numbered(subject string) func(int) (*nats.Msg, error) {
 	return func(i int) (*nats.Msg, error) {
 		msg := nats.NewMsg(fmt.Sprint(subject, ".", i))
 		msg.Header.Set(nats.MsgIdHdr, msg.Subject)
-		msg.Header.Set(headerLast, "0")
+		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 		return msg, nil
 	}
 }
 
-// What became of each message of a group is told, also where the answers of its group differ.
+// What became of each message of a group is told, also where the replies of its group differ.
 func TestMixedGroupIsToldOneByOne(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
 		js, err := jetstream.New(o.nc)
 		if err != nil {
 			t.Fatal(err)
@@ -95,22 +95,22 @@ func TestMixedGroupIsToldOneByOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		unmade := errors.New("not made")
-		answers := o.publish(t.Context(), 100, shared, func(i int) (*nats.Msg, error) {
+		replies := o.Publish(t.Context(), 100, Shared, func(i int) (*nats.Msg, error) {
 			if i == 70 {
 				return nil, unmade
 			}
 			return numbered("s")(i)
 		})
-		for i, a := range answers {
-			ok := a == answer{}
+		for i, r := range replies {
+			ok := r == Reply{}
 			switch {
 			case i == 70:
-				ok = errors.Is(a.err, unmade)
-			case i/shared == 40/shared: // stored at the first try, and known at the second
-				ok = isSettled(a.err) || a.err == nil && a.duplicate
+				ok = errors.Is(r.Err, unmade)
+			case i/Shared == 40/Shared: // stored at the first try, and known at the second
+				ok = isTaken(r.Err) || r.Err == nil && r.Duplicate
 			}
 			if !ok {
-				t.Errorf("%d: %+v", i, a)
+				t.Errorf("%d: %+v", i, r)
 			}
 		}
 		if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != 99 {
@@ -120,13 +120,13 @@ func TestMixedGroupIsToldOneByOne(t *testing.T) {
 }
 
 // Messages that are all refused, or all known, are not published twice.
-func TestGroupOfOneAnswerIsPublishedOnce(t *testing.T) {
+func TestGroupOfOneReplyIsPublishedOnce(t *testing.T) {
 	for name, text := range map[string]string{
 		"full":    `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"R","seq":0}`,
 		"settled": `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"R","seq":0}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			withOutbox(t, func(t *testing.T, o *outbox) {
+			withOutbox(t, func(t *testing.T, o *Outbox) {
 				var published atomic.Int64
 				if _, err := o.nc.Subscribe("r.>", func(msg *nats.Msg) {
 					published.Add(1)
@@ -134,12 +134,12 @@ func TestGroupOfOneAnswerIsPublishedOnce(t *testing.T) {
 				}); err != nil {
 					t.Error(err)
 				}
-				for i, a := range o.publish(t.Context(), 2*shared, shared, numbered("r")) {
-					if a.err == nil || isSettled(a.err) != (name == "settled") {
-						t.Errorf("%d: %+v", i, a)
+				for i, r := range o.Publish(t.Context(), 2*Shared, Shared, numbered("r")) {
+					if r.Err == nil || isTaken(r.Err) != (name == "settled") {
+						t.Errorf("%d: %+v", i, r)
 					}
 				}
-				if n := published.Load(); n != 2*shared {
+				if n := published.Load(); n != 2*Shared {
 					t.Errorf("%d were published", n)
 				}
 			})
@@ -147,24 +147,24 @@ func TestGroupOfOneAnswerIsPublishedOnce(t *testing.T) {
 	}
 }
 
-// An answer that comes twice does not stand for one that is missing.
-func TestAnswerThatComesTwiceIsNotAnothers(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
+// A reply that comes twice does not stand for one that is missing.
+func TestReplyThatComesTwiceIsNotAnothers(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
 		begun := time.Now()
 		if _, err := o.nc.Subscribe("r.>", func(msg *nats.Msg) {
 			place := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
-			answer := fmt.Appendf(nil, `{"stream":"R","seq":1%s}`, place)
+			reply := fmt.Appendf(nil, `{"stream":"R","seq":1%s}`, place)
 			if place == "6" {
-				answer = []byte(`{"stream":"R","seq":15}`)
+				reply = []byte(`{"stream":"R","seq":15}`)
 			}
-			_ = msg.Respond(answer)
+			_ = msg.Respond(reply)
 		}); err != nil {
 			t.Error(err)
 		}
-		answers := o.publish(t.Context(), 2*shared, shared, numbered("r"))
-		for i, a := range answers {
-			if stored := a == (answer{}); stored != (i >= shared) || !stored && !errors.Is(a.err, errNoAnswer) {
-				t.Errorf("%d: %+v", i, a)
+		replies := o.Publish(t.Context(), 2*Shared, Shared, numbered("r"))
+		for i, r := range replies {
+			if stored := r == (Reply{}); stored != (i >= Shared) || !stored && !errors.Is(r.Err, errNoReply) {
+				t.Errorf("%d: %+v", i, r)
 			}
 		}
 		if took := time.Since(begun); took < quiet || took > 3*quiet {
@@ -173,11 +173,11 @@ func TestAnswerThatComesTwiceIsNotAnothers(t *testing.T) {
 	})
 }
 
-// An outbox whose answers have stopped to come listens anew.
+// An outbox whose replies have stopped to come listens anew.
 func TestOutboxListensAnew(t *testing.T) {
-	withOutbox(t, func(t *testing.T, o *outbox) {
-		if answers := o.publish(t.Context(), 1, shared, numbered("none")); !errors.Is(answers[0].err, jetstream.ErrNoStreamResponse) {
-			t.Errorf("%+v", answers)
+	withOutbox(t, func(t *testing.T, o *Outbox) {
+		if replies := o.Publish(t.Context(), 1, Shared, numbered("none")); !errors.Is(replies[0].Err, jetstream.ErrNoStreamResponse) {
+			t.Errorf("%+v", replies)
 		}
 		before := o.inbox
 		if _, err := o.nc.Subscribe("silent.>", func(*nats.Msg) {}); err != nil {
@@ -185,8 +185,8 @@ func TestOutboxListensAnew(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if answers := o.publish(ctx, 40, shared, numbered("silent")); !errors.Is(answers[39].err, errNoAnswer) || o.inbox == before {
-			t.Errorf("%+v, %s", answers[39], o.inbox)
+		if replies := o.Publish(ctx, 40, Shared, numbered("silent")); !errors.Is(replies[39].Err, errNoReply) || o.inbox == before {
+			t.Errorf("%+v, %s", replies[39], o.inbox)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package worker
+package stream
 
 import (
 	"context"
@@ -55,8 +55,8 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 	options = append(options, watch.options()...)
 	nc, err := nats.Connect(c.URL, append(options, c.Options...)...)
 	var notURL *url.Error
-	if errors.As(err, &notURL) {
-		return nil, errors.New("NATS: a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped") // the error would quote it
+	if errors.As(err, &notURL) { // whose words would quote the password
+		return nil, errors.New("NATS: a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("NATS: %w", err)
@@ -171,22 +171,21 @@ type connectionWatch struct {
 	log     *slog.Logger
 }
 
-// places are the parts of a subject that differ from job to job: in an acknowledgement, a result and a
-// pull's answer.
-var places = regexp.MustCompile(`(\$JS\.ACK\.[^."]+|\.results|\$JS\.API\.DIRECT\.GET\.[^."]+)\.[^"]*`)
+// varying finds the parts of a subject that differ from job to job: in an acknowledgement, a result and the
+// look at one.
+var varying = regexp.MustCompile(`(\$JS\.ACK\.[^."]+|\.results|\$JS\.API\.DIRECT\.GET\.[^."]+)\.[^"]*`)
 
-// withoutPlace makes the same words of what is missing for one job and for the next, so that they are
-// logged once.
-func withoutPlace(words string) string {
-	return places.ReplaceAllString(words, "$1.>")
+// ofAnyJob makes the same words of what is missing for one job and for the next, so that they are logged once.
+func ofAnyJob(words string) string {
+	return varying.ReplaceAllString(words, "$1.>")
 }
 
 const (
-	// permissionMemory is how long a missing permission counts as missing. While jobs are in hand, a
-	// lease is extended more often than that.
-	permissionMemory = 2 * time.Minute
-	// errorMemory is the same for other errors that NATS tells of outside of a call.
-	errorMemory = time.Minute
+	// permissionQuiet is how long after it was last seen missing a permission counts as missing. While jobs
+	// are in hand, a lease is extended more often than that.
+	permissionQuiet = 2 * time.Minute
+	// errorQuiet is the same for other errors that NATS tells of outside of a call.
+	errorQuiet = time.Minute
 )
 
 func (c *connectionWatch) options() []nats.Option {
@@ -198,10 +197,12 @@ func (c *connectionWatch) options() []nats.Option {
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if !nc.IsClosed() {
-				c.lost("connection lost, reconnecting", err)
+				c.lost("the connection was lost, and it is tried again and again", err)
 			}
 		}),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.lost("cannot connect, trying on", err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.lost("no connection can be made, and it is tried again and again", err)
+		}),
 		nats.ErrorHandler(c.failed),
 	}
 }
@@ -213,7 +214,7 @@ func (c *connectionWatch) connected(nc *nats.Conn) {
 	if nc.Stats().Reconnects > 0 {
 		level = slog.LevelDebug // that it is connected again is told by the end of the condition
 	}
-	c.log.Log(context.Background(), level, "NATS: connected", "server", ShownURLs(nc.ConnectedUrl()))
+	c.log.Log(context.Background(), level, "The worker is connected to NATS.", "server", ShownURLs(nc.ConnectedUrl()))
 }
 
 // lost tells of a connection that is down.
@@ -232,8 +233,8 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{
-			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionMemory,
-			What: "a permission is missing: " + withoutPlace(err.Error()),
+			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionQuiet,
+			What: "a permission is missing: " + ofAnyJob(err.Error()),
 			ToDo: "give the worker's NATS user the permissions that the README lists",
 		})
 	case errors.Is(err, nats.ErrSlowConsumer):
@@ -246,5 +247,5 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 }
 
 func (c *connectionWatch) harmless(kind, words string) {
-	c.health.Begin(metrics.Condition{Part: PartNATS, Kind: kind, What: words, Harmless: true, Quiet: errorMemory})
+	c.health.Begin(metrics.Condition{Part: PartNATS, Kind: kind, What: words, Harmless: true, Quiet: errorQuiet})
 }

@@ -1,0 +1,215 @@
+package stream
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+)
+
+const (
+	ackWait       = 30 * time.Second
+	maxAckPending = 20_000
+	keepResults   = 30 * 24 * time.Hour
+	keepDead      = 90 * 24 * time.Hour
+	// sameDeadLetter is how long a dead letter that is stored again, by the next delivery of its job,
+	// is known as the same.
+	sameDeadLetter = time.Hour
+	// maxJobBytes admits 10,000 sessions with their owners, and leaves room for the headers of a
+	// dead letter under NATS' default limit of 1 MiB.
+	maxJobBytes = 768 << 10
+)
+
+// A plan is what one deployment has in JetStream.
+type plan struct {
+	requests, results, dead jetstream.StreamConfig
+	consumers               map[jobs.Lane]jetstream.ConsumerConfig
+	ackWait                 time.Duration    // as the consumers have it
+	settled                 jetstream.Stream // the results
+	domain                  string           // of the JetStream that is used; empty for one without
+}
+
+// streams are those of a plan, in the order in which they are made.
+func (p plan) streams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{p.requests, p.results, p.dead}
+}
+
+// plan is the contract with publishers and readers in JetStream's words.
+func (c Config) plan(account *jetstream.AccountInfo, maxPayload int64) plan {
+	p := plan{
+		requests:  c.requests(maxPayload),
+		results:   c.results(),
+		dead:      c.dead(),
+		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
+		ackWait:   ackWait,
+		domain:    account.Domain,
+	}
+	for _, lane := range jobs.Lanes {
+		p.consumers[lane] = c.consumer(lane, account)
+	}
+	return p
+}
+
+func (c Config) requests(maxPayload int64) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        c.Subjects.RequestStream(),
+		Description: "logoff jobs; a job leaves when its result is stored",
+		Subjects:    c.Subjects.Requests(),
+		Retention:   jetstream.WorkQueuePolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		MaxMsgSize:  jobBytes(maxPayload),
+		Duplicates:  2 * time.Minute,
+		Replicas:    c.Replicas,
+		MaxBytes:    c.MaxBytes,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	}
+}
+
+func (c Config) results() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        c.Subjects.ResultStream(),
+		Description: "one result per logoff job",
+		Subjects:    []string{c.Subjects.Results()},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		MaxAge:      keepResults,
+		Duplicates:  2 * time.Minute,
+		Replicas:    c.Replicas,
+		MaxBytes:    c.MaxBytes,
+		AllowDirect: true,
+	}
+}
+
+func (c Config) dead() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        c.Subjects.DeadStream(),
+		Description: "logoff jobs that were not done, ready to be published again",
+		Subjects:    []string{c.Subjects.DeadLetters()},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardNew,
+		MaxAge:      keepDead,
+		Duplicates:  sameDeadLetter,
+		Replicas:    c.Replicas,
+		MaxBytes:    c.MaxBytes,
+	}
+}
+
+func (c Config) consumer(lane jobs.Lane, account *jetstream.AccountInfo) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:        string(lane),
+		Description:    "workers of " + string(lane) + " logoff jobs",
+		FilterSubjects: c.Subjects.Lane(lane),
+		DeliverPolicy:  jetstream.DeliverAllPolicy,
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        ackWait,
+		MaxDeliver:     -1,
+		MaxAckPending:  mostInHand(c.tier(account).Limits.MaxAckPending),
+		ReplayPolicy:   jetstream.ReplayInstantPolicy,
+	}
+}
+
+// jobBytes is the largest job that a stream may take where NATS takes messages of maxPayload bytes.
+func jobBytes(maxPayload int64) int32 {
+	return int32(min(maxJobBytes, maxPayload*3/4))
+}
+
+// mostInHand is how many jobs of a lane may be in hand where the account allows so many; 0 is no limit.
+func mostInHand(allowed int) int {
+	if allowed > 0 {
+		return min(maxAckPending, allowed)
+	}
+	return maxAckPending
+}
+
+// pushed is the difference of a consumer that sends jobs to a subject of its own.
+const pushed = "it is a push consumer, needed is a pull consumer"
+
+// streamDifferences compares what the guarantees rest on. Limits of size, copies and placement are
+// the operator's own business.
+func streamDifferences(have, want jetstream.StreamConfig) []string {
+	var d differences
+	d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects))
+	d.equal("retention", have.Retention, want.Retention)
+	d.equal("storage", have.Storage, want.Storage)
+	d.equal("discard", have.Discard, want.Discard)
+	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true)
+	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true)
+	d.equal("no ack", have.NoAck, false)
+	d.equal("sealed", have.Sealed, false)
+	d.equal("subject transform", have.SubjectTransform != nil, false)
+	d.equal("mirror or sources", have.Mirror != nil || len(have.Sources) > 0, false)
+	if want.MaxAge == 0 {
+		d.equal("max age", have.MaxAge, want.MaxAge)
+	} else if have.MaxAge != 0 && have.MaxAge < want.MaxAge {
+		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", want.MaxAge))
+	}
+	if have.MaxMsgsPerSubject > 0 {
+		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one")
+	}
+	if want.MaxMsgSize <= 0 && have.MaxMsgSize > 0 {
+		d.add("max message size", have.MaxMsgSize, "no limit, because a result may need all that NATS takes")
+	}
+	if want.MaxMsgSize > 0 && (have.MaxMsgSize <= 0 || have.MaxMsgSize > want.MaxMsgSize) {
+		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
+	}
+	return d
+}
+
+func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
+	var d differences
+	filters := have.FilterSubjects
+	if have.FilterSubject != "" {
+		filters = []string{have.FilterSubject}
+	}
+	d.equal("filter subjects", sorted(filters), sorted(want.FilterSubjects))
+	d.equal("ack policy", have.AckPolicy, want.AckPolicy)
+	d.equal("deliver policy", have.DeliverPolicy, want.DeliverPolicy)
+	d.equal("max deliver", have.MaxDeliver, want.MaxDeliver)
+	d.equal("backoff", len(have.BackOff) > 0, false)
+	d.equal("push subject", have.DeliverSubject, "")
+	d.equal("headers only", have.HeadersOnly, false)
+	d.equal("replay policy", have.ReplayPolicy, want.ReplayPolicy)
+	d.equal("priority policy", have.PriorityPolicy, want.PriorityPolicy)
+	if have.MaxWaiting > 0 && have.MaxWaiting < 16 {
+		d.add("max waiting", have.MaxWaiting, "16 or more: every worker has a pull that waits")
+	}
+	if have.MaxRequestBatch > 0 {
+		d.add("max request batch", have.MaxRequestBatch, "no limit: a pull asks for as many jobs as fill a document")
+	}
+	if have.MaxRequestExpires > 0 && have.MaxRequestExpires < PullWait {
+		d.add("max request expires", have.MaxRequestExpires, fmt.Sprintf("%v or more", PullWait))
+	}
+	if have.MaxRequestMaxBytes > 0 && have.MaxRequestMaxBytes < pullBytes {
+		d.add("max request bytes", have.MaxRequestMaxBytes, fmt.Sprintf("%d or more", pullBytes))
+	}
+	if have.AckWait < 3*time.Second {
+		d.add("ack wait", have.AckWait, "3s or more")
+	}
+	if have.MaxAckPending > 0 && have.MaxAckPending < 1000 {
+		d.add("max ack pending", have.MaxAckPending, "1000 or more")
+	}
+	return d
+}
+
+type differences []string
+
+func (d *differences) add(field string, have, want any) {
+	*d = append(*d, fmt.Sprintf("%s is %v, needed is %v", field, have, want))
+}
+
+func (d *differences) equal(field string, have, want any) {
+	if fmt.Sprint(have) != fmt.Sprint(want) {
+		d.add(field, have, want)
+	}
+}
+
+func sorted(s []string) []string {
+	return slices.Sorted(slices.Values(s))
+}

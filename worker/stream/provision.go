@@ -1,0 +1,183 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+)
+
+// A MismatchError says that a stream or consumer exists and is not what the worker needs.
+type MismatchError struct {
+	What        string
+	Differences []string
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s is not as the worker needs it: %s (change it, or delete it when it is empty and let `logoff-worker init` create it)",
+		e.What, strings.Join(e.Differences, "; "))
+}
+
+// ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies, as the
+// settings say. A [*MismatchError] says what an operator has to change; other errors may pass.
+func (c Config) ProvisionStreams(ctx context.Context, js jetstream.JetStream) error {
+	_, err := c.provision(ctx, js)
+	return err
+}
+
+func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, error) {
+	account, err := c.account(ctx, js)
+	if err != nil {
+		return plan{}, err
+	}
+	p := c.plan(account, js.Conn().MaxPayload())
+	for _, config := range p.streams() {
+		stream, err := c.provisionStream(ctx, js, config, p.domain)
+		if err != nil {
+			return plan{}, err
+		}
+		if config.Name == p.results.Name {
+			p.settled = stream
+		}
+	}
+	for _, lane := range jobs.Lanes {
+		wait, err := c.provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane])
+		if err != nil {
+			return plan{}, err
+		}
+		p.ackWait = min(p.ackWait, wait)
+	}
+	return p, c.findShadow(ctx, js, p)
+}
+
+func (c Config) provisionStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, domain string) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && c.Provision == ProvisionCreate {
+		if err := c.mayCreateIn(domain); err != nil {
+			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+		}
+		stream, err = js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was first
+			stream, err = js.Stream(ctx, want.Name)
+		}
+		err = explained(ctx, js, want, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+	}
+	return stream, mismatch("stream "+want.Name, streamDifferences(stream.CachedInfo().Config, want))
+}
+
+func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) (time.Duration, error) {
+	consumer, err := js.Consumer(ctx, stream, want.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) && c.Provision == ProvisionCreate {
+		consumer, err = js.CreateConsumer(ctx, stream, want)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			consumer, err = js.Consumer(ctx, stream, want.Durable)
+		}
+		err = explained(ctx, js, jetstream.StreamConfig{}, err)
+	}
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return 0, mismatch("consumer "+want.Durable+" of "+stream, []string{pushed})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("consumer %s of %s: %w", want.Durable, stream, err)
+	}
+	have := consumer.CachedInfo().Config
+	return have.AckWait, mismatch("consumer "+want.Durable+" of "+stream, consumerDifferences(have, want))
+}
+
+func mismatch(what string, differences []string) error {
+	if len(differences) == 0 {
+		return nil
+	}
+	return &MismatchError{What: what, Differences: differences}
+}
+
+// Streams are the streams and consumers of one deployment, as one worker uses them. Fill the fields, then
+// call Find before anything else.
+type Streams struct {
+	Config  Config
+	NATS    *nats.Conn // with the options of [Connect], above all no reconnect buffer
+	Metrics *metrics.Metrics
+	Health  *metrics.Health
+	Log     *slog.Logger
+	// Wait is how long to wait after so many tries in a row that failed.
+	Wait func(tries int) time.Duration
+
+	js   jetstream.JetStream
+	plan plan
+}
+
+// Find provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet to create the
+// streams, is waited for. A stream that is not what it must be is an error.
+func (s *Streams) Find(ctx context.Context) (err error) {
+	if s.js, err = s.Config.JetStream(s.NATS); err != nil {
+		return err
+	}
+	for tries := 1; ; tries++ {
+		s.plan, err = s.provision(ctx)
+		var mismatch *MismatchError
+		switch {
+		case err == nil:
+			s.found()
+			return nil
+		case errors.As(err, &mismatch):
+			return err
+		}
+		if !pause(ctx, s.Wait(tries)) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Streams) found() {
+	for _, part := range []string{PartStreams, PartUrgent, PartBulk} {
+		s.Health.Well(part)
+	}
+	p := s.plan
+	s.Log.Info("The streams and consumers are ready.", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name, "domain", p.domain)
+}
+
+// Provision tries once to find or make what is missing, and tells operators what stands in the way.
+func (s *Streams) Provision(ctx context.Context) {
+	_, _ = s.provision(ctx)
+}
+
+var errNotConnected = errors.New("there is no connection to NATS")
+
+func (s *Streams) provision(ctx context.Context) (p plan, err error) {
+	err = errNotConnected
+	if s.NATS.IsConnected() {
+		p, err = s.Config.provision(ctx, s.js)
+	}
+	switch {
+	case err == nil:
+		s.Health.End(PartStreams, unready)
+	case ctx.Err() == nil:
+		s.Health.Begin(metrics.Condition{
+			Part: PartStreams, Kind: unready, Implied: errors.Is(err, errNotConnected),
+			What: "streams and consumers are not ready, and the worker keeps trying: " + err.Error(),
+		})
+	}
+	return p, err
+}
+
+// unready is the kind of condition in which streams or consumers cannot be found, made or used.
+const unready = "unready"
+
+// AckWait is how long a job is leased to whoever pulled it, unless the lease is extended.
+func (s *Streams) AckWait() time.Duration { return s.plan.ackWait }
+
+// Result reads the result that is stored on a subject; [jetstream.ErrMsgNotFound] when none is.
+func (s *Streams) Result(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	return s.plan.settled.GetLastMsgForSubject(ctx, subject)
+}

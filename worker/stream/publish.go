@@ -1,0 +1,375 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// PublishTimeout is how long the acknowledgement of a stored message may take. A leader election takes
+	// several seconds.
+	PublishTimeout = 10 * time.Second
+	// Shared is how many messages may share the subject of their replies.
+	Shared = 32
+	// quiet is how long nothing at all may be heard of what is on its way. It is short beside the time that
+	// many messages may take on a slow disk, because what nobody takes, as while a leader is elected or a
+	// permission is missing, is better published again soon.
+	quiet = 3 * time.Second
+)
+
+// A Reply is what JetStream said to one message.
+type Reply struct {
+	// Err is why the message is not known to be stored.
+	Err error
+	// Duplicate means that it had been stored before, under the same message id.
+	Duplicate bool
+}
+
+// Stored reports whether JetStream stored the message now.
+func (r Reply) Stored() bool { return r.Err == nil && !r.Duplicate }
+
+// Known reports whether the message, or another in its place, was stored before.
+func (r Reply) Known() bool { return r.Err == nil && r.Duplicate || isTaken(r.Err) }
+
+// likewise reports whether two replies say the same of a message.
+func (r Reply) likewise(other Reply) bool {
+	return r.Stored() == other.Stored() && r.Known() == other.Known()
+}
+
+// isTaken reports whether JetStream refused a message because its subject, which may have one only, has one.
+func isTaken(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
+
+var errNoReply = errors.New("NATS did not say that a message is stored")
+
+// An Outbox has JetStream store messages, many at once, and hears what became of each. It does what the
+// client library's asynchronous publishing does, with one timer, one table entry and one wait for all of
+// them instead of each, and reads only those replies that say more than yes: that is half of what a job
+// costs a worker. Messages whose reply nearly always is yes share the subject of their replies with others,
+// because a subject that it has never seen costs the server more than the reply itself.
+type Outbox struct {
+	nc *nats.Conn
+
+	mu      sync.Mutex
+	sub     *nats.Subscription
+	inbox   string // replies come on it, followed by a batch's number and a group's
+	number  uint64
+	batches map[uint64]*batch
+	heard   uint64 // replies so far
+}
+
+// NewOutbox returns an outbox that publishes over a connection.
+func NewOutbox(nc *nats.Conn) *Outbox {
+	return &Outbox{nc: nc, batches: map[uint64]*batch{}}
+}
+
+// Publish publishes n messages and waits for the replies, until a time or the end of ctx. message makes the
+// i-th of them, and may use its memory again for the next; its error is the reply to that one. A message
+// without a reply may have been stored all the same. Where messages are grouped, those of a group with
+// different replies are published again one by one: each must be one that the stream takes once only.
+func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []Reply {
+	replies, unclear := o.publishOnce(ctx, n, grouped, message)
+	alone, _ := o.publishOnce(ctx, len(unclear), 1, func(i int) (*nats.Msg, error) { return message(unclear[i]) })
+	for i, r := range alone {
+		replies[unclear[i]] = r
+	}
+	return replies
+}
+
+// publishOnce returns the replies, and the messages of groups with different ones.
+func (o *Outbox) publishOnce(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) (replies []Reply, unclear []int) {
+	if n == 0 {
+		return nil, nil
+	}
+	b, err := o.open(n, grouped)
+	if err != nil {
+		return slices.Repeat([]Reply{{Err: err}}, n), nil
+	}
+	defer o.forget(b)
+	o.send(b, grouped, message)
+	o.await(ctx, b)
+	return b.replies, b.sortOut()
+}
+
+// A batch is messages that are on their way together.
+type batch struct {
+	number  uint64
+	prefix  string  // of the subjects on which its replies come; a group's number follows
+	replies []Reply // to each message, once all is heard
+	groups  []group
+	left    int           // groups of which replies are missing
+	heard   bool          // of any message
+	late    bool          // what comes now comes too late
+	all     chan struct{} // closed when every reply is in
+}
+
+// A group is messages whose replies come on one subject. Which reply is whose can be told only where all say
+// the same.
+type group struct {
+	messages []int
+	replies  int      // so far
+	last     Reply    // of them
+	mixed    bool     // there were different ones
+	places   []uint64 // in the stream, of those that were stored: each counts once
+	complete bool
+}
+
+// open begins a batch of messages, and listens for replies if nobody does.
+func (o *Outbox) open(n, grouped int) (*batch, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.listen(); err != nil {
+		return nil, err
+	}
+	o.number++
+	prefix := o.inbox + "." + strconv.FormatUint(o.number, 36) + "."
+	b := &batch{number: o.number, prefix: prefix, replies: slices.Repeat([]Reply{{Err: errNoReply}}, n), all: make(chan struct{})}
+	messages := make([]int, n)
+	for i := range messages {
+		messages[i] = i
+	}
+	for members := range slices.Chunk(messages, grouped) {
+		b.groups = append(b.groups, group{messages: members})
+	}
+	b.left = len(b.groups)
+	o.batches[b.number] = b
+	return b, nil
+}
+
+func (o *Outbox) listen() error {
+	if o.inbox != "" {
+		return nil
+	}
+	inbox := o.nc.NewInbox()
+	sub, err := o.nc.Subscribe(inbox+".*.*", o.hear)
+	if err != nil {
+		return err
+	}
+	// What is on its way is bounded by the batches, so the library's own limits would only lose replies.
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return err
+	}
+	o.sub, o.inbox = sub, inbox
+	return nil
+}
+
+func (o *Outbox) forget(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.batches, b.number)
+}
+
+// send publishes a batch's messages.
+func (o *Outbox) send(b *batch, grouped int, message func(i int) (*nats.Msg, error)) {
+	for g := range b.groups {
+		replyTo := b.prefix + strconv.Itoa(g)
+		for i := g * grouped; i < min((g+1)*grouped, len(b.replies)); i++ {
+			msg, err := message(i)
+			if err == nil {
+				msg.Reply = replyTo
+				err = o.nc.PublishMsg(msg)
+			}
+			if err != nil {
+				b.replies[i] = Reply{Err: err}
+				o.leaveOut(b, g, i)
+			}
+		}
+	}
+}
+
+// leaveOut takes a message that was not sent out of its group.
+func (o *Outbox) leaveOut(b *batch, number, message int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := &b.groups[number]
+	g.messages = slices.DeleteFunc(g.messages, func(i int) bool { return i == message })
+	b.completed(g)
+}
+
+// completed notes that a group is complete, if all its replies are in.
+func (b *batch) completed(g *group) {
+	if g.complete || g.replies < len(g.messages) {
+		return
+	}
+	g.complete = true
+	if b.left--; b.left == 0 {
+		close(b.all)
+	}
+}
+
+// await waits until all replies are in, nothing more is heard, or the time is up.
+func (o *Outbox) await(ctx context.Context, b *batch) {
+	ctx, cancel := context.WithTimeout(ctx, PublishTimeout)
+	defer cancel()
+	for before := o.repliesHeard(); b.missesAfter(ctx, quiet); {
+		now := o.repliesHeard()
+		if now == before {
+			break
+		}
+		before = now
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.late = true
+	if !b.heard && b.left > 0 {
+		o.listenAnew()
+	}
+}
+
+// missesAfter waits for a while, and reports whether there is still something to wait for.
+func (b *batch) missesAfter(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-b.all:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (o *Outbox) repliesHeard() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.heard
+}
+
+// listenAnew has the next batch subscribe anew: the server may have ended the subscription, as it does when a
+// permission is taken away, and says so to nobody who waits.
+func (o *Outbox) listenAnew() {
+	if o.sub != nil {
+		_ = o.sub.Unsubscribe() // whether it is there or not
+	}
+	o.sub, o.inbox = nil, ""
+}
+
+// sortOut puts the replies of groups into their messages' places, and returns the messages of groups with
+// different ones.
+func (b *batch) sortOut() (unclear []int) {
+	for _, g := range b.groups {
+		switch {
+		case !g.complete:
+		case g.mixed && len(g.messages) > 1:
+			unclear = append(unclear, g.messages...)
+		default:
+			for _, i := range g.messages {
+				b.replies[i] = g.last
+			}
+		}
+	}
+	return unclear
+}
+
+// hear takes in one reply.
+func (o *Outbox) hear(msg *nats.Msg) {
+	rest, last := cutLast(msg.Subject)
+	_, middle := cutLast(rest)
+	number, err1 := strconv.ParseUint(middle, 36, 64)
+	g, err2 := strconv.Atoi(last)
+	if err1 != nil || err2 != nil {
+		return
+	}
+	r, place := read(msg)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if b := o.batches[number]; b != nil && !b.late && g >= 0 && g < len(b.groups) {
+		o.heard++
+		b.heard = true
+		b.note(&b.groups[g], r, place)
+	}
+}
+
+// cutLast cuts the last token off a subject.
+func cutLast(subject string) (rest, last string) {
+	i := strings.LastIndexByte(subject, '.')
+	return subject[:max(i, 0)], subject[i+1:]
+}
+
+// note notes a group's reply. One that says again that the same message is stored is not another's.
+func (b *batch) note(g *group, r Reply, place uint64) {
+	if g.complete || r.Stored() && slices.Contains(g.places, place) {
+		return
+	}
+	if r.Stored() {
+		g.places = append(g.places, place)
+	}
+	g.mixed = g.mixed || g.replies > 0 && !r.likewise(g.last)
+	g.last = r
+	g.replies++
+	b.completed(g)
+}
+
+// read reads a reply, and the place in the stream of what was stored.
+func read(msg *nats.Msg) (r Reply, place uint64) {
+	if len(msg.Data) == 0 {
+		if msg.Header.Get("Status") == "503" {
+			return Reply{Err: jetstream.ErrNoStreamResponse}, 0
+		}
+		return Reply{Err: errNoReply}, 0
+	}
+	if place, is := plainYes(msg.Data); is {
+		return Reply{}, place
+	}
+	var said struct {
+		Stream    string              `json:"stream"`
+		Sequence  uint64              `json:"seq"`
+		Duplicate bool                `json:"duplicate"`
+		Error     *jetstream.APIError `json:"error"`
+	}
+	switch err := json.Unmarshal(msg.Data, &said); {
+	case err != nil:
+		return Reply{Err: errors.Join(errNoReply, err)}, 0
+	case said.Error != nil:
+		return Reply{Err: said.Error}, 0
+	case said.Stream == "":
+		return Reply{Err: errNoReply}, 0
+	}
+	return Reply{Duplicate: said.Duplicate}, said.Sequence
+}
+
+// plainYes knows a plain yes, which nearly all replies are, by its beginning and by what it does not mention.
+func plainYes(data []byte) (place uint64, is bool) {
+	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"duplicate"`)) {
+		return 0, false
+	}
+	_, rest, found := bytes.Cut(data, []byte(`"seq":`))
+	if !found {
+		return 0, false
+	}
+	digits := bytes.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	place, err := strconv.ParseUint(string(rest[:max(digits, 0)]), 10, 64)
+	return place, err == nil
+}
+
+// Hint is why a message is not stored, with what an operator can do about it.
+func Hint(err error) string {
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode == streamFull:
+		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting):
+		return errNotConnected.Error()
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
+	case errors.Is(err, errNoReply), errors.Is(err, context.DeadlineExceeded):
+		return err.Error() + " (NATS is silent: its disk may be full, which needs space and a restart of the server, or a permission is missing)"
+	}
+	return err.Error()
+}
+
+// streamFull is JetStream's code for a stream that has no room.
+const streamFull jetstream.ErrorCode = 10077
