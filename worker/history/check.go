@@ -13,9 +13,8 @@ import (
 // mostShown is how many violations of one rule are listed.
 const mostShown = 100
 
-// Check returns every promise that was not kept, by rule and job. I7, that crashes and outages of NATS
-// keep I1 to I5, has no rule of its own: those are checked over a run that is full of both. No violation
-// holds a canary, whatever it quotes.
+// Check returns every promise that was not kept, by rule and job; the package comment lists the rules. No
+// violation holds a canary, whatever it quotes.
 func (h *History) Check(limits Limits) []Violation {
 	c := newCheck(h, limits)
 	c.settled()
@@ -100,8 +99,7 @@ func newCheck(h *History, limits Limits) *check {
 	return c
 }
 
-// meant is the session ID that a job means, as the README of package jobs has it: what is around it is none
-// of it.
+// meant is the session ID that a job means, as jobs/README.md says: what stands around it is not part of it.
 func meant(spelled string) string {
 	id := strings.TrimSpace(spelled)
 	if strings.HasPrefix(id, "{") && strings.HasSuffix(id, "}") {

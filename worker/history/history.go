@@ -1,10 +1,52 @@
-// Package history decides, from the record of a run alone, whether logoff-worker kept its promises:
-// the invariants I1 to I10 of the design, and that work goes on when faults have healed.
+// Package history decides, from the record of a run alone, whether logoff-worker kept its promises.
 //
 // A run writes down what was published, what the Web Server saw and did, what is in the streams at
 // the end, and all that the programs put out. [History.Check] is a pure function over that: it
 // knows no worker, no broker and no clock, so that a record can be checked again, by anybody, on
 // another machine. What it takes on trust is that the record is complete.
+//
+// The promises are ten invariants. Each names the functions that judge it:
+//
+//   - I1, no job is lost. A job is acknowledged only after its result, and its dead letter if something
+//     was not done, are stored and NATS has confirmed that. At the end no stored job is in the stream or
+//     without a result. Each result and dead letter can be read and agrees with its job, and a dead
+//     letter holds exactly what was not done, ready to be published again. Judged by resulted,
+//     acknowledged, letters, described, replayable, onlyWrong, decode, joinLetters and joinLeft.
+//   - I2, one result. Every stored job has exactly one result, however often it was delivered and whichever
+//     worker died, and at most one dead letter. A job whose id was used before is a job of its own. No
+//     result and no dead letter exists that no job explains. Judged by settled, resulted, letters,
+//     joinResults and joinLetters.
+//   - I3, success is never inferred. A session is accepted only if a success answer covered a document that
+//     held it, and logged off only if, in addition, it had ended. It is rejected only if the Web Server
+//     refused it alone. A user is off only if every session that was on had ended. A status says no more
+//     than the outcomes. Judged by claimed, concluded, accepted, ended, off and rejected.
+//   - I4, a result is its job's. Every session that a job names is in its result exactly once, spelled as
+//     the job spells it, and so is every user. A session that was found is one of its users'. A message is
+//     invalid if and only if it is not a job. Judged by names.
+//   - I5, nothing else is sent. No session ID leaves in a document before a job has asked for it, none is
+//     changed on the way, and none is in a document twice. No document is larger than allowed. Judged by
+//     sent and document.
+//   - I6, an outage costs time only. An outage of the Web Server, however long, loses nothing. A session is
+//     given up only for a reason in itself, or because its deadline has passed. Nor does an outage have
+//     requests repeated without end. Judged by givenUp and budget.
+//   - I7, interruptions change nothing. An outage of NATS, a crash (kill -9), a stop (SIGTERM) or a lost
+//     acknowledgement, at any moment, keeps I1 to I5. It has no rule of its own: those are judged over runs
+//     that are full of such interruptions.
+//   - I8, urgent jobs do not wait for bulk jobs. Bulk work of any size does not hold up an urgent job for
+//     longer than one request in flight. What is judged is the time to its first document while nothing is
+//     at fault. Judged by late.
+//   - I9, the metrics are true. What each worker counted is what it stored. Judged by counted and compare.
+//   - I10, no secret is in any output, neither as it is nor encoded: logs, metrics, pages, results, dead
+//     letters. Judged by secrets, disclosed and disclosedBy.
+//
+// Beyond the invariants, a run has to go on working at a bounded cost:
+//
+//   - L1, when all faults have healed, everything is settled in time, and nothing is left or stranded.
+//     Judged by alive and emptied.
+//   - L2, while the Web Server is well, jobs are settled. Judged by flowing.
+//   - L3, no worker grows. Judged by lean.
+//   - B1 and B2, few logoffs are of sessions that had ended before, and few requests are made for each
+//     success. Judged by budget.
 package history
 
 import (
