@@ -53,9 +53,9 @@ func exitCode(err error) int {
 const help = `logoff-worker ends Commvault sessions named by jobs in NATS JetStream.
 
 Usage:
-  logoff-worker [run]    work jobs until SIGTERM or SIGINT; SIGHUP has files read again
+  logoff-worker [run]    work jobs until SIGTERM or SIGINT; SIGHUP makes it read its files again
   logoff-worker init     create the streams and consumers that are missing, and exit
-  logoff-worker check    say whether the settings, NATS and the Web Server will do, and exit
+  logoff-worker check    say what is wrong with the settings, NATS and the Web Server, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
       --prove-user ID    with --prove: see whether another user's sessions can be read, too
   logoff-worker version  print version, revision and the Go it was built with (also --version)

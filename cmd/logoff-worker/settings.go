@@ -39,11 +39,11 @@ type settings struct {
 		URL          string `default:"" desc:"NATS servers, separated by commas, or 'embedded' (required)"`
 		StoreDir     string `split_words:"true" default:"./logoff-data" desc:"embedded broker: where its streams are kept"`
 		Listen       string `default:"127.0.0.1:4222" desc:"embedded broker: address for other programs"`
-		Provision    string `default:"create" desc:"create: make missing streams and consumers; verify: only look"`
-		Domain       string `desc:"JetStream domain of the streams, where it is not that of the server"`
-		APIPrefix    string `split_words:"true" desc:"instead of a domain: prefix of JetStream's API, such as $JS.hub.API"`
-		MaxBytes     size   `split_words:"true" default:"0" desc:"bytes of each stream that is created here, such as 10GiB; 0: no limit"`
-		Replicas     int    `default:"1" desc:"copies of a stream that is created here (3 on a cluster)"`
+		Provision    string `default:"create" desc:"create: create the streams and consumers that are missing; verify: only check them"`
+		Domain       string `desc:"JetStream domain that has the streams, where it is not the domain of the server in LOGOFF_NATS_URL"`
+		APIPrefix    string `split_words:"true" desc:"instead of a domain: the prefix of JetStream's API, such as $JS.hub.API"`
+		MaxBytes     size   `split_words:"true" default:"0" desc:"most bytes of each stream that the worker creates, such as 10GiB; 0: no limit"`
+		Replicas     int    `default:"1" desc:"copies of each stream that the worker creates (3 on a cluster)"`
 		CredsFile    string `split_words:"true" desc:"credentials: file with user JWT and seed"`
 		NkeyFile     string `split_words:"true" desc:"credentials: file with an NKey user seed"`
 		User         string `desc:"credentials: user name, with a password"`
@@ -52,60 +52,60 @@ type settings struct {
 		Token        secret `desc:"credentials: token"`
 		TokenFile    string `split_words:"true" desc:"file with the token, read again at every connect"`
 		CAFile       string `split_words:"true" desc:"PEM file that verifies the NATS servers"`
-		CertFile     string `split_words:"true" desc:"TLS client certificate, with its key"`
-		KeyFile      string `split_words:"true" desc:"key of the TLS client certificate"`
-		TLSFirst     bool   `split_words:"true" default:"false" desc:"shake hands for TLS first, as a server with handshake_first wants"`
-		MonitorURL   string `split_words:"true" desc:"monitoring address of a NATS server, such as http://nats.example:8222: lets 'check' see how safely it stores"`
+		CertFile     string `split_words:"true" desc:"PEM file with the TLS client certificate"`
+		KeyFile      string `split_words:"true" desc:"PEM file with the key of the TLS client certificate"`
+		TLSFirst     bool   `split_words:"true" default:"false" desc:"begin each connection with the TLS handshake, for servers with handshake_first"`
+		MonitorURL   string `split_words:"true" desc:"monitoring address of a NATS server, such as http://nats.example:8222: with it 'check' can see whether the server writes to the disk at once"`
 		InboxPrefix  string `split_words:"true" desc:"subject prefix of replies to the worker (default _INBOX_ and LOGOFF_PREFIX)"`
 	}
-	Prefix    string `default:"logoff" desc:"first token(s) of every subject; streams are named after it"`
+	Prefix    string `default:"logoff" desc:"first token or tokens of every subject; the streams are named after it"`
 	Webserver struct {
 		URL           string        `default:"" desc:"base URL of the Web Server, path included (required)"`
-		AllowHTTP     bool          `split_words:"true" default:"false" desc:"allow plain http to a host that is not this one"`
-		AcceptEmpty   bool          `split_words:"true" default:"false" desc:"take a success answer without a body for accepted"`
-		Token         secret        `desc:"token sent as it is: 'QSDK ...' or 'Bearer ...'"`
-		TokenFile     string        `split_words:"true" desc:"file with the token, read again when it is refused"`
+		AllowHTTP     bool          `split_words:"true" default:"false" desc:"allow http without TLS to another host than this one"`
+		AcceptEmpty   bool          `split_words:"true" default:"false" desc:"accept an answer with a status of success and an empty body as success"`
+		Token         secret        `desc:"token that is sent as it is: 'QSDK ...' or 'Bearer ...'"`
+		TokenFile     string        `split_words:"true" desc:"file with the token, read again when the token is refused"`
 		PairFile      string        `split_words:"true" desc:"file with an access token and its refresh token (JSON), which the workers renew together"`
 		PairKeyFile   string        `split_words:"true" desc:"file with the key that encrypts the renewed pair in NATS: 32 bytes, base64 or hex"`
 		Username      string        `desc:"log in with this name instead of a token"`
 		Password      secret        `desc:"password of the user name"`
 		PasswordFile  string        `split_words:"true" desc:"file with the password, read again at every login"`
 		CAFile        string        `split_words:"true" desc:"PEM file that verifies the Web Server"`
-		CertFile      string        `split_words:"true" desc:"client certificate (PEM), with its key, read again at every connect"`
-		KeyFile       string        `split_words:"true" desc:"key of the client certificate"`
-		Timeout       time.Duration `default:"30s" desc:"time for one request"`
-		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server can ask for"`
+		CertFile      string        `split_words:"true" desc:"PEM file with the client certificate, read again at every connect"`
+		KeyFile       string        `split_words:"true" desc:"PEM file with the key of the client certificate"`
+		Timeout       time.Duration `default:"30s" desc:"how long one request may take"`
+		MaxRetryAfter time.Duration `split_words:"true" default:"5m" desc:"longest wait that the Web Server may ask for with Retry-After"`
 	}
-	Slots                 int           `default:"4" desc:"requests in flight"`
-	UrgentSlots           int           `split_words:"true" default:"1" desc:"slots that bulk jobs cannot take"`
+	Slots                 int           `default:"4" desc:"most logoff requests in flight at a time"`
+	UrgentSlots           int           `split_words:"true" default:"1" desc:"how many of the slots bulk jobs cannot take"`
 	AdaptSlots            bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
 	BatchMax              batchMax      `split_words:"true"`
-	BulkLinger            time.Duration `split_words:"true" default:"100ms" desc:"longest wait of a bulk document to fill"`
-	Verify                string        `default:"auto" desc:"read back the sessions whose owner is known: auto or off"`
+	BulkLinger            time.Duration `split_words:"true" default:"100ms" desc:"how long a document of bulk jobs may wait for more sessions"`
+	Verify                string        `default:"auto" desc:"auto: read back sessions whose owner is known; off: do not"`
 	ProtectedSessions     list          `split_words:"true" desc:"session IDs that are never ended, separated by commas"`
 	ProtectedUsers        list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
 	ProtectedSessionsFile string        `split_words:"true" desc:"file with more of these session IDs, one a line, read again when it changes"`
 	ProtectedUsersFile    string        `split_words:"true" desc:"file with more of these users, one a line, read again when it changes"`
-	WritesPerHour         int           `split_words:"true" default:"0" desc:"logoff requests and logins of this worker within any hour, such as 100 for SaaS; 0: no limit"`
-	ReadsPerHour          int           `split_words:"true" default:"0" desc:"look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
-	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"requests of this worker within any second; 0: no limit"`
-	ClockTolerance        time.Duration `split_words:"true" default:"60s" desc:"how long after a job's eventTime a session may have begun and is ended all the same"`
+	WritesPerHour         int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of this worker within any hour, such as 100 for SaaS; 0: no limit"`
+	ReadsPerHour          int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
+	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"most requests of this worker within any second; 0: no limit"`
+	ClockTolerance        time.Duration `split_words:"true" default:"60s" desc:"sessions that began up to this long after a job's eventTime are ended, too"`
 	LooseSession          struct {
-		IDs bool `default:"false" desc:"admit session IDs that are no GUIDs (visible ASCII, at most 128)"`
+		IDs bool `default:"false" desc:"accept session IDs that are not GUIDs (visible ASCII, at most 128 characters)"`
 	} `split_words:"true"`
-	Tries      int    `default:"3" desc:"tries of a session about which the Web Server gives no verdict"`
+	Tries      int    `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
 	WorkerName string `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
 	HTTPAddr   string `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
 	Log        struct {
 		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
 		Format string     `desc:"text or json (default: text on a terminal, else json)"`
 	}
-	ShutdownTimeout time.Duration `split_words:"true" default:"25s" desc:"time for a graceful stop"`
+	ShutdownTimeout time.Duration `split_words:"true" default:"25s" desc:"how long a graceful stop may take"`
 }
 
 type batchMax struct {
-	Sessions int `default:"200" desc:"sessions of one document, at most"`
-	Bytes    int `default:"65000" desc:"bytes of one document, at most"`
+	Sessions int `default:"200" desc:"most sessions of one document"`
+	Bytes    int `default:"65000" desc:"most bytes of one document"`
 }
 
 // load reads the environment and returns everything that is wrong with it at once. No message

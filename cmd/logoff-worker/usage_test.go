@@ -45,9 +45,9 @@ func TestHelpTellsTheWholeOfEachSetting(t *testing.T) {
 	}
 	all := strings.Join(strings.Fields(out.String()), " ")
 	for _, words := range []string{
-		"LOGOFF_NATS_MONITOR_URL monitoring address of a NATS server, such as http://nats.example:8222: lets 'check' see how safely it stores LOGOFF",
-		"LOGOFF_SLOTS 4 requests in flight LOGOFF",
-		"LOGOFF_LOOSE_SESSION_IDS false admit session IDs that are no GUIDs",
+		"LOGOFF_NATS_MONITOR_URL monitoring address of a NATS server, such as http://nats.example:8222: with it 'check' can see whether the server writes to the disk at once LOGOFF",
+		"LOGOFF_SLOTS 4 most logoff requests in flight at a time LOGOFF",
+		"LOGOFF_LOOSE_SESSION_IDS false accept session IDs that are not GUIDs",
 	} {
 		if !strings.Contains(all, words) {
 			t.Errorf("it does not say %q:\n%s", words, out.String())
