@@ -87,7 +87,7 @@ build: ## static binaries of every program into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(REVISION)' -o bin/ ./cmd/...
 
 .PHONY: docs
-docs: ## put samples, settings, metrics and what is tolerated into README.md and jobs/README.md
+docs: ## put samples, settings, metrics and what is tolerated into the README files
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
 
 $(GOLANGCI_LINT):

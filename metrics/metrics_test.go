@@ -60,7 +60,7 @@ func TestNamesFollowTheRules(t *testing.T) {
 	}
 }
 
-// The golden list is what the README shows: name, type, labels and meaning of every metric.
+// The golden list is what README.md shows: name, type, labels and meaning of every metric.
 func TestListOfMetricsIsGolden(t *testing.T) {
 	m, reg := newMetrics(t)
 	reg.MustRegister(NewHealth(discard, "webserver"))

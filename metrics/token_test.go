@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// The golden list is what the README shows of an access token's metrics.
+// The golden list is what README.md shows of an access token's metrics.
 func TestListOfTokenMetricsIsGolden(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	NewToken(reg).Pair("good", time.Unix(1000, 0), time.Unix(2000, 0))

@@ -32,7 +32,7 @@ func TestUsedJobIDIsNoObstacle(t *testing.T) {
 }
 
 // NATS itself swallows a second job with the same message id within two minutes, and says so to its publisher.
-// Nothing of the worker can see it; the README warns of it.
+// Nothing of the worker can see it; jobs/README.md warns of it.
 func TestMessageIDIsTheOnlyThingThatMakesADuplicate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newSite(t, simulator.Settings{})

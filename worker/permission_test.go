@@ -18,10 +18,10 @@ import (
 	"logoffworker/worker/webserver/simulator"
 )
 
-// readmePermissions are the publish permissions that the README lists for a worker.
+// readmePermissions are the publish permissions that cmd/logoff-worker/README.md lists for a worker.
 func readmePermissions(t *testing.T) []string {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	readme, err := os.ReadFile("../cmd/logoff-worker/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,12 +29,12 @@ func readmePermissions(t *testing.T) []string {
 	list, _, _ = strings.Cut(list, "subscribe:")
 	subjects := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 	if len(subjects) < 10 {
-		t.Fatalf("the README lists %d permissions", len(subjects))
+		t.Fatalf("README.md lists %d permissions", len(subjects))
 	}
 	return subjects
 }
 
-// A worker needs the permissions that the README lists, and no more; when one is taken away, it
+// A worker needs the permissions that README.md lists, and no more; when one is taken away, it
 // says so.
 func TestReadmePermissionsAreEnough(t *testing.T) {
 	for _, test := range []struct{ name, without, says string }{

@@ -108,6 +108,30 @@ func TestEveryLineHasItsCase(t *testing.T) {
 	}
 }
 
+// The table of README.md has the lines that the report prints, in their order, with their goals.
+func TestReadmeShowsEveryLine(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(readme), "| case | measure | worker | floor | ratio | goal | met? |\n| --- |")
+	if !found {
+		t.Fatal("README.md has no table")
+	}
+	rows := strings.Split(strings.TrimSpace(table), "\n")[1:]
+	if len(rows) != len(lines) {
+		t.Fatalf("README.md has %d lines, want %d: replace its table with what `make bench` prints", len(rows), len(lines))
+	}
+	for i, l := range lines {
+		if want := "| " + l.name + " | " + l.measure + " | "; !strings.HasPrefix(rows[i], want) {
+			t.Errorf("%s: want %s", rows[i], want)
+		}
+		if l.beside != nil && !strings.Contains(rows[i], figure(l.bound)+" "+l.words) {
+			t.Errorf("%s: want the goal %s %s", rows[i], figure(l.bound), l.words)
+		}
+	}
+}
+
 func TestQuantilesAndFigures(t *testing.T) {
 	sorted := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
 	if quantile(sorted, 50) != 5 || quantile(sorted, 99) != 10 || quantile(sorted, 100) != 10 || !math.IsNaN(quantile(nil, 50)) {

@@ -288,8 +288,8 @@ func (d *deployment) refused(ctx context.Context) (n int, err error) {
 	return int(info.State.Subjects[subject]), nil
 }
 
-// fillDisk leaves the NATS server no space, then frees it and starts the server anew, as the README
-// tells operators to.
+// fillDisk leaves the NATS server no space, then frees it and starts the server anew, as
+// worker/README.md tells operators to.
 func (d *deployment) fillDisk(ctx context.Context, random *rand.Rand) (int, string, error) {
 	store := filepath.Dir(d.nodes[0].Store)
 	ballast := filepath.Join(store, "ballast")

@@ -60,7 +60,7 @@ func TestDemoWorksItsSampleJobs(t *testing.T) {
 	}
 }
 
-// What the README gives as an example of a job ends sessions in the demo, whole and each user alone.
+// What jobs/README.md gives as an example of a job ends sessions in the demo, whole and each user alone.
 func TestReadmeExampleWorksInTheDemo(t *testing.T) {
 	leavesNothing(t)
 	data, err := os.ReadFile("../../jobs/testdata/job.json")

@@ -77,5 +77,5 @@ func meaning(r jobs.Result) string {
 			return m.words
 		}
 	}
-	return "The README explains each outcome."
+	return "jobs/README.md explains each outcome."
 }

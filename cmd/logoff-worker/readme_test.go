@@ -2,51 +2,90 @@ package main
 
 import (
 	"flag"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 )
 
-var update = flag.Bool("update", false, "put what the README shows into it anew")
+var update = flag.Bool("update", false, "put what the README files show into them anew")
 
-// block is a fenced block of the README that shows a file, or what the program prints.
-var block = regexp.MustCompile("(?s)<!-- ([^>]+) -->\n```(\\w*)\n(.*?)```")
+// root is the repository's.
+const root = "../.."
 
-// TestReadmeShowsWhatIs holds the README to the samples, the settings and the metrics. After a
-// change, `make docs` mends it.
-func TestReadmeShowsWhatIs(t *testing.T) {
-	shown := 0
-	for _, path := range []string{"../../README.md", "../../jobs/README.md"} {
-		shown += readmeShows(t, path)
+// documents are the Markdown files of the repository.
+func documents(t *testing.T) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), "."):
+			return fs.SkipDir // tools and history
+		case !entry.IsDir() && strings.HasSuffix(path, ".md"):
+			all = append(all, path)
+		}
+		return nil
+	})
+	if err != nil || len(all) < 10 {
+		t.Fatalf("%d Markdown files: %v", len(all), err)
 	}
-	if shown < 5 {
-		t.Errorf("the READMEs show %d files, want samples, settings and metrics", shown)
-	}
+	return all
 }
 
-// readmeShows holds one of them, and returns how many blocks it has.
-func readmeShows(t *testing.T, path string) (shown int) {
+func read(t *testing.T, path string) string {
 	t.Helper()
-	readme, err := os.ReadFile(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mended := block.ReplaceAllStringFunc(string(readme), func(whole string) string {
-		shown++
+	return string(data)
+}
+
+// block is a fenced block that shows a file, or what the program prints.
+var block = regexp.MustCompile("(?s)<!-- ([^>]+) -->\n```(\\w*)\n(.*?)```")
+
+// TestReadmeShowsWhatIs holds the documents to the samples, the settings and the metrics. After a
+// change, `make docs` puts them right.
+func TestReadmeShowsWhatIs(t *testing.T) {
+	shown := map[string]bool{}
+	for _, path := range documents(t) {
+		showsWhatIs(t, path, shown)
+	}
+	for _, what := range []string{
+		"logoff-worker --help", "metrics/testdata/metrics.txt", "metrics/testdata/token.txt",
+		"jobs/testdata/job.json", "jobs/testdata/job.xml", "jobs/testdata/result-partial.json",
+	} {
+		if !shown[what] {
+			t.Errorf("no document shows %s", what)
+		}
+	}
+}
+
+// showsWhatIs holds one document to what it shows, and notes what that is. No two show the same.
+func showsWhatIs(t *testing.T, path string, shown map[string]bool) {
+	t.Helper()
+	document := read(t, path)
+	right := block.ReplaceAllStringFunc(document, func(whole string) string {
 		parts := block.FindStringSubmatch(whole)
+		if shown[parts[1]] {
+			t.Errorf("%s shows %s, which another document shows", path, parts[1])
+		}
+		shown[parts[1]] = true
 		content := content(t, parts[1])
 		if parts[3] != content && !*update {
 			t.Errorf("%s does not show %s as it is; run `make docs`", path, parts[1])
 		}
 		return "<!-- " + parts[1] + " -->\n```" + parts[2] + "\n" + content + "```"
 	})
-	if *update {
-		if err := os.WriteFile(path, []byte(mended), 0o644); err != nil {
+	if *update && right != document {
+		if err := os.WriteFile(path, []byte(right), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return shown
 }
 
 // content is what a block is to show.
@@ -59,14 +98,84 @@ func content(t *testing.T, what string) string {
 		}
 		return trimLines(out.String())
 	}
-	data, err := os.ReadFile("../../" + what)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimRight(string(data), "\n") + "\n"
+	return strings.TrimRight(read(t, filepath.Join(root, what)), "\n") + "\n"
 }
 
 // trimLines drops blanks at the ends of lines.
 func trimLines(s string) string {
 	return regexp.MustCompile(`(?m) +$`).ReplaceAllString(s, "")
+}
+
+// The first page stays one page.
+func TestReadmeIsOnePage(t *testing.T) {
+	if n := strings.Count(read(t, root+"/README.md"), "\n"); n > 120 {
+		t.Errorf("README.md has %d lines, at most 120 are one page: say more beside the room that it is about", n)
+	}
+}
+
+// link is a link of Markdown, with what is in its parentheses.
+var link = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+
+// Every link to another place in the repository leads somewhere, headings included.
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	links := 0
+	for _, path := range documents(t) {
+		for _, found := range link.FindAllStringSubmatch(withoutCode(read(t, path)), -1) {
+			if strings.Contains(found[1], "://") || strings.HasPrefix(found[1], "mailto:") {
+				continue
+			}
+			links++
+			if trouble := leadsNowhere(t, path, found[1]); trouble != "" {
+				t.Errorf("%s: the link to %s leads nowhere: %s", path, found[1], trouble)
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("%d links are followed, which is too few to be all", links)
+	}
+}
+
+// leadsNowhere says what is wrong with a link of a document; nothing if it leads somewhere.
+func leadsNowhere(t *testing.T, from, to string) string {
+	t.Helper()
+	file, anchor, _ := strings.Cut(to, "#")
+	target := from
+	if file != "" {
+		target = filepath.Join(filepath.Dir(from), file)
+	}
+	if _, err := os.Stat(target); err != nil {
+		return err.Error()
+	}
+	if anchor == "" || anchors(read(t, target))[anchor] {
+		return ""
+	}
+	return "it has no such heading"
+}
+
+var (
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
+	inline  = regexp.MustCompile("`[^`\n]*`")
+	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+)
+
+// withoutCode is a document without its code, in which nothing is a link or a heading.
+func withoutCode(document string) string {
+	return inline.ReplaceAllString(fenced.ReplaceAllString(document, ""), "")
+}
+
+// anchors are the names that GitHub gives to the headings of a document.
+func anchors(document string) map[string]bool {
+	all := map[string]bool{}
+	for _, found := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(document, ""), -1) {
+		all[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, found[1])] = true
+	}
+	return all
 }

@@ -513,10 +513,10 @@ func TestBucketThatForgetsIsRefused(t *testing.T) {
 	})
 }
 
-// A Keeper needs the permissions that the README lists, and no more.
+// A Keeper needs the permissions that cmd/logoff-worker/README.md lists, and no more.
 func TestReadmePermissionsOfAPairAreEnough(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		readme, err := os.ReadFile("../../README.md")
+		readme, err := os.ReadFile("../../cmd/logoff-worker/README.md")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -525,7 +525,7 @@ func TestReadmePermissionsOfAPairAreEnough(t *testing.T) {
 		list, _, _ = strings.Cut(list, "```")
 		allowed := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 		if len(allowed) != 3 {
-			t.Fatalf("the README lists %q", allowed)
+			t.Fatalf("README.md lists %q", allowed)
 		}
 		f := newFleet(t, simulator.Settings{})
 		f.broker.Load().Shutdown() // this test brings its own, with users
