@@ -10,6 +10,8 @@ SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dirty 2>/dev/null)
 
+# The module of the checks that need modules which the product does not run on.
+CHECK := deploy/check
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
@@ -26,16 +28,20 @@ run: ## broker, simulated Web Server and worker in one process, with a few jobs 
 .PHONY: test
 test: ## every test, and those that are quick enough once more under the race detector
 	go test -timeout 30m ./...
+	go test -C $(CHECK) -timeout 30m ./...
 	go test -race -timeout 30m ./...
+	go test -C $(CHECK) -race -timeout 30m ./...
 
 .PHONY: race
 race: ## every test under the race detector
 	LOGOFF_TEST_LONG=1 go test -race -timeout 90m ./...
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## formatting, static checks, import rule, tidy modules
+lint: $(GOLANGCI_LINT) ## formatting, static checks, import rules, tidy modules
 	$(GOLANGCI_LINT) run ./...
+	cd $(CHECK) && $(GOLANGCI_LINT) run ./...
 	go mod tidy -diff
+	go mod tidy -C $(CHECK) -diff
 
 .PHONY: bench
 bench: ## every benchmark, then the whole beside the leanest client (BENCHTIME=1s ROUNDS=3 SCALE=1)
@@ -53,7 +59,7 @@ fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)
 
 .PHONY: chaos
 chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-seed 7 -race')
-	go run ./cmd/chaos -duration $(DURATION) $(ARGS)
+	go run -C $(CHECK) ./chaos -duration $(DURATION) $(ARGS)
 
 .PHONY: simulate
 simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')

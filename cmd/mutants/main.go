@@ -177,7 +177,7 @@ func (c check) command(o options, overlay, dir string) []string {
 	case fleet:
 		return append(test, "./worker/tokens")
 	}
-	return []string{"run", "./cmd/chaos", "-overlay", overlay, "-seed", fmt.Sprint(o.seed), "-duration", o.duration.String(), "-out", filepath.Join(dir, "record")}
+	return []string{"run", "-C", "deploy/check", "./chaos", "-overlay", overlay, "-seed", fmt.Sprint(o.seed), "-duration", o.duration.String(), "-out", filepath.Join(dir, "record")}
 }
 
 // A trial is one run of this program.

@@ -12,15 +12,22 @@ import (
 	"math/rand/v2"
 	"net"
 	"os/exec"
+	"strings"
 	"time"
 )
 
-// Build builds one of the project's programs into a file. It needs the source tree as the working
-// directory.
+// Build builds one of the project's programs into a file, which is an absolute path. The working directory is
+// in the source tree, in whichever of its modules.
 func Build(ctx context.Context, program, file string, flags ...string) error {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "logoffworker").Output()
+	if err != nil {
+		return fmt.Errorf("build %s: the working directory is not in the project's source tree: %w", program, err)
+	}
 	args := append(append([]string{"build", "-o", file}, flags...), "./cmd/"+program)
-	if text, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s (in the project's root?): %w\n%s", program, err, text)
+	build := exec.CommandContext(ctx, "go", args...)
+	build.Dir = strings.TrimSpace(string(root))
+	if text, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", program, err, text)
 	}
 	return nil
 }

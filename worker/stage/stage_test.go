@@ -84,6 +84,26 @@ func TestConfigurationDeniesAndClusters(t *testing.T) {
 	}
 }
 
+// The programs are built by checks of both modules, and by tests of any folder.
+func TestProgramsAreBuiltFromAnywhereInTheSourceTree(t *testing.T) {
+	for _, dir := range []string{".", filepath.Join("..", "..", "deploy", "check", "chaos")} {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Chdir(dir)
+			file := filepath.Join(t.TempDir(), "simulator")
+			if err := Build(t.Context(), "simulator", file); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Chdir(t.TempDir())
+	if err := Build(t.Context(), "simulator", "nothing"); err == nil || !strings.Contains(err.Error(), "source tree") {
+		t.Errorf("outside of the source tree: %v", err)
+	}
+}
+
 func TestFreePortsAreFree(t *testing.T) {
 	ports, err := FreePorts(20)
 	if err != nil {

@@ -61,6 +61,9 @@ func build(ctx context.Context, o options, out io.Writer) (w *world, err error) 
 	if w.options.out == "" {
 		w.options.out = filepath.Join(os.TempDir(), fmt.Sprintf("chaos-record-%d", o.seed))
 	}
+	if w.options.out, err = filepath.Abs(w.options.out); err != nil {
+		return nil, err
+	}
 	if err := stage.Build(ctx, "simulator", w.program("simulator")); err != nil {
 		return nil, err
 	}
