@@ -1,16 +1,24 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/nats-io/nkeys"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"logoffworker/metrics"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/webserver"
+	"logoffworker/worker/webserver/simulator"
 )
 
 // The embedded broker writes through to the disk, and demands what the worker was given; without any
@@ -69,4 +77,83 @@ func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
 			t.Errorf("%s: %s", name, book)
 		}
 	}
+}
+
+// The metrics count what they know by name from the start and pass over the rest. They know every operation that the
+// client makes and every verdict that it gives, and no other.
+func TestMetricsKnowTheOperationsAndVerdictsOfTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, registry := everyOperation(t)
+		labels := labelsOf(t, registry, "logoff_webserver_requests_total", "operation")
+		if want := slices.Sorted(maps.Keys(made)); !slices.Equal(labels, want) {
+			t.Errorf("the operations of the metrics are %v, those of the client %v", labels, want)
+		}
+		var verdicts []string
+		for v := webserver.Verdict(1); v.String() != webserver.Verdict(0).String(); v++ {
+			verdicts = append(verdicts, v.String())
+		}
+		slices.Sort(verdicts)
+		for _, family := range []string{"logoff_webserver_requests_total", "logoff_webserver_retries_total"} {
+			if labels := labelsOf(t, registry, family, "verdict"); !slices.Equal(labels, verdicts) {
+				t.Errorf("%s: the verdicts of the metrics are %v, those of the client %v", family, labels, verdicts)
+			}
+		}
+	})
+}
+
+// everyOperation has a client call everything that it can, and returns the operations that it made.
+func everyOperation(t *testing.T) (made map[string]bool, registry *prometheus.Registry) {
+	t.Helper()
+	sim := simulator.New(simulator.Settings{}, 1)
+	sim.AddUser(simulator.User{ID: 1, Login: "admin", Password: "canary", Administrator: true})
+	sim.AddUser(simulator.User{ID: 7, Login: "jane"})
+	dial, stop := sim.Pipe()
+	defer stop()
+	registry = prometheus.NewRegistry()
+	metrics.New(registry, metrics.Build{})
+	made = map[string]bool{}
+	c, err := webserver.New(webserver.Config{
+		URL: "http://127.0.0.1/commandcenter/api", Username: "admin", Password: func() (string, error) { return "canary", nil },
+		DialContext: dial, Observe: func(c webserver.Call) { made[c.Op] = true },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseIdle()
+	ctx := t.Context()
+	err = errors.Join(c.Ping(ctx), c.Logoff(ctx, "", sim.SignOnMany(7, 1)))
+	sim.RevokeTokens()
+	refused, _ := errors.AsType[*webserver.Error](c.Ping(ctx))
+	access, refresh := sim.AccessToken(1)
+	_, err2 := c.RenewPair(ctx, webserver.Pair{Access: access, Refresh: refresh})
+	err = errors.Join(err, err2, c.Renew(ctx, refused))
+	_, err2 = c.Sessions(ctx, 7)
+	_, err3 := c.UserByID(ctx, 7)
+	if err := errors.Join(err, err2, err3, c.Logout(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	return made, registry
+}
+
+// labelsOf returns the values of one label of a metric, sorted.
+func labelsOf(t *testing.T, registry *prometheus.Registry, metric, label string) []string {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]bool{}
+	for _, family := range families {
+		if family.GetName() != metric {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			for _, pair := range m.GetLabel() {
+				if pair.GetName() == label {
+					values[pair.GetValue()] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(values))
 }
