@@ -19,7 +19,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## broker, simulated Web Server and worker in one process, with a few jobs (ARGS='-nats 127.0.0.1:0')
@@ -42,6 +42,10 @@ lint: $(GOLANGCI_LINT) ## formatting, static checks, import rules, tidy modules
 	cd $(CHECK) && $(GOLANGCI_LINT) run ./...
 	go mod tidy -diff
 	go mod tidy -C $(CHECK) -diff
+
+.PHONY: lint-rules
+lint-rules: $(GOLANGCI_LINT) ## each import rule complains about a wrong import
+	GOLANGCI_LINT=$(GOLANGCI_LINT) go test -C $(CHECK) -count=1 ./rules
 
 .PHONY: bench
 bench: ## every benchmark, then the whole beside the leanest client (BENCHTIME=1s ROUNDS=3 SCALE=1)
