@@ -403,7 +403,7 @@ func (s *simulation) deck() []simulated {
 
 // someFail lets documents of several sessions fail as a whole now and then.
 func (s *simulation) someFail() {
-	s.sim.FailNext(simulator.Generic500().InCompany(), simulator.ErrorBody().InCompany(), simulator.Status(400).InCompany(), simulator.Status(413).InCompany())
+	s.sim.FailNext(simulator.Generic500().WithOthers(), simulator.ErrorBody().WithOthers(), simulator.Status(400).WithOthers(), simulator.Status(413).WithOthers())
 	for range 6 {
 		s.publishJob(s.fresh(2+s.random.IntN(60)), 0)
 	}

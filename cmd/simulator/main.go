@@ -1,5 +1,5 @@
-// Simulator is a simulated Commvault Web Server as a program, with people signed on, to try
-// logoff-worker against. A control address shows and changes what it does.
+// Simulator is a simulated Commvault Web Server as a program, with people signed on, to try logoff-worker against.
+// A second address, the control, shows and changes what it does.
 package main
 
 import (

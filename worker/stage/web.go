@@ -98,7 +98,7 @@ type Request struct {
 	Status   int                 `json:"status"`
 	Answered bool                `json:"answered"`
 	Success  bool                `json:"success"`
-	Fault    string              `json:"fault"` // what was played instead of the answer
+	Fault    string              `json:"fault"` // the fault that took the place of the answer, if any
 }
 
 // Journal is every request of a kind after a number.

@@ -29,7 +29,7 @@ func (w *world) webCards() []card {
 		}
 	}
 	elsewhere := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.elsewhere.listener.Addr(), w.canaries["redirect"])
-	few := `{"company":true,"count":2,`
+	few := `{"withOthers":true,"count":2,`
 	cards := []card{
 		{name: "web/503", play: w.webFault(played, all(`"fault":"status","status":503`))},
 		{name: "web/502", play: w.webFault(played, all(`"fault":"status","status":502`))},

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// A Comeback is a person who signs on again when a logoff has ended one of his sessions, so that the
-// sign-on races whoever ends them. A session that ends in another way does not bring him back.
+// A Comeback makes a person sign on again when a logoff has ended one of their sessions, while the caller still
+// ends the others. A session that ends in another way brings nobody back.
 type Comeback struct {
 	UserID  int           `json:"userId"`
 	Console int           `json:"console"`
-	Times   int           `json:"times"` // how many ended sessions he replaces
-	After   time.Duration `json:"after"` // how long that takes him; 0 is at once, before the logoff is answered
+	Times   int           `json:"times"` // how many ended sessions are replaced
+	After   time.Duration `json:"after"` // time from the logoff to the new sign-on; 0 is at once, before the logoff is answered
 }
 
-// ComeBack lets a person sign on again. It panics if there is no such user, and if it is to happen
-// less than once or before the end.
+// ComeBack adds a Comeback. It panics if there is no such user, if Times is below 1, and if After is below 0.
 func (s *Server) ComeBack(c Comeback) {
 	if err := s.comeBack(c); err != nil {
 		panic("simulator: " + err.Error())
@@ -38,8 +37,8 @@ func (s *Server) comeBack(c Comeback) error {
 	return nil
 }
 
-// SignOnAt lets a person sign on at a time to come, unless he is disabled by then. It panics if there
-// is no such user.
+// SignOnAt lets a person sign on at a later time, unless they are disabled by then. It panics if there is no such
+// user.
 func (s *Server) SignOnAt(userID, console int, at time.Time) {
 	if err := s.signOnAt(userID, console, 1, at); err != nil {
 		panic("simulator: " + err.Error())
@@ -67,7 +66,7 @@ func (s *Server) planSignOn(person *user, console int, at time.Time) {
 	})
 }
 
-// replace brings a person back, one of whose sessions a logoff has just ended.
+// replace lets a person sign on again, one of whose sessions a logoff has just ended.
 func (s *Server) replace(person *user, at time.Time) {
 	for _, c := range person.comebacks {
 		switch {

@@ -17,9 +17,9 @@ const controlHelp = `The control of a simulated Commvault Web Server. Everything
 GET    /settings         the switches; durations are text such as "40ms"
 PUT    /settings         changes the switches that are named, for example {"down":503}
 GET    /sessions         the session table, those that are on first; ?active=true for these alone, ?user=3 for one person's
-POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}; with "at":"2030-01-01T00:00:00Z", then
+POST   /sessions         signs a person on: {"userId":3,"console":19,"count":2}; with "at":"2030-01-01T00:00:00Z" at that time
 POST   /sessions/everywhere  signs a person on in every kind of console, with a history: {"userId":3,"ended":5}
-POST   /comebacks        has a person sign on again when a logoff ends a session of his:
+POST   /comebacks        has a person sign on again when a logoff ends one of their sessions:
                          {"userId":3,"console":19,"times":2,"after":"1s"}; without "after" at once
 DELETE /sessions/{id}    signs one off, as if the person had left
 GET    /users            the users
@@ -31,20 +31,20 @@ GET    /journal          the requests; ?op=logoff for one kind, ?since=12 for th
 DELETE /journal          forgets them
 GET    /traffic          what the limiter let through and refused, reads and writes, and the most of an hour
 DELETE /traffic          counts from zero
-POST   /faults           fails requests to come: {"fault":"status","status":503,"count":3}
+POST   /faults           fails the next requests: {"fault":"status","status":503,"count":3}
                          faults: status answer throttle reset hang page empty cutoff errorbody redirect
                          slow endless gzipbomb doctype generic500; more members: "op" (default logoff),
-                         "applied", "company" (for documents of several sessions only), "seconds", "url", "contentType", "body", "rate" (instead of a count)
+                         "applied", "withOthers" (only for documents of several sessions), "seconds", "url", "contentType", "body", "rate" (instead of a count)
 DELETE /faults           forgets them
 GET    /tokens           the access tokens through all their renewals: how often renewed, reused, whether dead
 POST   /tokens           makes one: {"userId":1,"scope":["/Session"],"expiry":"2030-01-01T00:00:00Z","renewableUntil":"2030-03-01T00:00:00Z"};
                          all but userId may be missing
-POST   /tokens/revoke    lets every token die now
-POST   /logins/revoke    lets those of logins die now
+POST   /tokens/revoke    revokes every token now
+POST   /logins/revoke    revokes the tokens of logins now
 `
 
 // Control is the handler of the control address: what the methods of a Server do, as JSON. No token
-// and no password comes out of it, but for an access token as it is made.
+// and no password is shown, except an access token when it is made.
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -82,7 +82,7 @@ func done(do func()) http.HandlerFunc {
 	}
 }
 
-// durationsAsText makes 40ms of a duration, and takes it.
+// durationsAsText writes and reads a duration as text such as "40ms".
 var durationsAsText = json.JoinOptions(
 	json.WithMarshalers(json.MarshalToFunc(func(out *jsontext.Encoder, d time.Duration) error {
 		return out.WriteToken(jsontext.String(d.String()))

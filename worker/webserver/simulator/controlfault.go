@@ -14,7 +14,7 @@ type faultForm struct {
 	Count       int     `json:"count"`
 	Rate        float64 `json:"rate"`
 	Applied     bool    `json:"applied"`
-	Company     bool    `json:"company"`
+	WithOthers  bool    `json:"withOthers"`
 	Status      int     `json:"status"`
 	Seconds     int     `json:"seconds"`
 	URL         string  `json:"url"`
@@ -43,11 +43,11 @@ func (s *Server) makeFaults(w http.ResponseWriter, r *http.Request) {
 func (f faultForm) fault() (Fault, error) {
 	switch {
 	case f.Status < 200 || f.Status > 599:
-		return Fault{}, errors.New("status is not within 200 and 599")
+		return Fault{}, errors.New("status must be from 200 to 599")
 	case f.Count < 1 || f.Count > 100_000:
-		return Fault{}, errors.New("count is not within 1 and 100000")
+		return Fault{}, errors.New("count must be from 1 to 100000")
 	case f.Rate < 0 || f.Rate > 1 || (f.Rate > 0 && f.Op != opLogoff):
-		return Fault{}, errors.New("rate is within 0 and 1, and for logoff only")
+		return Fault{}, errors.New("rate must be from 0 to 1, and is for logoff only")
 	case !slices.Contains(ops, f.Op):
 		return Fault{}, fmt.Errorf("there is no kind of request %q", f.Op)
 	}
@@ -60,6 +60,6 @@ func (f faultForm) fault() (Fault, error) {
 	if !ok {
 		return Fault{}, fmt.Errorf("there is no fault %q", f.Fault)
 	}
-	fault.applied, fault.company = f.Applied, f.Company
+	fault.applied, fault.withOthers = f.Applied, f.WithOthers
 	return fault, nil
 }

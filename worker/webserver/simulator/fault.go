@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// A Fault is what comes instead of the answer to one request. Unless it is told to be applied, the
-// request has no effect.
+// A Fault is what comes instead of the answer to one request. The request has no effect, except
+// where [Fault.Applied] says so.
 type Fault struct {
-	name    string
-	applied bool
-	company bool
-	play    func(*exchange)
+	name       string
+	applied    bool
+	withOthers bool
+	inflict    func(*exchange)
 }
 
 // String names the fault.
@@ -35,16 +35,16 @@ func (f Fault) Applied() Fault {
 	return f
 }
 
-// InCompany is the same fault, but kept for a document that holds more than one session.
-func (f Fault) InCompany() Fault {
-	f.company = true
+// WithOthers is the same fault, but it waits for a document that holds more than one session.
+func (f Fault) WithOthers() Fault {
+	f.withOthers = true
 	return f
 }
 
 // Status answers with a status in the form that the real server, or what stands before it, has for
 // it: the generic error for 500, pages for 502 to 504.
 func Status(code int) Fault {
-	return Fault{name: "status " + strconv.Itoa(code), play: func(x *exchange) { x.write(x.statusAnswer(code)) }}
+	return Fault{name: "status " + strconv.Itoa(code), inflict: func(x *exchange) { x.write(x.statusAnswer(code)) }}
 }
 
 // Generic500 is the captured 500, "Something is not right".
@@ -56,7 +56,7 @@ func Generic500() Fault {
 
 // Answer answers with exactly that.
 func Answer(code int, contentType, body string) Fault {
-	return Fault{name: "answer " + strconv.Itoa(code), play: func(x *exchange) {
+	return Fault{name: "answer " + strconv.Itoa(code), inflict: func(x *exchange) {
 		x.write(answer{status: code, contentType: contentType, body: []byte(body)})
 	}}
 }
@@ -68,7 +68,7 @@ func Throttle(seconds int) Fault { return throttle(strconv.Itoa(seconds)) }
 func ThrottleUntil(t time.Time) Fault { return throttle(httpDate(t)) }
 
 func throttle(retryAfter string) Fault {
-	return Fault{name: "throttle until " + retryAfter, play: func(x *exchange) {
+	return Fault{name: "throttle until " + retryAfter, inflict: func(x *exchange) {
 		a := x.statusAnswer(http.StatusTooManyRequests)
 		a.header = map[string]string{"Retry-After": retryAfter}
 		x.write(a)
@@ -77,12 +77,12 @@ func throttle(retryAfter string) Fault {
 
 // Reset resets the connection without an answer.
 func Reset(applied bool) Fault {
-	return Fault{name: "reset", applied: applied, play: (*exchange).reset}
+	return Fault{name: "reset", applied: applied, inflict: (*exchange).reset}
 }
 
 // Hang answers nothing until the client goes away or the connection is closed.
 func Hang(applied bool) Fault {
-	return Fault{name: "hang", applied: applied, play: func(x *exchange) {
+	return Fault{name: "hang", applied: applied, inflict: func(x *exchange) {
 		<-x.request.Context().Done()
 		panic(http.ErrAbortHandler)
 	}}
@@ -90,24 +90,24 @@ func Hang(applied bool) Fault {
 
 // Page is the maintenance page with status 200.
 func Page() Fault {
-	return Fault{name: "page", play: func(x *exchange) { x.write(maintenancePage(http.StatusOK)) }}
+	return Fault{name: "page", inflict: func(x *exchange) { x.write(maintenancePage(http.StatusOK)) }}
 }
 
 // Empty is a 200 without a body.
 func Empty() Fault {
-	return Fault{name: "empty", play: func(x *exchange) { x.write(answer{status: http.StatusOK}) }}
+	return Fault{name: "empty", inflict: func(x *exchange) { x.write(answer{status: http.StatusOK}) }}
 }
 
 // ErrorBody is a 200 with the captured error in its body.
 func ErrorBody() Fault {
-	return Fault{name: "error body", play: func(x *exchange) {
+	return Fault{name: "error body", inflict: func(x *exchange) {
 		x.write(x.failed(http.StatusOK, wrappedError{Error: errorDetail{generic500, 500}}))
 	}}
 }
 
 // Redirect is a 302 to url.
 func Redirect(url string) Fault {
-	return Fault{name: "redirect", play: func(x *exchange) {
+	return Fault{name: "redirect", inflict: func(x *exchange) {
 		x.write(answer{status: http.StatusFound, header: map[string]string{"Location": url}})
 	}}
 }
@@ -122,7 +122,7 @@ func Doctype() Fault {
 // CutOff is a 200 that ends within the success element: in turn short of its Content-Length, in the
 // middle of a chunked body, and at the end of a connection that nothing else delimits.
 func CutOff() Fault {
-	return Fault{name: "cut off", play: func(x *exchange) {
+	return Fault{name: "cut off", inflict: func(x *exchange) {
 		x.server.mu.Lock()
 		way := x.server.cuts % 3
 		x.server.cuts++
@@ -138,17 +138,17 @@ func CutOff() Fault {
 
 // SlowBody is a 200 whose body comes at one byte in ten seconds and never ends.
 func SlowBody() Fault {
-	return Fault{name: "slow body", play: func(x *exchange) { x.drip(1, 10*time.Second) }}
+	return Fault{name: "slow body", inflict: func(x *exchange) { x.drip(1, 10*time.Second) }}
 }
 
 // EndlessBody is a 200 whose body begins like the success element and never ends.
 func EndlessBody() Fault {
-	return Fault{name: "endless body", play: func(x *exchange) { x.drip(32<<10, 0) }}
+	return Fault{name: "endless body", inflict: func(x *exchange) { x.drip(32<<10, 0) }}
 }
 
 // GzipBomb is a 200 with some ten kilobytes of gzip, asked for or not, that are ten megabytes.
 func GzipBomb() Fault {
-	return Fault{name: "gzip bomb", play: func(x *exchange) {
+	return Fault{name: "gzip bomb", inflict: func(x *exchange) {
 		x.write(answer{status: http.StatusOK, contentType: "application/xml", header: map[string]string{"Content-Encoding": "gzip"}, body: bomb()})
 	}}
 }
@@ -202,7 +202,7 @@ func (x *exchange) drip(blanks int, pause time.Duration) {
 	panic(http.ErrAbortHandler)
 }
 
-// A faultQueue holds the faults to come.
+// A faultQueue holds the faults of the next requests.
 type faultQueue struct {
 	next  map[string][]Fault // by kind of request
 	rate  float64
@@ -223,15 +223,15 @@ func (s *Server) FailNextOn(op string, faults ...Fault) {
 	s.faults.next[op] = append(s.faults.next[op], faults...)
 }
 
-// FailAtRate lets the part rate (0 to 1) of all DELETE /Sessions fail, each with one of the faults by
-// chance. The seed decides which. No faults or rate 0 end it.
+// FailAtRate lets a share of all DELETE /Sessions fail, from 0 to 1, each with one of the faults. The seed decides
+// which. Without faults, or with a rate of 0, it ends.
 func (s *Server) FailAtRate(rate float64, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.rate, s.faults.rated = rate, faults
 }
 
-// ClearFaults forgets all faults to come.
+// ClearFaults forgets all faults that have not happened yet.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,4 +252,4 @@ func (s *Server) nextFault(op string, sessions int) (Fault, bool) {
 	return Fault{}, false
 }
 
-func (f Fault) fits(sessions int) bool { return !f.company || sessions > 1 }
+func (f Fault) fits(sessions int) bool { return !f.withOthers || sessions > 1 }

@@ -19,7 +19,7 @@ import (
 func TestFaultForCompanyWaitsForADocumentOfSeveral(t *testing.T) {
 	s := newSite(t, Settings{})
 	token, ids := s.Token(1), s.SignOnMany(2, 4)
-	s.FailNext(Status(503).InCompany())
+	s.FailNext(Status(503).WithOthers())
 	for i, test := range []struct {
 		ids  []string
 		want int

@@ -22,7 +22,7 @@ type Request struct {
 	Status   int      // 0 while there is no answer
 	Answered bool     // the answer was sent whole
 	Success  bool     // it did what was asked, and the answer said so
-	Fault    string   // what was played instead of the answer, if anything
+	Fault    string   // the fault that took the place of the answer, if any
 }
 
 type journal struct {

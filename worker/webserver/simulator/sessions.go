@@ -111,7 +111,7 @@ func (s *Server) signOn(person *user, console int, at time.Time) *session {
 	return made
 }
 
-// SignOff ends a session as if the person had left. It does nothing if there is no such session or
+// SignOff ends a session as if the person had signed off. It does nothing if there is no such session or
 // it has ended.
 func (s *Server) SignOff(sessionID string) {
 	s.mu.Lock()

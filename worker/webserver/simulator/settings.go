@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Settings are the switches. The zero value is the faithful default and has no latency; the fields
-// that are zero then show what they stand for.
+// Settings are the switches. The zero value is the faithful default and has no latency. The settings that the
+// control address shows have the defaults filled in.
 type Settings struct {
 	// Ended is the answer to a document that holds an ended or unknown ID.
 	Ended Ended `json:"ended"`
@@ -52,7 +52,7 @@ type Settings struct {
 	HiddenCompany int  `json:"hiddenCompany"`
 	HiddenUsers   bool `json:"hiddenUsers"`
 	// UnlistedUser is a userId whose sessions nobody else may list, administrators included: 403. They can be
-	// ended. 0 is nobody. That the one can be had without the other is a guess.
+	// ended. 0 is nobody. That a server refuses the one and allows the other is a guess.
 	UnlistedUser int `json:"unlistedUser"`
 
 	// Caching is what a proxy in front does with lists of sessions, which it keeps for CacheLife (default 5
@@ -85,10 +85,10 @@ type Settings struct {
 	// LatencyFixed passes before any answer, LatencyPerSession for each session of a document, too.
 	LatencyFixed      time.Duration `json:"latencyFixed"`
 	LatencyPerSession time.Duration `json:"latencyPerSession"`
-	// LatencyTail passes in addition for the part LatencyTailRate (0 to 1) of all requests, by chance.
+	// LatencyTail passes in addition for a random share of all requests, LatencyTailRate, from 0 to 1.
 	LatencyTail     time.Duration `json:"latencyTail"`
 	LatencyTailRate float64       `json:"latencyTailRate"`
-	// Concurrency is how many requests are served at once, the rest wait in line; 0 is no limit.
+	// Concurrency is how many requests are served at once; the rest wait; 0 is no limit.
 	Concurrency int `json:"concurrency"`
 	// DocumentLimit is the largest request body in bytes; 0 is no limit. DocumentLimitStatus is the
 	// answer to a larger one: 400 (default), 404 with IIS's page, or 413.

@@ -133,10 +133,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case failing && !fault.applied:
-		fault.play(x)
+		fault.inflict(x)
 	case failing:
 		s.process(x)
-		fault.play(x)
+		fault.inflict(x)
 	default:
 		s.answer(x)
 	}
@@ -155,7 +155,7 @@ func (s *Server) tail(settings Settings) time.Duration {
 	return 0
 }
 
-// failed notes what is played instead of an answer.
+// failed notes the fault that takes the place of an answer.
 func (s *Server) failed(x *exchange, fault string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +168,7 @@ func (s *Server) answer(x *exchange) {
 	a := s.process(x)
 	switch {
 	case x.route.op == opLogoff && a.success && x.settings.AfterEffect != AfterEffectAnswer:
-		x.settings.AfterEffect.fault().play(x)
+		x.settings.AfterEffect.fault().inflict(x)
 	case x.route.op == opRefresh:
 		x.sendRenewal(a)
 	default:
@@ -177,7 +177,7 @@ func (s *Server) answer(x *exchange) {
 	}
 }
 
-// process does what a request asks for. Nothing else of the Server happens meanwhile.
+// process does what a request asks for. It holds the lock, so that nothing else happens meanwhile.
 func (s *Server) process(x *exchange) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A token is a QSDK token. It lives as long as its session, and ends it by being idle.
+// A token is a QSDK token. It is valid as long as its session is on; when nobody uses it for too long, the session
+// ends.
 type token struct {
 	session *session
 	device  string        // deviceId of the login; renewal asks for it
@@ -50,7 +51,7 @@ func (s *Server) mustKnow(userID int) *user {
 	return person
 }
 
-// RevokeTokens lets every token die now: those of logins as RevokeLogins does, and access tokens, which
+// RevokeTokens makes every token invalid now: those of logins as RevokeLogins does, and access tokens, which
 // can still be renewed.
 func (s *Server) RevokeTokens() {
 	s.RevokeLogins()
@@ -62,7 +63,7 @@ func (s *Server) RevokeTokens() {
 	}
 }
 
-// RevokeLogins lets the tokens of all logins die now, as if all had been idle for too long: their sessions
+// RevokeLogins makes the tokens of all logins invalid now, as if all had been idle for too long: their sessions
 // end, and RenewLoginToken still takes those with a deviceId.
 func (s *Server) RevokeLogins() {
 	s.mu.Lock()
@@ -77,7 +78,7 @@ func (s *Server) RevokeLogins() {
 	}
 }
 
-// expireIdle ends the sessions whose tokens nobody used for too long, at the time when that was so.
+// expireIdle ends the sessions whose tokens nobody used for too long, as of the time when their idle time was over.
 func (s *Server) expireIdle(now time.Time) {
 	for _, t := range s.tokens {
 		if end := t.used.Add(t.timeout); t.session.Active() && !now.Before(end) {

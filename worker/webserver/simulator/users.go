@@ -72,9 +72,9 @@ func (s *Server) addUser(u User) (int, error) {
 	return u.ID, nil
 }
 
-// ChangeUser changes what a user is: a name, a lock, whether he is enabled. Sessions that are there
-// keep the name that they were made with. It panics if there is no such user, and if the outcome is
-// one that [Server.AddUser] would not take.
+// ChangeUser changes a user: a name, a lock, whether the user is enabled. Sessions that exist keep the name that
+// they were made with. It panics if there is no such user, and if the changed user is one that [Server.AddUser]
+// would not take.
 func (s *Server) ChangeUser(userID int, change func(*User)) {
 	if err := s.changeUser(userID, func(u *User) error { change(u); return nil }); err != nil {
 		panic("simulator: " + err.Error())
@@ -93,12 +93,12 @@ func (s *Server) changeUser(userID int, change func(*User) error) error {
 		return err
 	}
 	if u.ID != userID {
-		return fmt.Errorf("the userId %d stays as it is", userID)
+		return fmt.Errorf("the userId %d cannot be changed", userID)
 	}
 	return s.describe(known, u)
 }
 
-// describe makes u of a user, and keeps the logins in step.
+// describe gives a user the fields of u, and updates the index of logins.
 func (s *Server) describe(known *user, u User) error {
 	login := strings.ToLower(u.Login)
 	if login == "" {
