@@ -102,6 +102,7 @@ func readRules(t *testing.T) map[string]rule {
 	}
 	var config struct {
 		Linters struct {
+			Enable   []string
 			Settings struct {
 				Depguard yaml.Node
 			}
@@ -109,6 +110,9 @@ func readRules(t *testing.T) map[string]rule {
 	}
 	if err := yaml.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Contains(config.Linters.Enable, "depguard") {
+		t.Error(".golangci.yml does not enable depguard")
 	}
 	text, err = yaml.Marshal(&config.Linters.Settings.Depguard)
 	if err != nil {
@@ -230,13 +234,12 @@ func copyOf(t *testing.T, folders map[string]string, imports []string) string {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"go.mod", "go.sum", ".golangci.yml"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(name, string(text))
+	config, err := os.ReadFile(filepath.Join(root, ".golangci.yml"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	put(".golangci.yml", string(config))
+	put("go.mod", "module wrong // so that what is imported makes no cycle\n\ngo 1.26.0\n")
 	for folder, pkg := range folders {
 		text := "package " + pkg + "\n\nimport (\n\t_ \"" + strings.Join(imports, "\"\n\t_ \"") + "\"\n)\n"
 		for _, file := range wrongFiles {
