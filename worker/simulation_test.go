@@ -112,12 +112,12 @@ func simulate(t *testing.T, seed uint64) {
 	for range 3 {
 		s.hire()
 	}
-	deck := s.deck()
-	s.random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-	for _, c := range deck {
+	all := s.everyFault()
+	s.random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, f := range all {
 		s.live(time.Duration(s.random.IntN(100)) * time.Second)
-		fault := history.Fault{Card: c.name, From: time.Now(), Effect: 1}
-		c.play()
+		fault := history.Fault{Name: f.name, From: time.Now(), Effect: 1}
+		f.inject()
 		fault.To = time.Now()
 		s.faults = append(s.faults, fault)
 	}
@@ -344,8 +344,8 @@ func (s *simulation) publishMessage(p history.Published, data []byte) {
 
 // A simulated card is one fault, from its beginning to its end.
 type simulated struct {
-	name string
-	play func()
+	name   string
+	inject func()
 }
 
 // minutes is a time of n minutes at most.
@@ -353,8 +353,8 @@ func (s *simulation) minutes(n int) time.Duration {
 	return time.Duration(1+s.random.IntN(n)) * time.Minute
 }
 
-// deck is every fault once.
-func (s *simulation) deck() []simulated {
+// everyFault returns every fault once.
+func (s *simulation) everyFault() []simulated {
 	down := func(status int, d time.Duration) func() {
 		return func() {
 			s.sim.Configure(func(settings *simulator.Settings) { settings.Down = status })
@@ -369,7 +369,7 @@ func (s *simulation) deck() []simulated {
 			s.sim.ClearFaults()
 		}
 	}
-	cards := []simulated{
+	faults := []simulated{
 		{"outage of hours", down(503, s.minutes(75))},
 		{"connections reset", down(simulator.DownReset, s.minutes(20))},
 		{"hang", failing(s.minutes(10), simulator.Hang(false), simulator.Hang(true))},
@@ -396,9 +396,9 @@ func (s *simulation) deck() []simulated {
 		{"results full", s.resultsFull},
 	}
 	for _, p := range worker.Points {
-		cards = append(cards, simulated{"crash " + string(p), func() { s.die(s.anyone(), p) }})
+		faults = append(faults, simulated{"crash " + string(p), func() { s.die(s.anyone(), p) }})
 	}
-	return cards
+	return faults
 }
 
 // someFail lets documents of several sessions fail as a whole now and then.
@@ -598,7 +598,7 @@ func (s *simulation) judge() {
 		s.t.Errorf("violated: %v", v)
 	}
 	for _, fault := range s.faults {
-		s.t.Logf("%v to %v: %s", fault.From.Sub(s.begin), fault.To.Sub(s.begin), fault.Card)
+		s.t.Logf("%v to %v: %s", fault.From.Sub(s.begin), fault.To.Sub(s.begin), fault.Name)
 	}
 	s.t.Logf("repeat with: go test ./worker -run '^TestSimulation' -args -seed %d", s.seed)
 }

@@ -36,7 +36,7 @@ func good() *History {
 			Canaries: map[string]string{"web": canary},
 		},
 		Outputs: map[string][]byte{"log-logoff": []byte("a line\n")},
-		Faults:  []Fault{{Card: "web/503", From: at(60), To: at(90), WebServer: true, Effect: 1}},
+		Faults:  []Fault{{Name: "web/503", From: at(60), To: at(90), WebServer: true, Effect: 1}},
 	}}
 	for i := range 20 {
 		m.done("logoff", jobs.Bulk, float64(i), id(i))

@@ -164,7 +164,7 @@ type Ack struct {
 
 // Fault is one fault that was inflicted.
 type Fault struct {
-	Card string    `json:"card"`
+	Name string    `json:"name"` // such as nats/kill
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"` // when it had healed
 	// WebServer is set while the Web Server, or the way to it, was not well.

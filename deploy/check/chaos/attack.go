@@ -13,23 +13,27 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// A card is one way to attack. Play inflicts the fault and heals it. It returns what a counter says
-// of the effect, so that a card that does nothing is found out, and what the counter counts.
-type card struct {
-	name string
-	web  bool // the Web Server, or the way to it, is not well meanwhile
-	play func(ctx context.Context, random *rand.Rand) (effect int, counts string, err error)
+// A fault is one way to attack. Inject brings it about and heals it again. It returns what a counter says of its
+// effect, so that a fault which does nothing is noticed, and what the counter counts.
+type fault struct {
+	name   string
+	web    bool // meanwhile the Web Server, or the network to it, has a fault
+	inject func(ctx context.Context, random *rand.Rand) (effect int, counts string, err error)
 }
 
-// stretch is how long faults are dealt between two quiet stretches, which last for calm.
+// Faults are injected for the time of faulty, then there are none for the time of calm, and so on.
 const (
-	stretch = 20 * time.Second
-	calm    = 9 * time.Second
+	faulty = 20 * time.Second
+	calm   = 9 * time.Second
 )
 
-// attack publishes and deals until the time is up and every card has come, then lets everything heal
-// and drain.
+// attack publishes jobs and injects faults until the time is up and every fault has come at least once, then lets
+// everything heal and waits until all jobs are settled.
 func (w *world) attack(ctx context.Context) error {
+	groups, err := w.groups()
+	if err != nil {
+		return err
+	}
 	loading, endLoad := context.WithCancel(ctx)
 	defer endLoad()
 	watching, endWatch := context.WithCancel(ctx)
@@ -41,30 +45,10 @@ func (w *world) attack(ctx context.Context) error {
 		background.Go(func() { errs <- d.load.run(loading, rate) })
 	}
 	background.Go(func() { w.watch(watching) })
-
-	if !stage.Pause(ctx, calm) { // everything runs before anything is at fault
+	if !stage.Pause(ctx, calm) { // everything works before the first fault
 		return ctx.Err()
 	}
-	decks := [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards(), w.tokenCards()}
-	if !w.soak && !slices.ContainsFunc(decks, func(deck []card) bool {
-		return slices.ContainsFunc(deck, func(c card) bool { return strings.HasPrefix(c.name, w.only) })
-	}) {
-		return fmt.Errorf("there is no card whose name begins with %q", w.only)
-	}
-	var dealers sync.WaitGroup
-	dealing, endDeal := context.WithCancel(ctx)
-	if w.soak {
-		decks = nil
-		stage.Pause(ctx, w.duration)
-	}
-	for i, deck := range decks {
-		deck = slices.DeleteFunc(deck, func(c card) bool { return !strings.HasPrefix(c.name, w.only) })
-		random := rand.New(rand.NewPCG(w.seed, uint64(100+i)))
-		dealers.Go(func() { errs <- w.deal(dealing, deck, random) })
-	}
-	background.Go(func() { w.rest(dealing) })
-	dealers.Wait()
-	endDeal()
+	w.injectGroups(ctx, groups, errs)
 	if _, err := w.trio.token.give(ctx, long); err != nil {
 		return err
 	}
@@ -87,24 +71,58 @@ func (w *world) attack(ctx context.Context) error {
 	}
 }
 
-// deal plays a deck again and again, shuffled anew each time, until the time is up; the first time
-// to its end.
-func (w *world) deal(ctx context.Context, deck []card, random *rand.Rand) error {
+// groups returns the faults that are asked for. Those of one group never come at the same time.
+func (w *world) groups() (groups [][]fault, err error) {
+	if w.soak {
+		return nil, nil
+	}
+	asked := 0
+	for _, all := range [][]fault{w.webFaults(), w.natsFaults(), w.workerFaults(), w.clusterFaults(), w.tokenFaults()} {
+		group := slices.DeleteFunc(all, func(f fault) bool { return !strings.HasPrefix(f.name, w.only) })
+		groups = append(groups, group)
+		asked += len(group)
+	}
+	if asked == 0 {
+		return nil, fmt.Errorf("there is no fault whose name begins with %q", w.only)
+	}
+	return groups, nil
+}
+
+// injectGroups injects the faults of all groups side by side, with times of calm.
+func (w *world) injectGroups(ctx context.Context, groups [][]fault, errs chan<- error) {
+	if w.soak {
+		stage.Pause(ctx, w.duration)
+	}
+	ctx, end := context.WithCancel(ctx)
+	var injecting, calming sync.WaitGroup
+	for i, group := range groups {
+		random := rand.New(rand.NewPCG(w.seed, uint64(100+i)))
+		injecting.Go(func() { errs <- w.injectAll(ctx, group, random) })
+	}
+	calming.Go(func() { w.pauseFaults(ctx) })
+	injecting.Wait()
+	end()
+	calming.Wait()
+}
+
+// injectAll injects the faults of a group one after the other, again and again in another order, until the time is
+// up; the first round is always completed.
+func (w *world) injectAll(ctx context.Context, group []fault, random *rand.Rand) error {
 	end := time.Now().Add(w.duration)
-	for round := 0; len(deck) > 0; round++ {
-		random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-		for _, c := range deck {
+	for round := 0; len(group) > 0; round++ {
+		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
+		for _, f := range group {
 			if round > 0 && time.Now().After(end) || ctx.Err() != nil {
 				return ctx.Err()
 			}
-			for tries := 0; tries < plays && ctx.Err() == nil; tries++ {
-				effect, err := w.play(ctx, c, random)
+			for tries := 0; tries < mostTries && ctx.Err() == nil; tries++ {
+				effect, err := w.inject(ctx, f, random)
 				if err != nil {
-					return fmt.Errorf("card %s: %w", c.name, err)
+					return fmt.Errorf("fault %s: %w", f.name, err)
 				}
 				stage.Pause(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
 				if effect > 0 {
-					break // otherwise some other fault was in its way
+					break // otherwise another fault kept it from having one
 				}
 			}
 		}
@@ -112,25 +130,25 @@ func (w *world) deal(ctx context.Context, deck []card, random *rand.Rand) error 
 	return nil
 }
 
-// plays is how often a card is played until it shows an effect.
-const plays = 3
+// mostTries is how often a fault is injected at most until it shows an effect.
+const mostTries = 3
 
-// play plays one card, unless it is a quiet stretch, and returns its effect.
-func (w *world) play(ctx context.Context, c card, random *rand.Rand) (int, error) {
+// inject injects one fault as soon as there may be one, and returns its effect.
+func (w *world) inject(ctx context.Context, f fault, random *rand.Rand) (int, error) {
 	w.quiet.RLock()
 	defer w.quiet.RUnlock()
-	fault := history.Fault{Card: c.name, From: time.Now(), WebServer: c.web}
-	effect, counts, err := c.play(ctx, random)
-	fault.To, fault.Effect, fault.Note = time.Now(), effect, counts
+	injected := history.Fault{Name: f.name, From: time.Now(), WebServer: f.web}
+	effect, counts, err := f.inject(ctx, random)
+	injected.To, injected.Effect, injected.Note = time.Now(), effect, counts
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults = append(w.faults, fault)
+	w.faults = append(w.faults, injected)
 	return effect, err
 }
 
-// rest lets the quiet stretches come.
-func (w *world) rest(ctx context.Context) {
-	for stage.Pause(ctx, stretch) {
+// pauseFaults sees that there are times without faults.
+func (w *world) pauseFaults(ctx context.Context) {
+	for stage.Pause(ctx, faulty) {
 		w.quiet.Lock()
 		stage.Pause(ctx, calm)
 		w.quiet.Unlock()
@@ -153,7 +171,8 @@ func (w *world) watch(ctx context.Context) {
 	}
 }
 
-// drain waits until the publishers know of all their jobs and nothing is left, or that is overdue.
+// drain waits until the publishers know what became of each of their jobs and the streams hold no job any more, or
+// that is overdue.
 func (w *world) drain(ctx context.Context) error {
 	for _, d := range []*deployment{w.solo, w.trio} {
 		select {
@@ -163,6 +182,6 @@ func (w *world) drain(ctx context.Context) error {
 		}
 	}
 	stage.Await(ctx, 90*time.Second, func() bool { return w.solo.backlog(ctx) == 0 && w.trio.backlog(ctx) == 0 })
-	stage.Pause(ctx, 2*time.Second) // for the last words of metrics and acknowledgements
+	stage.Pause(ctx, 2*time.Second) // for the last metrics and acknowledgements to arrive
 	return ctx.Err()
 }

@@ -84,7 +84,7 @@ func (w *world) startDeployment(ctx context.Context, prefix, store string, serve
 	return d, err
 }
 
-// urls are the servers' own addresses, past the faulty network.
+// urls are the servers' own addresses, which the faulty network is not in front of.
 func (d *deployment) urls() string {
 	var urls []string
 	for _, n := range d.nodes {
@@ -110,7 +110,7 @@ func (d *deployment) connect(ctx context.Context) error {
 	return err
 }
 
-// acked keeps what the server reports of an acknowledgement.
+// acked keeps the server's report of an acknowledgement.
 func (d *deployment) acked(msg *nats.Msg) {
 	var sample struct {
 		Time     time.Time `json:"timestamp"`
@@ -156,7 +156,7 @@ func (d *deployment) shortLeases(ctx context.Context) error {
 	return nil
 }
 
-// poison are the deployment's own sessions that the Web Server never accepts.
+// poison returns the sessions of this deployment that the Web Server never accepts.
 func (d *deployment) poison() []string {
 	half := len(d.world.poison) / 2
 	if len(d.nodes) == 1 {
@@ -165,7 +165,7 @@ func (d *deployment) poison() []string {
 	return d.world.poison[half:]
 }
 
-// backlog is how many jobs the stream holds; -1 when nobody says so.
+// backlog is how many jobs the stream holds; -1 while NATS does not say.
 func (d *deployment) backlog(ctx context.Context) int {
 	stream, err := d.js.Stream(ctx, d.subjects.RequestStream())
 	if err != nil {

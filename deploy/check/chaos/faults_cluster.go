@@ -10,13 +10,13 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// trioCards are the ways in which a cluster loses its leader.
-func (w *world) trioCards() []card {
+// clusterFaults are the ways in which a cluster loses its leader.
+func (w *world) clusterFaults() []fault {
 	d := w.trio
-	return []card{
-		{name: "cluster/leader-killed", play: d.loseLeader(killLeader)},
-		{name: "cluster/leader-frozen", play: d.loseLeader(freezeLeader)},
-		{name: "cluster/leader-steps-down", play: d.loseLeader(d.deposeLeader)},
+	return []fault{
+		{name: "cluster/leader-killed", inject: d.loseLeader(killLeader)},
+		{name: "cluster/leader-frozen", inject: d.loseLeader(freezeLeader)},
+		{name: "cluster/leader-steps-down", inject: d.loseLeader(d.deposeLeader)},
 	}
 }
 
@@ -26,14 +26,14 @@ type leaderAttack func(ctx context.Context, leader *stage.Node, stream string, r
 func killLeader(ctx context.Context, leader *stage.Node, _ string, random *rand.Rand) (int, string, error) {
 	leader.Process.Kill()
 	stage.Pause(ctx, time.Duration(500+random.IntN(2500))*time.Millisecond)
-	return truth(leader.Process.Killed()), "leaders killed", leader.Start()
+	return oneIf(leader.Process.Killed()), "leaders killed", leader.Start()
 }
 
 func freezeLeader(ctx context.Context, leader *stage.Node, _ string, random *rand.Rand) (int, string, error) {
 	leader.Process.Signal(syscall.SIGSTOP)
 	frozen := 0
 	for end := time.Now().Add(time.Duration(3000+random.IntN(5000)) * time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
-		frozen += truth(leader.Process.Frozen())
+		frozen += oneIf(leader.Process.Frozen())
 	}
 	leader.Process.Signal(syscall.SIGCONT)
 	return frozen, stoodStill, nil
@@ -43,7 +43,7 @@ func (d *deployment) deposeLeader(ctx context.Context, _ *stage.Node, stream str
 	deposed := 0
 	stage.Await(ctx, 20*time.Second, func() bool {
 		said, err := d.admin.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, 3*time.Second)
-		deposed = truth(err == nil && bytes.Contains(said.Data, []byte(`"success":true`)))
+		deposed = oneIf(err == nil && bytes.Contains(said.Data, []byte(`"success":true`)))
 		return deposed > 0
 	})
 	return deposed, "leaders that stepped down", nil

@@ -19,35 +19,35 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// natsCards are the ways in which a NATS server, its disk and the way to it fail, and what people do
-// to it.
-func (w *world) natsCards() []card {
+// natsFaults are the ways in which a NATS server, its disk and the network to it fail, and what operators do to
+// it.
+func (w *world) natsFaults() []fault {
 	d := w.solo
-	cards := []card{
-		{name: "nats/kill", play: d.killNATS},
-		{name: "nats/restart", play: d.restartNATS},
-		{name: "nats/freeze", play: d.freezeNATS},
-		{name: "nats/cut", play: d.cutNATS},
-		{name: "nats/cut-one", play: d.cutOne},
-		{name: "nats/black-hole-there", play: d.blackHole("upstream")},
-		{name: "nats/black-hole-back", play: d.blackHole("downstream")},
-		{name: "nats/slow", play: d.slowNATS},
-		{name: "nats/results-full", play: d.fill(d.subjects.ResultStream(), "the stream is full")},
-		{name: "nats/dead-full", play: d.fill(d.subjects.DeadStream(), "the stream is full")},
-		{name: "nats/jobs-full", play: d.fillJobs},
-		{name: "nats/consumer-deleted", play: d.deleteConsumers},
-		{name: "nats/purge", play: d.purge},
-		{name: "nats/no-results", play: d.forbid(d.subjects.Prefix + ".results.>")},
-		{name: "nats/no-acks", play: d.forbid("$JS.ACK.>")},
-		{name: "nats/hostile", play: d.hostileBurst},
+	faults := []fault{
+		{name: "nats/kill", inject: d.killNATS},
+		{name: "nats/restart", inject: d.restartNATS},
+		{name: "nats/freeze", inject: d.freezeNATS},
+		{name: "nats/cut", inject: d.cutNATS},
+		{name: "nats/cut-one", inject: d.cutOne},
+		{name: "nats/black-hole-there", inject: d.blackHole("upstream")},
+		{name: "nats/black-hole-back", inject: d.blackHole("downstream")},
+		{name: "nats/slow", inject: d.slowNATS},
+		{name: "nats/results-full", inject: d.fill(d.subjects.ResultStream(), "the stream is full")},
+		{name: "nats/dead-full", inject: d.fill(d.subjects.DeadStream(), "the stream is full")},
+		{name: "nats/jobs-full", inject: d.fillJobs},
+		{name: "nats/consumer-deleted", inject: d.deleteConsumers},
+		{name: "nats/purge", inject: d.purge},
+		{name: "nats/no-results", inject: d.forbid(d.subjects.Prefix + ".results.>")},
+		{name: "nats/no-acks", inject: d.forbid("$JS.ACK.>")},
+		{name: "nats/hostile", inject: d.hostileBurst},
 	}
 	if w.unmount != nil {
-		cards = append(cards, card{name: "nats/disk-full", play: d.fillDisk})
+		faults = append(faults, fault{name: "nats/disk-full", inject: d.fillDisk})
 	}
-	return cards
+	return faults
 }
 
-// unready counts the workers whose readiness probe says words, waiting for one that does.
+// unready waits until the readiness probe of a worker says the words, and returns how many workers say them.
 func (d *deployment) unready(ctx context.Context, words string) (n int) {
 	stage.Await(ctx, 20*time.Second, func() bool {
 		n = 0
@@ -66,7 +66,7 @@ const (
 	unstored = "cannot be stored"
 )
 
-// reconnects counts how often a connection of ours was made again since a number, waiting for it.
+// reconnects waits until a connection of ours was made again, and returns how often that was.
 func reconnects(ctx context.Context, nc *nats.Conn, before uint64) int {
 	stage.Await(ctx, 20*time.Second, func() bool { return nc.Stats().Reconnects > before })
 	return int(nc.Stats().Reconnects - before)
@@ -96,7 +96,7 @@ func (d *deployment) freezeNATS(ctx context.Context, random *rand.Rand) (int, st
 	d.nodes[0].Process.Signal(syscall.SIGSTOP)
 	frozen := 0
 	for end := time.Now().Add(time.Duration(1000+random.IntN(4000)) * time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
-		frozen += truth(d.nodes[0].Process.Frozen())
+		frozen += oneIf(d.nodes[0].Process.Frozen())
 	}
 	d.nodes[0].Process.Signal(syscall.SIGCONT)
 	return frozen, stoodStill, nil
@@ -111,7 +111,7 @@ func (d *deployment) cutNATS(ctx context.Context, random *rand.Rand) (int, strin
 	return reconnects(ctx, d.load.nc, before), again, err
 }
 
-// cutOne takes one worker's network away for longer than a lease.
+// cutOne cuts one worker off the network for longer than a lease.
 func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string, error) {
 	r := d.workers[random.IntN(len(d.workers))]
 	r.attacked.Lock()
@@ -124,7 +124,7 @@ func (d *deployment) cutOne(ctx context.Context, random *rand.Rand) (int, string
 	return told, "times that its probe said so", r.toNATS.mend()
 }
 
-// blackHole drops what is sent in one direction, and nobody is told.
+// blackHole drops what is sent in one direction, without an error on either side.
 func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		stage.Await(ctx, 10*time.Second, d.load.nc.IsConnected)
@@ -135,7 +135,7 @@ func (d *deployment) blackHole(stream string) func(context.Context, *rand.Rand) 
 		stage.Await(ctx, 5*time.Second, func() bool { silent = d.load.nc.FlushTimeout(time.Second) != nil; return silent })
 		stage.Pause(ctx, time.Duration(1000+random.IntN(5000))*time.Millisecond)
 		d.toNATS.heal(ctx)
-		return truth(silent), "pings without an answer", nil
+		return oneIf(silent), "pings without an answer", nil
 	}
 }
 
@@ -148,7 +148,7 @@ func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, e
 	stage.Pause(ctx, 3*time.Second)
 	d.toNATS.heal(ctx)
 	if err != nil {
-		took = time.Second // it did not come at all
+		took = time.Second // no answer at all
 	}
 	return int(took.Milliseconds() / 50), "a ping's time in 50 ms", nil
 }
@@ -183,7 +183,7 @@ func (d *deployment) poisonSome(ctx context.Context) error {
 	return nil
 }
 
-// fill lets a stream take nothing more for a while, and waits until workers name the reason.
+// fill makes a stream full for a while, and waits until workers name the reason.
 func (d *deployment) fill(stream, words string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		if err := d.limit(ctx, stream, full); err != nil {
@@ -229,7 +229,7 @@ func (d *deployment) deleteConsumers(ctx context.Context, _ *rand.Rand) (int, st
 	return deleted, "consumers deleted", nil
 }
 
-// purge tries what the streams must not allow.
+// purge tries to purge the stream, which it must not allow.
 func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	refused := 0
 	stage.Await(ctx, 15*time.Second, func() bool {
@@ -246,7 +246,7 @@ func (d *deployment) purge(ctx context.Context, _ *rand.Rand) (int, string, erro
 	return refused, "purges refused", nil
 }
 
-// forbid takes a right away from workers while they run.
+// forbid takes a permission away from workers while they run.
 func (d *deployment) forbid(subject string) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
 		if err := d.nodes[0].Permit(subject); err != nil {

@@ -13,8 +13,8 @@ import (
 	"logoffworker/worker/tokens"
 )
 
-// The workers of the cluster share an access token. We are the person who makes a new one when they say
-// that it cannot be renewed.
+// The workers of the cluster share an access token. This program stands for the person who makes a new one when they
+// say that it cannot be renewed.
 
 // A fleetToken is what a deployment's workers need to share an access token.
 type fleetToken struct {
@@ -80,27 +80,27 @@ func (s *webServer) chains(ctx context.Context) (all []chain, err error) {
 // a leader of the cluster may be missing, and after a loss of the bucket they rest for 30 seconds.
 const noticed = 60 * time.Second
 
-// tokenCards are the ways in which the renewal of a shared access token goes wrong.
-func (w *world) tokenCards() []card {
+// tokenFaults are the ways in which the renewal of a shared access token goes wrong.
+func (w *world) tokenFaults() []fault {
 	d := w.trio
 	renewal := func(change, after string) func(context.Context, *rand.Rand) (int, string, error) {
 		return d.mended(func(ctx context.Context) (int, string, error) { return d.failRenewal(ctx, change, after) })
 	}
-	cards := []card{
-		{name: "token/renewed", play: d.renewToken},
-		{name: "token/replaced", play: d.replaceToken},
-		{name: "token/revoked", play: d.revokeToken},
-		{name: "token/bucket-deleted", play: d.deleteBucket},
-		{name: "token/answer-lost", play: renewal(`{"renewal":"lost"}`, `{"renewal":"200"}`)},
-		{name: "token/answer-late", play: renewal(`{"renewalDelay":"3s"}`, `{"renewalDelay":"0s"}`)},
-		{name: "token/answer-mangled", play: d.mangleRenewal},
+	faults := []fault{
+		{name: "token/renewed", inject: d.renewToken},
+		{name: "token/replaced", inject: d.replaceToken},
+		{name: "token/revoked", inject: d.revokeToken},
+		{name: "token/bucket-deleted", inject: d.deleteBucket},
+		{name: "token/answer-lost", inject: renewal(`{"renewal":"lost"}`, `{"renewal":"200"}`)},
+		{name: "token/answer-late", inject: renewal(`{"renewalDelay":"3s"}`, `{"renewalDelay":"0s"}`)},
+		{name: "token/answer-mangled", inject: d.mangleRenewal},
 	}
 	for _, point := range tokens.Points {
-		cards = append(cards, card{name: "token/crash-" + string(point), play: d.mended(func(ctx context.Context) (int, string, error) {
+		faults = append(faults, fault{name: "token/crash-" + string(point), inject: d.mended(func(ctx context.Context) (int, string, error) {
 			return d.crashRenewal(ctx, point)
 		})})
 	}
-	return cards
+	return faults
 }
 
 // renewToken has the workers renew a token. One renewal is made, by one of them.
@@ -112,7 +112,7 @@ func (d *deployment) renewToken(ctx context.Context, _ *rand.Rand) (int, string,
 	return d.renewals(ctx, given)
 }
 
-// renewals waits for one of a chain.
+// renewals waits for the first renewal of a chain.
 func (d *deployment) renewals(ctx context.Context, given int) (n int, counts string, err error) {
 	stage.Await(ctx, noticed, func() bool {
 		var all []chain
@@ -133,7 +133,7 @@ func (d *deployment) replaceToken(ctx context.Context, _ *rand.Rand) (int, strin
 	return d.toldWithin(ctx, noticed, mark, "the pair file holds a new pair"), saidSo, nil
 }
 
-// revokeToken lets a token die that was not renewed yet. It is renewed when the next request is refused.
+// revokeToken revokes a token that was not renewed yet. It is renewed when the next request is refused.
 func (d *deployment) revokeToken(ctx context.Context, _ *rand.Rand) (int, string, error) {
 	mark := d.log.Mark()
 	given, err := d.token.give(ctx, long)
@@ -178,7 +178,7 @@ func (d *deployment) deleteBucket(ctx context.Context, _ *rand.Rand) (int, strin
 
 func (d *deployment) bucket() string { return "TRIO_TOKENS" }
 
-// failRenewal lets a renewal take place of which nobody hears. The pair must not be presented again.
+// failRenewal lets a renewal take place whose answer does not arrive. The pair must not be presented again.
 func (d *deployment) failRenewal(ctx context.Context, change, after string) (int, string, error) {
 	mark := d.log.Mark()
 	if err := d.world.web.Ask(ctx, http.MethodPut, "/settings", change, nil); err != nil {
@@ -203,7 +203,7 @@ func (d *deployment) mangleRenewal(ctx context.Context, random *rand.Rand) (int,
 	return n, counts, d.world.web.Ask(ctx, http.MethodPut, "/settings", `{"renewal":"200"}`, nil)
 }
 
-// crashRenewal lets the worker die that renews, at a point of the renewal.
+// crashRenewal makes the worker that renews die at a crash point of the renewal.
 func (d *deployment) crashRenewal(ctx context.Context, point tokens.Point) (int, string, error) {
 	const counts = "processes that died there"
 	mark := d.log.Mark()
@@ -211,7 +211,7 @@ func (d *deployment) crashRenewal(ctx context.Context, point tokens.Point) (int,
 	for _, r := range d.workers {
 		r.attacked.Lock()
 		defer r.attacked.Unlock()
-		// A process that has just begun does not hear of it before it answers.
+		// A process that has just started misses the signal until it answers.
 		stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
 		if err := r.arm(words); err != nil {
 			return 0, counts, err

@@ -10,13 +10,13 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// webCards are the ways in which a Web Server, and the way to it, fail. The effect is counted in
+// webFaults are the ways in which a Web Server, and the way to it, fail. The effect is counted in
 // logoffs without success.
-func (w *world) webCards() []card {
-	fault := func(form string) func(context.Context) error {
+func (w *world) webFaults() []fault {
+	queued := func(form string) func(context.Context) error {
 		return func(ctx context.Context) error { return w.web.Ask(ctx, http.MethodPost, "/faults", form, nil) }
 	}
-	all := func(kind string) func(context.Context) error { return fault(`{"rate":1,` + kind + `}`) }
+	all := func(kind string) func(context.Context) error { return queued(`{"rate":1,` + kind + `}`) }
 	down := func(status int) func(context.Context) error {
 		return func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": status}, nil)
@@ -28,51 +28,51 @@ func (w *world) webCards() []card {
 			toWeb = append(toWeb, r.toWeb)
 		}
 	}
-	elsewhere := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.elsewhere.listener.Addr(), w.canaries["redirect"])
+	redirect := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.redirectTarget.listener.Addr(), w.canaries["redirect"])
 	few := `{"withOthers":true,"count":2,`
-	cards := []card{
-		{name: "web/503", play: w.webFault(played, all(`"fault":"status","status":503`))},
-		{name: "web/502", play: w.webFault(played, all(`"fault":"status","status":502`))},
-		{name: "web/504-applied", play: w.webFault(played, all(`"fault":"status","status":504,"applied":true`))},
-		{name: "web/401", play: w.webFault(unauthorized, all(`"fault":"status","status":401`))},
-		{name: "web/403", play: w.webFault(played, all(`"fault":"status","status":403`))},
-		{name: "web/429-soon", play: w.webFault(played, all(`"fault":"throttle","seconds":1`))},
-		{name: "web/429-absurd", play: w.webFault(played, all(`"fault":"throttle","seconds":99999999`))},
-		{name: "web/hang", play: w.webFault(played, all(`"fault":"hang"`))},
-		{name: "web/hang-applied", play: w.webFault(played, all(`"fault":"hang","applied":true`))},
-		{name: "web/reset", play: w.webFault(played, all(`"fault":"reset"`))},
-		{name: "web/reset-applied", play: w.webFault(played, all(`"fault":"reset","applied":true`))},
-		{name: "web/page", play: w.webFault(played, all(`"fault":"page"`))},
-		{name: "web/empty", play: w.webFault(played, all(`"fault":"empty"`))},
-		{name: "web/cut-off", play: w.webFault(played, all(`"fault":"cutoff"`))},
-		{name: "web/redirect", play: w.webFault(played, all(elsewhere))},
-		{name: "web/slow-body", play: w.webFault(played, all(`"fault":"slow"`))},
-		{name: "web/endless-body", play: w.webFault(played, all(`"fault":"endless"`))},
-		{name: "web/gzip-bomb", play: w.webFault(played, all(`"fault":"gzipbomb"`))},
-		{name: "web/doctype", play: w.webFault(played, all(`"fault":"doctype"`))},
-		{name: "web/error-body", play: w.webFault(played, fault(few+`"fault":"errorbody"}`))},
-		{name: "web/error-500", play: w.webFault(played, fault(few+`"fault":"generic500"}`))},
-		{name: "web/down", play: w.webFault(played, down(503))},
-		{name: "web/down-reset", play: w.webFault(played, down(-1))},
-		{name: "web/token-revoked", play: w.webFault(tokenDead, func(ctx context.Context) error {
+	faults := []fault{
+		{name: "web/503", inject: w.webFault(injected, all(`"fault":"status","status":503`))},
+		{name: "web/502", inject: w.webFault(injected, all(`"fault":"status","status":502`))},
+		{name: "web/504-applied", inject: w.webFault(injected, all(`"fault":"status","status":504,"applied":true`))},
+		{name: "web/401", inject: w.webFault(unauthorized, all(`"fault":"status","status":401`))},
+		{name: "web/403", inject: w.webFault(injected, all(`"fault":"status","status":403`))},
+		{name: "web/429-soon", inject: w.webFault(injected, all(`"fault":"throttle","seconds":1`))},
+		{name: "web/429-absurd", inject: w.webFault(injected, all(`"fault":"throttle","seconds":99999999`))},
+		{name: "web/hang", inject: w.webFault(injected, all(`"fault":"hang"`))},
+		{name: "web/hang-applied", inject: w.webFault(injected, all(`"fault":"hang","applied":true`))},
+		{name: "web/reset", inject: w.webFault(injected, all(`"fault":"reset"`))},
+		{name: "web/reset-applied", inject: w.webFault(injected, all(`"fault":"reset","applied":true`))},
+		{name: "web/page", inject: w.webFault(injected, all(`"fault":"page"`))},
+		{name: "web/empty", inject: w.webFault(injected, all(`"fault":"empty"`))},
+		{name: "web/cut-off", inject: w.webFault(injected, all(`"fault":"cutoff"`))},
+		{name: "web/redirect", inject: w.webFault(injected, all(redirect))},
+		{name: "web/slow-body", inject: w.webFault(injected, all(`"fault":"slow"`))},
+		{name: "web/endless-body", inject: w.webFault(injected, all(`"fault":"endless"`))},
+		{name: "web/gzip-bomb", inject: w.webFault(injected, all(`"fault":"gzipbomb"`))},
+		{name: "web/doctype", inject: w.webFault(injected, all(`"fault":"doctype"`))},
+		{name: "web/error-body", inject: w.webFault(injected, queued(few+`"fault":"errorbody"}`))},
+		{name: "web/error-500", inject: w.webFault(injected, queued(few+`"fault":"generic500"}`))},
+		{name: "web/down", inject: w.webFault(injected, down(503))},
+		{name: "web/down-reset", inject: w.webFault(injected, down(-1))},
+		{name: "web/token-revoked", inject: w.webFault(tokenDead, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
 		})},
-		{name: "web/maintenance", play: w.webFault(played, func(ctx context.Context) error {
+		{name: "web/maintenance", inject: w.webFault(injected, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
 		})},
-		{name: "web/cut", play: w.cutWeb(toWeb)},
-		{name: "web/slow", play: w.slowWeb(toWeb)},
+		{name: "web/cut", inject: w.cutWeb(toWeb)},
+		{name: "web/slow", inject: w.slowWeb(toWeb)},
 	}
-	for i := range cards {
-		cards[i].web = true
+	for i := range faults {
+		faults[i].web = true
 	}
-	return cards
+	return faults
 }
 
 // webFault lets the Web Server fail for a while.
 func (w *world) webFault(is func(stage.Request) bool, inflict func(context.Context) error) func(context.Context, *rand.Rand) (int, string, error) {
 	return func(ctx context.Context, random *rand.Rand) (int, string, error) {
-		const counts = "logoffs that met it"
+		const counts = "logoffs that failed because of it"
 		mark, err := w.web.mark(ctx)
 		if err != nil {
 			return 0, counts, err

@@ -13,19 +13,19 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// workerCards are the ways in which a worker dies, or seems to.
-func (w *world) workerCards() []card {
-	cards := []card{
-		{name: "worker/kill", play: w.onWorker(killWorker)},
-		{name: "worker/terminate", play: w.onWorker(terminateWorker)},
-		{name: "worker/freeze", play: w.onWorker(freezeWorker)},
+// workerFaults are the ways in which a worker ends, or does not react for a while.
+func (w *world) workerFaults() []fault {
+	faults := []fault{
+		{name: "worker/kill", inject: w.onWorker(killWorker)},
+		{name: "worker/terminate", inject: w.onWorker(terminateWorker)},
+		{name: "worker/freeze", inject: w.onWorker(freezeWorker)},
 	}
 	for _, point := range worker.Points {
-		cards = append(cards, card{name: "worker/crash-" + string(point), play: w.onWorker(func(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
+		faults = append(faults, fault{name: "worker/crash-" + string(point), inject: w.onWorker(func(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
 			return w.crashWorker(ctx, r, point)
 		})})
 	}
-	return cards
+	return faults
 }
 
 const stoodStill = "times it was seen to stand still"
@@ -52,12 +52,12 @@ func (w *world) onWorker(attack workerAttack) func(context.Context, *rand.Rand) 
 
 func killWorker(_ context.Context, r *replica, _ *rand.Rand) (int, string, error) {
 	r.process.Kill()
-	return truth(r.process.Killed()), "processes killed", nil
+	return oneIf(r.process.Killed()), "processes killed", nil
 }
 
 // terminateWorker stops a worker as an operator does. It must end well, and in time.
 func terminateWorker(ctx context.Context, r *replica, _ *rand.Rand) (int, string, error) {
-	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) // before, nobody hears a signal
+	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil }) // before, it does not handle signals
 	r.look(ctx, false)
 	r.process.Signal(syscall.SIGTERM)
 	if !r.process.EndsWithin(15 * time.Second) {
@@ -69,26 +69,26 @@ func terminateWorker(ctx context.Context, r *replica, _ *rand.Rand) (int, string
 	return 1, "processes ended well", nil
 }
 
-// freezeWorker stops a worker's time for longer than a lease.
+// freezeWorker stops a worker's process for longer than a lease.
 func freezeWorker(ctx context.Context, r *replica, random *rand.Rand) (int, string, error) {
 	r.process.Signal(syscall.SIGSTOP)
 	frozen := 0
 	for end := time.Now().Add(ackWait + time.Duration(500+random.IntN(2500))*time.Millisecond); time.Now().Before(end) && stage.Pause(ctx, 100*time.Millisecond); {
-		frozen += truth(r.process.Frozen())
+		frozen += oneIf(r.process.Frozen())
 	}
 	r.process.Signal(syscall.SIGCONT)
 	return frozen, stoodStill, nil
 }
 
-// crashPatience is how long a worker may take to come to a point: other faults may keep it from there.
+// crashPatience is how long a worker may take to reach a crash point: other faults may keep it from there.
 const crashPatience = 30 * time.Second
 
-// crashWorker lets a worker die at a point, having seen to it that it gets there.
+// crashWorker makes a worker die at a crash point, and brings about that it gets there.
 func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point) (int, string, error) {
 	const counts = "processes that died there"
 	mark := w.solo.log.Mark()
 	for end := time.Now().Add(crashPatience); time.Now().Before(end) && ctx.Err() == nil; {
-		// A process that has just begun may not have heard the first time.
+		// A process that has just started may have missed the first signal.
 		if err := errors.Join(r.arm(string(point)), w.provoke(ctx, r, point)); err != nil {
 			return 0, counts, err
 		}
@@ -100,10 +100,10 @@ func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point)
 	if r.process.Running() {
 		r.process.Kill()
 	}
-	return truth(reached > 0), counts, nil
+	return oneIf(reached > 0), counts, nil
 }
 
-// provoke brings about what leads a worker to a point that is rare.
+// provoke brings about what leads a worker to a crash point that is rare.
 func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) error {
 	switch point {
 	case worker.MidLogin:
@@ -138,7 +138,7 @@ func (w *world) provokeDrain(ctx context.Context, r *replica) error {
 	return nil
 }
 
-func truth(yes bool) int {
+func oneIf(yes bool) int {
 	if yes {
 		return 1
 	}

@@ -13,12 +13,12 @@ import (
 	"logoffworker/worker/history"
 )
 
-// judge prints the verdict. What it knows beside the history is what the history cannot show: cards
-// without effect, visits to the host that redirects point to, data races.
+// judge prints the verdict. To what the history shows it adds what only the run knows: faults without effect,
+// requests to the host that redirects point to, data races.
 func (w *world) judge(h *history.History, out io.Writer) error {
 	violations := h.Check(limits())
-	for _, visit := range w.elsewhere.visited() {
-		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it with its token: " + visit})
+	for _, visit := range w.redirectTarget.visited() {
+		violations = append(violations, history.Violation{Rule: "I10", Job: "redirect", Why: "a worker followed it: " + visit})
 	}
 	violations = append(violations, secretTokens(h)...)
 	violations = append(violations, w.brokenChains()...)
@@ -27,8 +27,8 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})
 	}
 	for i, f := range h.Faults {
-		if f.Effect == 0 && !shownLater(h.Faults[i:], f.Card) {
-			violations = append(violations, history.Violation{Rule: "card", Job: f.Card, Why: "it had no effect: 0 " + f.Note})
+		if f.Effect == 0 && !shownLater(h.Faults[i:], f.Name) {
+			violations = append(violations, history.Violation{Rule: "fault", Job: f.Name, Why: "it had no effect: 0 " + f.Note})
 		}
 	}
 	if err := w.report(h, out); err != nil {
@@ -52,9 +52,9 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	return fmt.Errorf("%w: %d violations (seed %d)", errViolated, len(violations), w.seed)
 }
 
-// shownLater reports whether a card was played again, because it had no effect, and then had one.
-func shownLater(faults []history.Fault, card string) bool {
-	return slices.ContainsFunc(faults, func(f history.Fault) bool { return f.Card == card && f.Effect > 0 })
+// shownLater reports whether a fault that had no effect was injected again, and then had one.
+func shownLater(faults []history.Fault, name string) bool {
+	return slices.ContainsFunc(faults, func(f history.Fault) bool { return f.Name == name && f.Effect > 0 })
 }
 
 // brokenChains are the access tokens of which an old pair was presented again: the Web Server ends them.
@@ -67,7 +67,7 @@ func (w *world) brokenChains() (all []history.Violation) {
 	return all
 }
 
-// renewed tells of the access tokens.
+// renewed says how often the access tokens were renewed.
 func (w *world) renewed() string {
 	renewals := 0
 	for _, c := range w.chains {
@@ -80,7 +80,7 @@ func (w *world) renewed() string {
 // their refresh tokens.
 var token = regexp.MustCompile(`QSDK 3[0-9a-f]{8}|\b[0-9a-f]{64}\b`)
 
-// secretTokens searches all output for them: they are made during the run, and no canary knows them.
+// secretTokens searches all output for tokens: they are made during the run, so that no canary can be set for them.
 func secretTokens(h *history.History) (all []history.Violation) {
 	for name, output := range h.Outputs {
 		if token.Match(output) {
@@ -97,11 +97,11 @@ func secretTokens(h *history.History) (all []history.Violation) {
 	return all
 }
 
-// vacuous finds out what was not put to the test: then that nothing is violated means nothing.
+// vacuous names what did not happen in the run: without it, that nothing is violated would prove nothing.
 func vacuous(h *history.History) (all []history.Violation) {
 	f := h.Figures(limits())
 	for what, n := range map[string]int{
-		"jobs stored": f.Stored, "results": len(h.Results), "acknowledgements seen": len(h.Acks), "requests": f.Requests, "urgent jobs while nothing was at fault": int(f.UrgentCalm),
+		"jobs stored": f.Stored, "results": len(h.Results), "acknowledgements seen": len(h.Acks), "requests": f.Requests, "urgent jobs while there was no fault": int(f.UrgentCalm),
 	} {
 		if n == 0 {
 			all = append(all, history.Violation{Rule: "test", Job: "run", Why: "there were no " + what})
@@ -153,21 +153,21 @@ func mib(s history.Sample) float64 { return float64(s.RSS) / (1 << 20) }
 // report prints what was done, and the figures.
 func (w *world) report(h *history.History, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	played, missed, effects := map[string]int{}, map[string]int{}, map[string]int{}
+	injected, missed, effects := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, f := range h.Faults {
-		played[f.Card]++
-		effects[f.Card] += f.Effect
+		injected[f.Name]++
+		effects[f.Name] += f.Effect
 		if f.Effect == 0 {
-			missed[f.Card]++
+			missed[f.Name]++
 		}
 	}
-	fmt.Fprintf(table, "\ncard\tplayed\tin vain\teffect\n")
-	for _, name := range slices.Sorted(maps.Keys(played)) {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", name, played[name], missed[name], effects[name])
+	fmt.Fprintf(table, "\nfault\tinjected\twithout effect\teffect\n")
+	for _, name := range slices.Sorted(maps.Keys(injected)) {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", name, injected[name], missed[name], effects[name])
 	}
 	least := 0
-	if len(played) > 0 {
-		least = slices.Min(slices.Collect(maps.Values(played)))
+	if len(injected) > 0 {
+		least = slices.Min(slices.Collect(maps.Values(injected)))
 	}
 	f := h.Figures(limits())
 	for _, line := range []struct {
@@ -177,7 +177,7 @@ func (w *world) report(h *history.History, out io.Writer) error {
 		{"", ""},
 		{"versions", fmt.Sprint(h.Run.Versions)},
 		{"run", h.Run.End.Sub(h.Run.Begin).Round(1e9)},
-		{"faults", fmt.Sprintf("%d; %d cards, each at least %d times", len(h.Faults), len(played), least)},
+		{"faults", fmt.Sprintf("%d; %d kinds, each at least %d times", len(h.Faults), len(injected), least)},
 		{"jobs published", fmt.Sprintf("%d (%d stored, %d unknown)", f.Published, f.Stored, f.Unknown)},
 		{"tries of publishers without an answer", w.solo.load.failed() + w.trio.load.failed()},
 		{"results", fmt.Sprint(f.Results)},
@@ -188,7 +188,7 @@ func (w *world) report(h *history.History, out io.Writer) error {
 		{"redelivered", fmt.Sprintf("%d results, at most delivery %d", f.Redelivered, f.MostDeliveries)},
 		{"acknowledgements checked", len(h.Acks)},
 		{"access tokens", w.renewed()},
-		{"urgent, nothing at fault", f.UrgentCalm},
+		{"urgent, without faults", f.UrgentCalm},
 		{"longest between two results", fmt.Sprint(f.Stalls)},
 		{"settled after the last fault", f.Settled},
 	} {

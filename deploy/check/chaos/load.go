@@ -63,7 +63,7 @@ func (d *deployment) newLoad() (l *load, err error) {
 	return l, err
 }
 
-// run publishes at a rate until ctx ends, then sees to what is not confirmed.
+// run publishes at a rate until ctx ends, then waits until all is confirmed or given up.
 func (l *load) run(ctx context.Context, rate int) error {
 	var confirming sync.WaitGroup
 	confirming.Go(l.confirm)
@@ -86,7 +86,7 @@ func (l *load) run(ctx context.Context, rate int) error {
 }
 
 // next publishes one job of the mixture: both lanes, mostly one session, some with several, some that
-// name a session again, some that are too late soon, some that name a person or his sessions with him,
+// name a session again, some whose notAfter is near, some that name a user or a user's sessions with their owner,
 // 0.2 % poison and 0.1 % malformed.
 func (l *load) next(ctx context.Context) error {
 	l.mu.Lock()
@@ -110,12 +110,12 @@ func (l *load) next(ctx context.Context) error {
 	case kind <= 90:
 		return l.repeat(lane)
 	case kind <= 93:
-		return l.person(ctx, lane, kind%2 == 0)
+		return l.user(ctx, lane, kind%2 == 0)
 	}
 	return l.job(ctx, lane, 1, time.Time{})
 }
 
-// job publishes a job with n sessions that nobody has named yet.
+// job publishes a job with n sessions that no job has named yet.
 func (l *load) job(ctx context.Context, lane jobs.Lane, n int, notAfter time.Time) error {
 	var ids []string
 	for range n {
@@ -129,10 +129,10 @@ func (l *load) job(ctx context.Context, lane jobs.Lane, n int, notAfter time.Tim
 	return nil
 }
 
-// person publishes a job that names a person whom nobody has named yet, or else all of his sessions with him
-// as their owner.
-func (l *load) person(ctx context.Context, lane jobs.Lane, byID bool) error {
-	user, ids, err := l.d.world.web.person(ctx, 3)
+// user publishes a job that names a user whom no job has named yet, or else all of that user's sessions with their
+// owner.
+func (l *load) user(ctx context.Context, lane jobs.Lane, byID bool) error {
+	user, ids, err := l.d.world.web.user(ctx, 3)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (l *load) person(ctx context.Context, lane jobs.Lane, byID bool) error {
 	return nil
 }
 
-// poison publishes a job with one session that the Web Server never accepts, alone or in company.
+// poison publishes a job with one session that the Web Server never accepts, alone or together with a good one.
 func (l *load) poison(ctx context.Context, lane jobs.Lane) error {
 	l.mu.Lock()
 	mine := l.d.poison()
@@ -265,7 +265,7 @@ func (l *load) try(m *message) {
 // patience is how long a publisher tries.
 const patience = 100 * time.Second
 
-// confirm hears what became of each message, and sends again what is not confirmed.
+// confirm waits for the answer to each message, and sends again what is not confirmed.
 func (l *load) confirm() {
 	var again []*message
 	for m := range l.many {

@@ -3,9 +3,9 @@
 //
 // It starts real programs on the loopback interface: three workers, a NATS server and a simulated
 // Web Server, with a faulty network between each pair, and beside them two workers that share an
-// access token, on a cluster of three NATS servers. While jobs of both lanes are published, faults are dealt from a shuffled deck
-// in which every card comes at least once; a card that shows no effect fails the run. Between the
-// faults are quiet stretches, at the end everything heals, and package history decides.
+// access token, on a cluster of three NATS servers. While jobs of both lanes are published, faults are injected in
+// random order, each at least once; a fault that shows no effect fails the run. From time to time there are none, at
+// the end everything heals, and package history decides.
 //
 // It needs the source tree, because it builds the programs that it attacks. As root it also fills
 // a disk.
@@ -68,26 +68,26 @@ func parse(args []string, out io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.DurationVar(&o.duration, "duration", 75*time.Second, "how long faults are dealt; longer if the deck is not through by then")
-	flags.Uint64Var(&o.seed, "seed", 0, "seed of the deck and of all chance; 0 is a new one each time")
+	flags.DurationVar(&o.duration, "duration", 75*time.Second, "how long faults are injected; longer until each of them has come once")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of the order of the faults and of all random choices; 0 picks a new one each time")
 	flags.IntVar(&o.rate, "rate", 450, "jobs per second")
 	flags.BoolVar(&o.race, "race", false, "build the worker with the race detector; a race fails the run")
 	flags.StringVar(&o.overlay, "overlay", "", "file for go build's -overlay, with which the worker is built (for mutants)")
-	flags.BoolVar(&o.keep, "keep", false, "keep the record of the run also when all is well")
-	flags.StringVar(&o.out, "out", "", "directory of the record (default: a temporary one)")
-	flags.StringVar(&o.only, "only", "", "deal only cards whose name begins so, such as worker/ or nats/disk")
-	flags.BoolVar(&o.soak, "soak", false, "deal nothing: work quietly, to see that memory and goroutines stay as they are")
+	flags.BoolVar(&o.keep, "keep", false, "keep the record of the run also when nothing is violated")
+	flags.StringVar(&o.out, "out", "", "directory of the record (default: one for temporary files)")
+	flags.StringVar(&o.only, "only", "", "inject only faults whose name begins with this, such as worker/ or nats/disk")
+	flags.BoolVar(&o.soak, "soak", false, "inject nothing, to see that memory and goroutines do not grow")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
-		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+		return o, fmt.Errorf("%q is not a flag", flags.Arg(0))
 	}
 	if o.rate < 1 || o.rate > 5000 {
-		return o, errors.New("-rate is not within 1 and 5000")
+		return o, errors.New("-rate must be from 1 to 5000")
 	}
 	if o.duration <= 0 {
-		return o, errors.New("-duration is not more than 0")
+		return o, errors.New("-duration must be more than 0")
 	}
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
@@ -128,7 +128,7 @@ func (w *world) live(ctx context.Context) (*history.History, error) {
 	return w.record(ctx)
 }
 
-// keepLogs keeps what all programs have put out, for want of a record.
+// keepLogs writes the output of all programs into files, because there is no record.
 func (w *world) keepLogs() error {
 	books := map[string]*stage.Book{}
 	for _, d := range []*deployment{w.solo, w.trio} {

@@ -23,24 +23,24 @@ func TestMistakesAreUsageErrors(t *testing.T) {
 	}
 }
 
-// The deck has a card for every way in which the design says that nothing is lost, and no two of the
-// same name, which a report could not tell apart.
-func TestDeckIsComplete(t *testing.T) {
-	e, err := newElsewhere()
+// There is a fault for each way in which the worker promises that nothing is lost, and no two have the same name,
+// which a report could not tell apart.
+func TestFaultsAreComplete(t *testing.T) {
+	e, err := newRedirectTarget()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.listener.Close()
-	w := &world{web: &webServer{}, elsewhere: e, unmount: func() {}, canaries: map[string]string{}}
+	w := &world{web: &webServer{}, redirectTarget: e, unmount: func() {}, canaries: map[string]string{}}
 	w.solo = &deployment{world: w, nodes: []*stage.Node{{}}}
 	w.trio = &deployment{world: w}
 	known := map[string]bool{}
-	for _, deck := range [][]card{w.webCards(), w.natsCards(), w.workerCards(), w.trioCards(), w.tokenCards()} {
-		for _, c := range deck {
-			if known[c.name] {
-				t.Errorf("there are two cards %s", c.name)
+	for _, group := range [][]fault{w.webFaults(), w.natsFaults(), w.workerFaults(), w.clusterFaults(), w.tokenFaults()} {
+		for _, f := range group {
+			if known[f.name] {
+				t.Errorf("there are two faults %s", f.name)
 			}
-			known[c.name] = true
+			known[f.name] = true
 		}
 	}
 	for _, name := range []string{
@@ -53,7 +53,7 @@ func TestDeckIsComplete(t *testing.T) {
 		"token/renewed", "token/answer-lost", "token/crash-before-intent", "token/crash-after-intent", "token/crash-after-call", "token/crash-after-store",
 	} {
 		if !known[name] {
-			t.Errorf("there is no card %s", name)
+			t.Errorf("there is no fault %s", name)
 		}
 	}
 }

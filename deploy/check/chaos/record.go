@@ -14,9 +14,9 @@ import (
 	"logoffworker/worker/history"
 )
 
-// record takes the last look at everything, stops the workers, and writes all of it into one history.
+// record reads everything for the last time, stops the workers, and returns all of it as one history.
 func (w *world) record(ctx context.Context) (_ *history.History, err error) {
-	fmt.Fprintln(w.out, "chaos: everything has healed; taking the record")
+	fmt.Fprintln(w.out, "chaos: all faults have healed; reading the record")
 	for _, d := range []*deployment{w.solo, w.trio} {
 		for _, r := range d.workers {
 			r.look(ctx, true)
@@ -72,7 +72,7 @@ func versions() map[string]string {
 	return v
 }
 
-// record adds what a deployment knows.
+// record adds what is to be read from a deployment.
 func (d *deployment) record(ctx context.Context, h *history.History) (err error) {
 	for _, m := range d.load.published {
 		h.Published = append(h.Published, m.Published)
@@ -140,7 +140,7 @@ func (d *deployment) dump(ctx context.Context, stream string, into *[]history.St
 	return nil
 }
 
-// dumpLeft reads what is left of the jobs, by its place: a work queue can be read in no other way.
+// dumpLeft reads the jobs that are left, by their sequence numbers: a work queue can be read in no other way.
 func (d *deployment) dumpLeft(ctx context.Context, h *history.History) error {
 	handle, err := d.js.Stream(ctx, d.subjects.RequestStream())
 	if err != nil {

@@ -30,7 +30,7 @@ type replica struct {
 	crash         string // file that names the point to die at
 	toNATS, toWeb *link
 
-	attacked sync.Mutex // by one card at a time
+	attacked sync.Mutex // by one fault at a time
 
 	mu      sync.Mutex
 	life    int // counts processes
@@ -98,7 +98,7 @@ func (r *replica) start() (err error) {
 	return err
 }
 
-// arm lets the present process die when it next reaches a point; at none if it is empty.
+// arm makes the present process die when it next reaches a crash point; without a name it does not die.
 func (r *replica) arm(point string) error {
 	if err := os.WriteFile(r.crash, []byte(point), 0o600); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (r *replica) page(ctx context.Context, path string) []byte {
 	return body
 }
 
-// look keeps what the worker serves and says of itself now.
+// look records what the worker serves now: metrics, readiness and status page.
 func (r *replica) look(ctx context.Context, final bool) {
 	r.mu.Lock()
 	name := r.name()

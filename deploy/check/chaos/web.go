@@ -16,11 +16,11 @@ type webServer struct {
 
 	mu       sync.Mutex
 	sessions []string // signed on, not yet named by a job
-	people   int
+	users    int
 	seen     int // number of the latest logoff that was looked at
 }
 
-// background is what fails all the time: one logoff of 200 meets a dead token.
+// background is a fault that is always there: one logoff of 200 is refused because of its token.
 const background = `{"fault":"status","status":401,"rate":0.005}`
 
 func (w *world) startWebServer(ctx context.Context) (*webServer, error) {
@@ -41,7 +41,7 @@ func (w *world) startWebServer(ctx context.Context) (*webServer, error) {
 	return s, s.heal(ctx)
 }
 
-// heal ends all faults but the one of the background.
+// heal ends all faults but that of the background.
 func (s *webServer) heal(ctx context.Context) error {
 	if err := s.Ask(ctx, http.MethodDelete, "/faults", nil, nil); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *webServer) heal(ctx context.Context) error {
 	return s.Ask(ctx, http.MethodPost, "/faults", background, nil)
 }
 
-// session is one that is on and that no job has named.
+// session returns a session that is on and that no job has named.
 func (s *webServer) session(ctx context.Context) (id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,11 +63,11 @@ func (s *webServer) session(ctx context.Context) (id string, err error) {
 	return id, nil
 }
 
-// person is somebody new, with sessions that are on.
-func (s *webServer) person(ctx context.Context, sessions int) (user int64, ids []string, err error) {
+// user adds a user with sessions that are on.
+func (s *webServer) user(ctx context.Context, sessions int) (user int64, ids []string, err error) {
 	s.mu.Lock()
-	s.people++
-	login := fmt.Sprintf("person%d", s.people)
+	s.users++
+	login := fmt.Sprintf("user%d", s.users)
 	s.mu.Unlock()
 	var made struct {
 		ID int64 `json:"id"`
@@ -90,7 +90,7 @@ func asked(r stage.Request) history.Request {
 	return q
 }
 
-// mark is the number of the latest logoff, to count from.
+// mark returns the number of the latest logoff, from which failed counts.
 func (s *webServer) mark(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *webServer) failed(ctx context.Context, mark int, fault func(stage.Reque
 	return n, err
 }
 
-// What tells a card's fault from that of the background, and from what jobs themselves bring about.
-func played(r stage.Request) bool       { return r.Fault != "" && r.Fault != "status 401" }
+// What tells an injected fault from that of the background, and from what jobs themselves bring about.
+func injected(r stage.Request) bool     { return r.Fault != "" && r.Fault != "status 401" }
 func unauthorized(r stage.Request) bool { return r.Fault == "status 401" }
 func tokenDead(r stage.Request) bool    { return r.Status == http.StatusUnauthorized && r.Fault == "" }

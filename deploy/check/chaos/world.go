@@ -27,14 +27,14 @@ type world struct {
 	canaries map[string]string
 	poison   []string
 
-	web       *webServer
-	elsewhere *elsewhere
-	solo      *deployment // one NATS server, three workers
-	chains    []chain     // the access tokens, at the end
-	trio      *deployment // three NATS servers, two workers that share an access token
-	unmount   func()      // of the disk that can be full; nil where there is none
+	web            *webServer
+	redirectTarget *redirectTarget
+	solo           *deployment // one NATS server, three workers
+	chains         []chain     // the access tokens, at the end
+	trio           *deployment // three NATS servers, two workers that share an access token
+	unmount        func()      // of the disk that can be full; nil where there is none
 
-	quiet sync.RWMutex // held for writing while nothing is at fault
+	quiet sync.RWMutex // held for writing while there is no fault
 
 	mu       sync.Mutex
 	begin    time.Time
@@ -45,7 +45,7 @@ type world struct {
 	outputs  map[string][]byte
 }
 
-// build builds the programs and lays the world out; nothing runs yet.
+// build builds the programs and prepares the run; nothing is started yet.
 func build(ctx context.Context, o options, out io.Writer) (w *world, err error) {
 	w = &world{
 		options: o, out: out, random: rand.New(rand.NewPCG(o.seed, 1)),
@@ -92,7 +92,7 @@ func (w *world) start(ctx context.Context) (err error) {
 	for range 2000 {
 		w.poison = append(w.poison, fmt.Sprintf("%08X-BAD0-4000-8000-%012X", w.random.Uint32(), w.random.Uint64()>>16))
 	}
-	if w.elsewhere, err = newElsewhere(); err != nil {
+	if w.redirectTarget, err = newRedirectTarget(); err != nil {
 		return err
 	}
 	if w.web, err = w.startWebServer(ctx); err != nil {
@@ -121,7 +121,7 @@ func (w *world) disk() (string, error) {
 		return store, err
 	}
 	if err := syscall.Mount("tmpfs", store, "tmpfs", 0, "size=2g"); err != nil {
-		return store, nil // the card says that it cannot be played
+		return store, nil // the fault of a full disk is left out then
 	}
 	w.unmount = func() { _ = syscall.Unmount(store, syscall.MNT_DETACH) }
 	return store, nil
@@ -137,8 +137,8 @@ func (w *world) close() {
 	if w.web != nil {
 		w.web.Process.Kill()
 	}
-	if w.elsewhere != nil {
-		w.elsewhere.listener.Close()
+	if w.redirectTarget != nil {
+		w.redirectTarget.listener.Close()
 	}
 	if w.unmount != nil {
 		w.unmount()
@@ -146,19 +146,19 @@ func (w *world) close() {
 	_ = os.RemoveAll(w.dir)
 }
 
-// elsewhere is the host that redirects point to. Whoever comes has followed one.
-type elsewhere struct {
+// A redirectTarget is the host that redirects point to. Whoever sends it a request has followed one.
+type redirectTarget struct {
 	listener net.Listener
 	mu       sync.Mutex
 	visits   []string
 }
 
-func newElsewhere() (*elsewhere, error) {
+func newRedirectTarget() (*redirectTarget, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	e := &elsewhere{listener: listener}
+	e := &redirectTarget{listener: listener}
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -168,10 +168,10 @@ func newElsewhere() (*elsewhere, error) {
 	return e, nil
 }
 
-func (e *elsewhere) visited() []string {
+func (e *redirectTarget) visited() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.visits
 }
 
-var errStart = errors.New("a part of the world did not start")
+var errStart = errors.New("a program of the run did not start")
