@@ -24,9 +24,9 @@ import (
 // guarded are the packages whose guards are taken out, unless others are named.
 const guarded = "./jobs ./worker/webserver ./worker/tokens ./worker/gate ./cmd/logoff-worker ./worker"
 
-// A hunt takes the guards of one package out, one after the other, and runs the tests of the package that
+// A guardRun takes the guards of one package out, one after the other, and runs the tests of the package that
 // depend on it.
-type hunt struct {
+type guardRun struct {
 	options
 	dir     string // for what it writes
 	folder  string // of the package
@@ -44,74 +44,74 @@ type packageTest struct {
 	reaches map[int]bool
 }
 
-// An end is what came of a guard.
-type end string
+// An outcome says whether a test noticed that a guard was out.
+type outcome string
 
 const (
-	caught    end = "caught"
-	survives  end = "SURVIVES"
-	unreached end = "UNREACHED" // no test of the package depends on it
+	caught    outcome = "caught"
+	survives  outcome = "SURVIVES"
+	unreached outcome = "UNREACHED" // no test of the package depends on it
 )
 
-// huntAll takes out the guards of some packages, and tells of those that nothing notices.
-func huntAll(ctx context.Context, o options, dir string, out io.Writer) error {
+// takeOutAll takes out the guards of some packages, and prints those whose absence no test notices.
+func takeOutAll(ctx context.Context, o options, dir string, out io.Writer) error {
 	for _, folder := range strings.Fields(cmp.Or(o.packages, guarded)) {
 		place := filepath.Join(dir, strings.ReplaceAll(strings.Trim(folder, "./"), "/", "-"))
 		if err := os.MkdirAll(place, 0o700); err != nil {
 			return err
 		}
-		h := &hunt{options: o, dir: place, folder: folder, state: filepath.Join(place, "state"), out: out}
-		if err := h.run(ctx); err != nil {
+		r := &guardRun{options: o, dir: place, folder: folder, state: filepath.Join(place, "state"), out: out}
+		if err := r.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", folder, err)
 		}
 	}
 	return nil
 }
 
-func (h *hunt) run(ctx context.Context) error {
-	overlay, err := h.prepare(ctx)
+func (r *guardRun) run(ctx context.Context) error {
+	overlay, err := r.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	chosen := h.choose()
-	if h.list {
+	chosen := r.choose()
+	if r.list {
 		for _, g := range chosen {
-			fmt.Fprintln(h.out, g)
+			fmt.Fprintln(r.out, g)
 		}
 		return nil
 	}
-	h.program = filepath.Join(h.dir, "tests")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", h.program, h.folder)
+	r.program = filepath.Join(r.dir, "tests")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", r.program, r.folder)
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the tests: %w\n%s", err, text)
 	}
-	if err := h.observe(ctx); err != nil {
+	if err := r.observe(ctx); err != nil {
 		return err
 	}
-	return h.takeOut(ctx, chosen)
+	return r.takeOut(ctx, chosen)
 }
 
 // prepare puts a switch into every guard of the package, and returns the overlay that has them.
-func (h *hunt) prepare(ctx context.Context) (overlay string, err error) {
+func (r *guardRun) prepare(ctx context.Context) (overlay string, err error) {
 	var p struct {
 		Name, Dir string
 		GoFiles   []string
 	}
-	list, err := exec.CommandContext(ctx, "go", "list", "-json=Name,Dir,GoFiles", h.folder).Output()
+	list, err := exec.CommandContext(ctx, "go", "list", "-json=Name,Dir,GoFiles", r.folder).Output()
 	if err != nil {
 		return "", err
 	}
 	if err := json.Unmarshal(list, &p); err != nil {
 		return "", err
 	}
-	d := &dig{files: token.NewFileSet()}
+	s := &switcher{files: token.NewFileSet()}
 	replace := map[string]string{}
 	put := func(name, text string) error {
-		replace[filepath.Join(p.Dir, name)] = filepath.Join(h.dir, name)
-		return os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o600)
+		replace[filepath.Join(p.Dir, name)] = filepath.Join(r.dir, name)
+		return os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600)
 	}
 	for _, name := range p.GoFiles {
-		text, err := d.file(filepath.Join(h.folder, name))
+		text, err := s.file(filepath.Join(r.folder, name))
 		if err == nil {
 			err = put(name, text)
 		}
@@ -119,73 +119,73 @@ func (h *hunt) prepare(ctx context.Context) (overlay string, err error) {
 			return "", err
 		}
 	}
-	h.guards = d.guards
-	if err := put("mutants_switches.go", helper(p.Name, h.state, len(h.guards))); err != nil {
+	r.guards = s.guards
+	if err := put("mutants_switches.go", helper(p.Name, r.state, len(r.guards))); err != nil {
 		return "", err
 	}
 	data, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	overlay = filepath.Join(h.dir, "overlay.json")
+	overlay = filepath.Join(r.dir, "overlay.json")
 	return overlay, os.WriteFile(overlay, data, 0o600)
 }
 
 // choose takes a sample, if one is asked for.
-func (h *hunt) choose() []guard {
-	chosen := slices.DeleteFunc(slices.Clone(h.guards), func(g guard) bool { return !strings.Contains(g.String(), h.only) })
-	if h.sample > 0 && h.sample < len(chosen) {
-		random := rand.New(rand.NewPCG(h.seed, 0))
+func (r *guardRun) choose() []guard {
+	chosen := slices.DeleteFunc(slices.Clone(r.guards), func(g guard) bool { return !strings.Contains(g.String(), r.only) })
+	if r.sample > 0 && r.sample < len(chosen) {
+		random := rand.New(rand.NewPCG(r.seed, 0))
 		random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-		chosen = chosen[:h.sample]
+		chosen = chosen[:r.sample]
 		slices.SortFunc(chosen, func(a, b guard) int { return a.number - b.number })
 	}
 	return chosen
 }
 
 // observe runs each test once with every guard in its place, and notes the guards that it depends on.
-func (h *hunt) observe(ctx context.Context) error {
-	if err := os.WriteFile(h.state, nil, 0o600); err != nil {
+func (r *guardRun) observe(ctx context.Context) error {
+	if err := os.WriteFile(r.state, nil, 0o600); err != nil {
 		return err
 	}
-	list, err := exec.CommandContext(ctx, h.program, "-test.list", ".").Output()
+	list, err := exec.CommandContext(ctx, r.program, "-test.list", ".").Output()
 	if err != nil {
 		return err
 	}
-	skip, err := regexp.Compile(h.skip)
+	skip, err := regexp.Compile(r.skip)
 	if err != nil {
 		return err
 	}
 	for _, name := range strings.Fields(string(list)) {
-		if h.skip != "" && skip.MatchString(name) || strings.HasPrefix(name, "Benchmark") {
+		if r.skip != "" && skip.MatchString(name) || strings.HasPrefix(name, "Benchmark") {
 			continue
 		}
-		t, err := h.observeTest(ctx, name)
+		t, err := r.observeTest(ctx, name)
 		if err != nil {
 			return err
 		}
 		if t.reaches == nil {
-			fmt.Fprintf(h.out, "%s: %s fails with every guard in its place, and is left out\n", h.folder, name)
+			fmt.Fprintf(r.out, "%s: %s fails with every guard in its place, and is left out\n", r.folder, name)
 			continue
 		}
-		h.tests = append(h.tests, t)
+		r.tests = append(r.tests, t)
 	}
 	return nil
 }
 
 // observeTest runs one test; one that fails reaches nothing.
-func (h *hunt) observeTest(ctx context.Context, name string) (packageTest, error) {
+func (r *guardRun) observeTest(ctx context.Context, name string) (packageTest, error) {
 	t := packageTest{name: name}
-	notes := filepath.Join(h.dir, "notes-"+name)
-	if err := os.WriteFile(h.state, []byte("0 "+notes), 0o600); err != nil {
+	notes := filepath.Join(r.dir, "notes-"+name)
+	if err := os.WriteFile(r.state, []byte("0 "+notes), 0o600); err != nil {
 		return t, err
 	}
 	begun := time.Now()
-	failed, said, err := h.runTests(ctx, 10*time.Minute, name)
+	failed, said, err := r.runTests(ctx, 10*time.Minute, name)
 	t.took = time.Since(begun)
 	if err != nil || failed {
 		if failed {
-			fmt.Fprintln(h.out, said)
+			fmt.Fprintln(r.out, said)
 		}
 		return t, err
 	}
@@ -204,35 +204,35 @@ func (h *hunt) observeTest(ctx context.Context, name string) (packageTest, error
 	return t, nil
 }
 
-// takeOut takes one guard out after the other, and sums up.
-func (h *hunt) takeOut(ctx context.Context, chosen []guard) error {
-	counts := map[guardKind]map[end]int{}
+// takeOut takes one guard out after the other, and prints the outcomes and their numbers.
+func (r *guardRun) takeOut(ctx context.Context, chosen []guard) error {
+	counts := map[guardKind]map[outcome]int{}
 	for _, kind := range guardKinds {
-		counts[kind] = map[end]int{}
+		counts[kind] = map[outcome]int{}
 	}
 	for _, g := range chosen {
-		came, said, err := h.try(ctx, g)
+		came, said, err := r.try(ctx, g)
 		if err != nil {
 			return err
 		}
 		counts[g.kind][came]++
-		if came != caught || h.verbose {
-			fmt.Fprintf(h.out, "%s: %s %s\n", g, came, said)
+		if came != caught || r.verbose {
+			fmt.Fprintf(r.out, "%s: %s %s\n", g, came, said)
 		}
 	}
-	fmt.Fprintf(h.out, "\n%s: %d of %d guards taken out (seed %d), %d tests\n", h.folder, len(chosen), len(h.guards), h.seed, len(h.tests))
+	fmt.Fprintf(r.out, "\n%s: %d of %d guards taken out (seed %d), %d tests\n", r.folder, len(chosen), len(r.guards), r.seed, len(r.tests))
 	for _, kind := range guardKinds {
 		c := counts[kind]
-		fmt.Fprintf(h.out, "  %-8s %4d caught, %3d survive, %3d unreached\n", kind, c[caught], c[survives], c[unreached])
+		fmt.Fprintf(r.out, "  %-8s %4d caught, %3d survive, %3d unreached\n", kind, c[caught], c[survives], c[unreached])
 	}
 	return nil
 }
 
 // try runs the tests that depend on a guard without it, the quickest and those that depend on few first, until
 // one fails.
-func (h *hunt) try(ctx context.Context, g guard) (came end, said string, err error) {
+func (r *guardRun) try(ctx context.Context, g guard) (came outcome, said string, err error) {
 	var tests []packageTest
-	for _, t := range h.tests {
+	for _, t := range r.tests {
 		if t.reaches[g.number] {
 			tests = append(tests, t)
 		}
@@ -243,7 +243,7 @@ func (h *hunt) try(ctx context.Context, g guard) (came end, said string, err err
 	slices.SortFunc(tests, func(a, b packageTest) int {
 		return cmp.Compare(a.took.Seconds()*float64(len(a.reaches)), b.took.Seconds()*float64(len(b.reaches)))
 	})
-	if err := os.WriteFile(h.state, []byte(strconv.Itoa(g.number)), 0o600); err != nil {
+	if err := os.WriteFile(r.state, []byte(strconv.Itoa(g.number)), 0o600); err != nil {
 		return "", "", err
 	}
 	for size, rest := 1, tests; len(rest) > 0; size *= 3 {
@@ -255,7 +255,7 @@ func (h *hunt) try(ctx context.Context, g guard) (came end, said string, err err
 			names = append(names, t.name)
 			limit += 10 * t.took
 		}
-		failed, said, err := h.runTests(ctx, limit, names...)
+		failed, said, err := r.runTests(ctx, limit, names...)
 		if failed || err != nil {
 			return caught, said, err
 		}
@@ -265,10 +265,10 @@ func (h *hunt) try(ctx context.Context, g guard) (came end, said string, err err
 
 var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
-// runTests runs tests, and ends what they leave behind. Not to end in time is to fail.
-func (h *hunt) runTests(ctx context.Context, limit time.Duration, names ...string) (failed bool, said string, err error) {
-	command := exec.CommandContext(ctx, h.program, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.timeout", limit.String())
-	command.Dir = h.folder
+// runTests runs tests, and kills the processes that they leave behind. A test that does not end in time has failed.
+func (r *guardRun) runTests(ctx context.Context, limit time.Duration, names ...string) (failed bool, said string, err error) {
+	command := exec.CommandContext(ctx, r.program, "-test.run", "^("+strings.Join(names, "|")+")$", "-test.failfast", "-test.timeout", limit.String())
+	command.Dir = r.folder
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var text bytes.Buffer
 	command.Stdout, command.Stderr = &text, &text

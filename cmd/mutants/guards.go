@@ -39,12 +39,12 @@ func (g guard) String() string {
 	return fmt.Sprintf("%s:%d: %s %s", g.file, g.line, g.kind, g.text)
 }
 
-// A dig finds the guards of a package, and puts a switch into each of them, so that one build has them all.
-type dig struct {
+// A switcher finds the guards of a package, and puts a switch into each of them, so that one build has them all.
+type switcher struct {
 	files  *token.FileSet
 	guards []guard
 
-	source  string // of the file at hand
+	source  string // of the present file
 	name    string
 	tree    *token.File
 	opens   map[int]string // what is put in at an offset, before what is put in there already
@@ -56,23 +56,23 @@ type dig struct {
 const switchedOff = "mutantsTakeOut"
 
 // file returns the text of a file with a switch in every guard.
-func (d *dig) file(name string) (string, error) {
+func (s *switcher) file(name string) (string, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return "", err
 	}
-	parsed, err := parser.ParseFile(d.files, name, text, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(s.files, name, text, parser.SkipObjectResolution)
 	if err != nil {
 		return "", err
 	}
-	d.source, d.name, d.tree = string(text), name, d.files.File(parsed.FileStart)
-	d.opens, d.closes, d.chained = map[int]string{}, map[int]string{}, map[*ast.BinaryExpr]bool{}
-	ast.Inspect(parsed, d.node)
-	return d.switched(), nil
+	s.source, s.name, s.tree = string(text), name, s.files.File(parsed.FileStart)
+	s.opens, s.closes, s.chained = map[int]string{}, map[int]string{}, map[*ast.BinaryExpr]bool{}
+	ast.Inspect(parsed, s.node)
+	return s.switched(), nil
 }
 
 // node looks at one node, and reports whether to go into it.
-func (d *dig) node(n ast.Node) bool {
+func (s *switcher) node(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.GenDecl:
 		return n.Tok != token.CONST
@@ -81,70 +81,72 @@ func (d *dig) node(n ast.Node) bool {
 		if passesOn(n) {
 			kind = passedOn
 		}
-		d.add(kind, n.Cond, d.text(n.Cond))
-		d.wrap(n.Cond, "(", ") && !%s")
+		s.add(kind, n.Cond, s.text(n.Cond))
+		s.wrap(n.Cond, "(", ") && !%s")
 	case *ast.SwitchStmt:
 		if n.Tag == nil {
-			d.cases(n)
+			s.cases(n)
 		}
 	case *ast.BinaryExpr:
-		if (n.Op == token.LAND || n.Op == token.LOR) && !d.chained[n] {
-			d.chain(n)
+		if (n.Op == token.LAND || n.Op == token.LOR) && !s.chained[n] {
+			s.chain(n)
 		}
 	}
 	return true
 }
 
-func (d *dig) cases(n *ast.SwitchStmt) {
+func (s *switcher) cases(n *ast.SwitchStmt) {
 	for _, c := range n.Body.List {
 		list := c.(*ast.CaseClause).List
 		if len(list) == 0 {
 			continue // default
 		}
-		d.add(caseOf, list[0], d.source[d.tree.Offset(list[0].Pos()):d.tree.Offset(list[len(list)-1].End())])
+		s.add(caseOf, list[0], s.source[s.tree.Offset(list[0].Pos()):s.tree.Offset(list[len(list)-1].End())])
 		for _, e := range list {
-			d.wrap(e, "(", ") && !%s")
+			s.wrap(e, "(", ") && !%s")
 		}
 	}
 }
 
 // chain puts a switch into each operand of a row of the same operators. The switch is asked only where the
 // operand decides something.
-func (d *dig) chain(n *ast.BinaryExpr) {
-	for _, e := range d.operands(n, n.Op) {
-		d.add(operand, e, d.text(e)+"  of  "+d.text(n))
+func (s *switcher) chain(n *ast.BinaryExpr) {
+	for _, e := range s.operands(n, n.Op) {
+		s.add(operand, e, s.text(e)+"  of  "+s.text(n))
 		if n.Op == token.LAND {
-			d.wrap(e, "((", ") || %s)")
+			s.wrap(e, "((", ") || %s)")
 		} else {
-			d.wrap(e, "((", ") && !%s)")
+			s.wrap(e, "((", ") && !%s)")
 		}
 	}
 }
 
-func (d *dig) operands(e ast.Expr, of token.Token) []ast.Expr {
+func (s *switcher) operands(e ast.Expr, of token.Token) []ast.Expr {
 	n, is := e.(*ast.BinaryExpr)
 	if !is || n.Op != of {
 		return []ast.Expr{e}
 	}
-	d.chained[n] = true
-	return append(d.operands(n.X, of), d.operands(n.Y, of)...)
+	s.chained[n] = true
+	return append(s.operands(n.X, of), s.operands(n.Y, of)...)
 }
 
-// add notes a guard; the wraps that follow are its.
-func (d *dig) add(kind guardKind, at ast.Node, text string) {
-	d.guards = append(d.guards, guard{
-		number: len(d.guards) + 1, kind: kind, file: filepath.ToSlash(d.name), line: d.tree.Line(at.Pos()), text: short(text),
+// add notes a guard; the calls of wrap that follow are for it.
+func (s *switcher) add(kind guardKind, at ast.Node, text string) {
+	s.guards = append(s.guards, guard{
+		number: len(s.guards) + 1, kind: kind, file: filepath.ToSlash(s.name), line: s.tree.Line(at.Pos()), text: short(text),
 	})
 }
 
-// wrap puts text around an expression; those within it come later.
-func (d *dig) wrap(e ast.Expr, before, after string) {
-	from, to := d.tree.Offset(e.Pos()), d.tree.Offset(e.End())
-	d.opens[from] += before
-	d.closes[to] = fmt.Sprintf(after, switchedOff+"("+strconv.Itoa(len(d.guards))+")") + d.closes[to]
+// wrap puts text around an expression. It is called for an expression before it is called for parts of it.
+func (s *switcher) wrap(e ast.Expr, before, after string) {
+	from, to := s.tree.Offset(e.Pos()), s.tree.Offset(e.End())
+	s.opens[from] += before
+	s.closes[to] = fmt.Sprintf(after, switchedOff+"("+strconv.Itoa(len(s.guards))+")") + s.closes[to]
 }
 
-func (d *dig) text(n ast.Node) string { return d.source[d.tree.Offset(n.Pos()):d.tree.Offset(n.End())] }
+func (s *switcher) text(n ast.Node) string {
+	return s.source[s.tree.Offset(n.Pos()):s.tree.Offset(n.End())]
+}
 
 func short(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
@@ -155,16 +157,16 @@ func short(text string) string {
 }
 
 // switched is the file's text with what was put in.
-func (d *dig) switched() string {
+func (s *switcher) switched() string {
 	var b strings.Builder
 	from := 0
-	places := slices.Concat(slices.Collect(maps.Keys(d.opens)), slices.Collect(maps.Keys(d.closes)))
+	places := slices.Concat(slices.Collect(maps.Keys(s.opens)), slices.Collect(maps.Keys(s.closes)))
 	slices.Sort(places)
 	for _, at := range slices.Compact(places) {
-		b.WriteString(d.source[from:at] + d.closes[at] + d.opens[at])
+		b.WriteString(s.source[from:at] + s.closes[at] + s.opens[at])
 		from = at
 	}
-	return b.String() + d.source[from:]
+	return b.String() + s.source[from:]
 }
 
 // passesOn reports whether an if statement does nothing but to return the error that it asks for.

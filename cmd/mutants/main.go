@@ -4,8 +4,8 @@
 // A bug is a replacement of a few lines, and is handed to the compiler beside the source (go build's
 // -overlay): no bug is ever in the source, and a replacement that no longer fits it is an error.
 //
-// With -guards it looks for what no test notices instead: it takes every guard of some packages out, one after
-// the other, and tells of those that the tests of the package do not miss.
+// With -guards it takes every guard of some packages out instead, one after the other, and prints those whose absence
+// no test of the package notices.
 package main
 
 import (
@@ -51,16 +51,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.StringVar(&o.only, "only", "", "try only the mutants whose name holds this")
-	flags.BoolVar(&o.quick, "quick", false, "try only those that one test has to catch")
+	flags.StringVar(&o.only, "only", "", "try only the mutants whose name contains this")
+	flags.BoolVar(&o.quick, "quick", false, "try only the mutants that name the test which has to catch them")
 	flags.IntVar(&o.seeds, "seeds", 4, "simulations of a mutant")
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "faults of a mutant's fault run")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the fault runs, and of a sample of guards")
-	flags.BoolVar(&o.guards, "guards", false, "take the guards of packages out instead, and tell of those that no test misses")
-	flags.StringVar(&o.packages, "package", "", "the packages whose guards are taken out; six where none is named")
-	flags.BoolVar(&o.list, "list", false, "list the guards alone")
-	flags.BoolVar(&o.verbose, "v", false, "tell of the guards that are missed, too")
-	flags.StringVar(&o.skip, "skip", "^Test(Simulation|Model)", "tests that are not asked about guards")
+	flags.BoolVar(&o.guards, "guards", false, "take the guards of packages out instead, and print those whose absence no test notices")
+	flags.StringVar(&o.packages, "package", "", "the packages whose guards are taken out, separated by blanks; empty is "+guarded)
+	flags.BoolVar(&o.list, "list", false, "print the guards and do nothing else")
+	flags.BoolVar(&o.verbose, "v", false, "print also the guards whose absence a test notices")
+	flags.StringVar(&o.skip, "skip", "^Test(Simulation|Model)", "tests that are not run without guards")
 	flags.IntVar(&o.sample, "sample", 0, "take out only so many guards of each package, chosen by the seed")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	work := tryAll
 	if o.guards {
-		work = huntAll
+		work = takeOutAll
 	}
 	return errors.Join(work(ctx, o, dir, out), os.RemoveAll(dir))
 }
@@ -84,7 +84,7 @@ func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
 	verdicts := &strings.Builder{}
 	table := tabwriter.NewWriter(verdicts, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tcaught by\twhat it said")
-	t := &trial{options: o, dir: dir, quiet: map[check]bool{}}
+	t := &trial{options: o, dir: dir, passes: map[check]bool{}}
 	survivors := 0
 	for _, m := range mutants {
 		if !strings.Contains(m.name, o.only) || o.quick && m.test == "" {
@@ -97,7 +97,7 @@ func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
 		}
 		if by == "" {
 			survivors++
-			by = "NOBODY"
+			by = "NOTHING"
 		}
 		fmt.Fprintf(out, "%s: caught by %s (%v) %s\n", m.name, by, time.Since(begun).Round(time.Second), said)
 		fmt.Fprintf(table, "%s\t%s\t%s\n", m.name, by, said)
@@ -109,8 +109,8 @@ func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
 	switch {
 	case survivors > 0:
 		return fmt.Errorf("%d mutants survive", survivors)
-	case len(t.quiet) == 0:
-		return fmt.Errorf("no mutant's name holds %q", o.only)
+	case len(t.passes) == 0:
+		return fmt.Errorf("no mutant has a name that contains %q", o.only)
 	}
 	return nil
 }
@@ -183,22 +183,22 @@ func (c check) command(o options, overlay, dir string) []string {
 // A trial is one run of this program.
 type trial struct {
 	options
-	dir   string
-	quiet map[check]bool // those that were tried without any bug
+	dir    string
+	passes map[check]bool // the checks that were tried without any bug, and passed
 }
 
-// try returns what caught a mutant, empty if nothing did, and a line of what it said. Each check is tried
-// without any bug first: else it would catch everything.
+// try returns what caught a mutant, empty if nothing did, and a line of what it said. Each check is first
+// tried without any bug: one that fails then would catch everything.
 func (t *trial) try(ctx context.Context, m mutant) (by, said string, err error) {
 	for _, c := range m.checks() {
-		if !t.quiet[c] {
+		if !t.passes[c] {
 			switch caught, said, err := t.catches(ctx, c, mutant{name: "none"}); {
 			case err != nil:
 				return "", "", err
 			case caught:
 				return "", "", fmt.Errorf("without any bug, the %s fails: %s", c, said)
 			}
-			t.quiet[c] = true
+			t.passes[c] = true
 		}
 		caught, said, err := t.catches(ctx, c, m)
 		if caught || err != nil {
@@ -223,7 +223,7 @@ func (m mutant) text() ([]byte, error) {
 		return nil, fmt.Errorf("%w (run it in the project's root)", err)
 	}
 	if n := strings.Count(string(source), m.before); n != 1 {
-		return nil, fmt.Errorf("the lines to replace are in %s %d times, not once: mend the mutant", m.file, n)
+		return nil, fmt.Errorf("the lines to replace are in %s %d times, not once: fix the mutant", m.file, n)
 	}
 	return []byte(strings.Replace(string(source), m.before, m.after, 1)), nil
 }
@@ -262,15 +262,15 @@ func overlay(dir, name, file string, text []byte) (string, error) {
 	return told, os.WriteFile(told, data, 0o600)
 }
 
-// telling are the parts of an output that say what was wrong, the best first.
-var telling = []*regexp.Regexp{
+// findings match the lines of an output that say what was wrong, the most telling first.
+var findings = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)(VIOLATED|violated:) .*$`),
 	regexp.MustCompile(`(?m)^ *\w+_test\.go:\d+: .*$`),
 	regexp.MustCompile(`(?m)(panic|chaos): .*$`),
 }
 
 // fails runs a command and reports whether it failed, and what it said first. A mutant that does not
-// compile is an error: nobody has caught it.
+// compile is an error: no check has caught it.
 func fails(ctx context.Context, name string, args ...string) (failed bool, said string, err error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -286,7 +286,7 @@ func fails(ctx context.Context, name string, args ...string) (failed bool, said 
 	case strings.Contains(string(text), "[build failed]"), strings.Contains(string(text), "chaos: build "):
 		return false, "", fmt.Errorf("it does not compile:\n%s", text)
 	}
-	for _, pattern := range telling {
+	for _, pattern := range findings {
 		if said = strings.TrimSpace(pattern.FindString(string(text))); said != "" {
 			break
 		}
