@@ -30,12 +30,12 @@ var cases = []benchCase{
 	{"urgent", "10 urgent jobs come each second, without bulk and under 15 lists of 200 × 500 sessions", both, urgent},
 	{"outage", "200 jobs come each second, and for 3 s the Web Server answers 503", both, outage},
 	{"poison", "one session of 500 is refused, 5,000 jobs (the floor cannot)", []string{theWorker}, poison},
-	{"idle", "nothing to do for 20 s", both, idle},
+	{"idle", "no jobs for 20 s", both, idle},
 	{"memory", "the peak with 100,000 and with 1,000,000 jobs waiting", both, memoryOfBacklogs},
 	{"replicas", "one and two processes with 4 slots each at a Web Server that takes 200 ms", both, replicas},
 }
 
-// instant is a Web Server that takes no time, ordinary one as people have it: 40 ms for a request and
+// instant is a Web Server that takes no time, ordinary one as customers have it: 40 ms for a request and
 // 20 µs for a session, eight requests at once.
 var (
 	instant  []string

@@ -31,7 +31,7 @@ const floorReady = "floor: ready"
 // which it does not count. Everything else it shares with the worker.
 const floorBulkJobs = "FLOOR_BULK_JOBS"
 
-// runFloor works jobs until it is told to stop, where the arguments say that this process is the floor.
+// runFloor works jobs until a signal ends it, where the arguments say that this process is the floor.
 func runFloor(args []string) bool {
 	if len(args) != 2 || args[1] != floorMode {
 		return false

@@ -25,7 +25,7 @@ func (r *rig) publish(ctx context.Context, lane jobs.Lane, from, n, sessions int
 	return r.published(ctx)
 }
 
-// pace publishes jobs of one session at a rate for a time, as a publisher who waits for no answer.
+// pace publishes jobs of one session at a rate for a time, as a publisher that waits for no answer.
 func (r *rig) pace(ctx context.Context, lane jobs.Lane, from, perSecond int, d time.Duration) (n int, err error) {
 	every := time.NewTicker(2 * time.Millisecond)
 	defer every.Stop()
@@ -84,19 +84,19 @@ func (r *rig) await(ctx context.Context, n int) error {
 		return results >= n && left == 0
 	}
 	const patience = 3 * time.Minute
-	stage.Await(ctx, patience, func() bool { return finished() || r.fallen() })
+	stage.Await(ctx, patience, func() bool { return finished() || r.endedEarly() })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case r.fallen():
-		return fmt.Errorf("ended by itself after %d of %d results\n%s", results, n, r.tails())
+	case r.endedEarly():
+		return fmt.Errorf("a process ended by itself after %d of %d results\n%s", results, n, r.tails())
 	case results != n || left != 0:
 		return fmt.Errorf("%d results for %d jobs, %d jobs not acknowledged, within %v\n%s", results, n, left, patience, r.tails())
 	}
 	return nil
 }
 
-// messages is how many a stream holds, -1 when that cannot be told.
+// messages is how many a stream holds; -1 while NATS does not say.
 func (r *rig) messages(ctx context.Context, name string) int {
 	stream, err := r.js.Stream(ctx, name)
 	if err != nil {

@@ -6,7 +6,7 @@
 // lanes that yield: what the worker takes beyond it is the price of its promises.
 //
 // Both get the same settings and run against the same kind of NATS server and simulated Web Server, turn
-// by turn, so that whatever else the machine does meets both. It needs the source tree, because it builds
+// by turn, so that whatever else the machine does slows both. It needs the source tree, because it builds
 // the programs.
 package main
 

@@ -45,28 +45,28 @@ func quantile(sorted []float64, percent int) float64 {
 	return sorted[max(0, (len(sorted)*percent+99)/100-1)]
 }
 
-// A toll is what a process has taken since it started.
-type toll struct {
+// A consumption is what a process has used since it started.
+type consumption struct {
 	cpu       float64 // seconds
 	rss, peak float64 // MiB
 }
 
-// used asks the system.
-func used(p *stage.Process) (t toll, err error) {
+// used reads from the system what a process has used.
+func used(p *stage.Process) (c consumption, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
-		return t, err
+		return c, err
 	}
 	rss, err1 := memory(status, "VmRSS")
 	peak, err2 := memory(status, "VmHWM")
 	seconds, err3 := cpu(p)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return t, fmt.Errorf("%s: %w\n%s", p.Name, err, p.Out.Tail())
+		return c, fmt.Errorf("%s: %w\n%s", p.Name, err, p.Out.Tail())
 	}
-	return toll{cpu: seconds, rss: rss, peak: peak}, nil
+	return consumption{cpu: seconds, rss: rss, peak: peak}, nil
 }
 
-// cpu is what a process has used of the processors, in seconds, to a hundredth.
+// cpu is the processor time of a process in seconds, to a hundredth.
 func cpu(p *stage.Process) (float64, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	if err != nil {
@@ -87,7 +87,7 @@ func memory(status []byte, line string) (float64, error) {
 	_, rest, _ := bytes.Cut(status, []byte(line+":"))
 	fields := strings.Fields(string(rest))
 	if len(fields) == 0 {
-		return 0, fmt.Errorf("no %s in its status: it has ended", line)
+		return 0, fmt.Errorf("its status has no %s: the process has ended", line)
 	}
 	kib, err := strconv.ParseFloat(fields[0], 64)
 	return kib / 1024, err

@@ -19,8 +19,8 @@ type line struct {
 	beside        func(f figures) float64
 	bound         float64
 	atLeast       bool
-	words         string // what the bound is a bound of
-	difference    bool   // it is one itself, so its ratio to the floor's says nothing
+	words         string // what the bound is compared with
+	difference    bool   // the figure is a difference, so that its ratio to the floor's says nothing
 }
 
 // floorOf is the floor's own figure.

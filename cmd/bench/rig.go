@@ -30,7 +30,7 @@ const (
 	password = "bench"
 )
 
-// Who is measured.
+// The subjects that are measured.
 const (
 	theWorker = "worker"
 	theFloor  = "floor"
@@ -55,7 +55,7 @@ func (b *bench) lasting(d time.Duration) time.Duration {
 	return max(500*time.Millisecond, time.Duration(float64(d)*b.scale))
 }
 
-// A rig is one NATS server, one Web Server and those who are measured between them.
+// A rig is one NATS server, one Web Server and the processes that are measured between them.
 type rig struct {
 	b        *bench
 	dir      string
@@ -92,7 +92,7 @@ func (r *rig) open(ctx context.Context, flags []string) (err error) {
 	if err := r.node.Start(); err != nil {
 		return err
 	}
-	// Nobody needs to be signed on: the Web Server says yes to IDs that it does not know.
+	// No session needs to exist: this Web Server accepts IDs that it does not know.
 	flags = append([]string{"-ended", "ignore", "-partial", "atomic", "-password", password, "-seed", "1"}, flags...)
 	if r.web, err = stage.StartWebServer(ctx, filepath.Join(r.b.dir, "simulator"), flags...); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (r *rig) open(ctx context.Context, flags []string) (err error) {
 	return stream.DefaultConfig().ProvisionStreams(ctx, r.js)
 }
 
-// close ends everything: those who were measured as an operator does, and it is an error when they do
+// close ends everything. The measured processes are stopped as an operator does it, and it is an error when they do
 // not stop well. After a failure there is nothing to learn from that, and they are killed.
 func (r *rig) close(well bool) error {
 	var stops []error
@@ -137,7 +137,7 @@ func (r *rig) close(well bool) error {
 	return errors.Join(append(stops, os.RemoveAll(r.dir))...)
 }
 
-// stop stops those who are measured, all at once.
+// stop stops the measured processes, all at once.
 func (r *rig) stop() error {
 	stops := make([]error, len(r.measured))
 	var all sync.WaitGroup
@@ -148,7 +148,7 @@ func (r *rig) stop() error {
 	return errors.Join(stops...)
 }
 
-// servers are the processes beside those who are measured.
+// servers are the processes beside the measured ones.
 func (r *rig) servers() (all []*stage.Process) {
 	if r.web != nil {
 		all = append(all, r.web.Process)
@@ -203,7 +203,7 @@ func (r *rig) start(name string, settings ...string) (p *stage.Process, err erro
 	return p, nil
 }
 
-// clean leaves out what would change a worker's settings.
+// clean leaves out the variables that are settings of a worker.
 func clean(environment []string) (kept []string) {
 	for _, variable := range environment {
 		if !strings.HasPrefix(variable, "LOGOFF_") {
@@ -244,8 +244,8 @@ func succeeds(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// fallen reports whether one of those who are measured has ended by itself.
-func (r *rig) fallen() bool {
+// endedEarly reports whether one of the measured processes has ended by itself.
+func (r *rig) endedEarly() bool {
 	for _, p := range r.measured {
 		if !p.Running() {
 			return true
@@ -254,7 +254,7 @@ func (r *rig) fallen() bool {
 	return false
 }
 
-// tails is what everybody said last.
+// tails is the end of the output of every process.
 func (r *rig) tails() string {
 	var b strings.Builder
 	for _, p := range append(r.measured, r.servers()...) {
