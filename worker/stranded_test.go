@@ -11,8 +11,8 @@ import (
 )
 
 // Jobs that a consumer is past are worked all the same, unless the consumers are the operator's own.
-func TestStrandedJobsAreRescued(t *testing.T) {
-	for provision, rescued := range map[stream.Provision]bool{stream.ProvisionCreate: true, stream.ProvisionVerify: false} {
+func TestStrandedJobsAreDeliveredAgain(t *testing.T) {
+	for provision, again := range map[stream.Provision]bool{stream.ProvisionCreate: true, stream.ProvisionVerify: false} {
 		t.Run(string(provision), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
@@ -27,10 +27,10 @@ func TestStrandedJobsAreRescued(t *testing.T) {
 					t.Fatalf("%d jobs are left, want the 5 that are stranded", n)
 				}
 				passes(t, time.Minute)
-				if left := s.left(); (left == 0) != rescued {
-					t.Errorf("%d jobs are left; rescued: %t", left, rescued)
+				if left := s.left(); (left == 0) != again {
+					t.Errorf("%d jobs are left; again: %t", left, again)
 				}
-				if !rescued {
+				if !again {
 					return
 				}
 				if got := statuses(s.await(8)); got[jobs.AcceptedJob] != 8 {

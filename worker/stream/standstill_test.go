@@ -1,0 +1,62 @@
+package stream_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stream"
+)
+
+// A lane in which jobs wait and nothing moves is told: soon where nothing is in hand, later where something is,
+// and not at all while something moves or another condition explains it.
+func TestLaneThatDoesNotMoveIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		jobs     int  // in this worker's hands
+		moves    bool // documents are accepted
+		explains bool
+		from, to time.Duration // between which it is told first; 0 is never
+	}{
+		"nothing in hand":   {from: 4 * time.Second, to: 20 * time.Second},
+		"jobs in hand":      {jobs: 1, from: 5 * time.Minute, to: 6 * time.Minute},
+		"documents go on":   {moves: true},
+		"explained already": {explains: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Run(t, time.Minute, func(t *testing.T) {
+				s := newSite(t)
+				if test.explains {
+					s.streams.Health.Begin(metrics.Condition{Part: "webserver", Kind: "down", What: "it is down"})
+				}
+				begun := time.Now()
+				s.watch(func(w *stream.Watch) {
+					w.Jobs = func() int { return test.jobs }
+					w.Sessions = func(lane jobs.Lane) int { return 10 * test.jobs }
+					w.Accepted = func() int64 {
+						if test.moves {
+							return int64(time.Since(begun))
+						}
+						return 0
+					}
+				})
+				s.publish("logoff.requests", "{}")
+				var told time.Duration
+				for told == 0 && time.Since(begun) < 10*time.Minute {
+					passes(time.Second)
+					if strings.Contains(s.said(), "jobs wait, and none was taken or settled since") {
+						told = time.Since(begun)
+					}
+				}
+				if told < test.from || told > test.to {
+					t.Errorf("it is told after %v:\n%s", told, s.said())
+				}
+				if test.jobs > 0 && !strings.Contains(s.said(), "1 are in the stream, 0 in some worker's hands, 10 sessions in this one's") {
+					t.Error(s.said())
+				}
+			})
+		})
+	}
+}
