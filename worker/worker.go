@@ -1,11 +1,12 @@
 // Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores
 // one result per job.
 //
-// A job's way through the package is its file list: a [stream.Puller] takes it from the stream, a lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
-// a document, split.go decides what an answer means for each of its sessions, settle.go has the result
-// stored (store.go, by way of a [stream.Outbox]) and acknowledges the job. Beside them stand the slots
-// (requests in flight), the gate (whether a request may be made now), the leases (jobs in
-// hand, kept from being delivered to somebody else) and the [stream.Watch], which finds jobs that nobody would get.
+// A job's way through the package is its file list: a [stream.Puller] takes it from the stream, a lane keeps
+// it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends a document, split.go
+// decides what an answer means for each of its sessions, settle.go has the result stored (store.go, by way of
+// a [stream.Outbox]) and acknowledges the job. Beside them stand the slots (requests in flight), the gate
+// (whether a request may be made now), the leases (jobs in hand, kept from being delivered to somebody else)
+// and the [stream.Watch], which finds jobs that nobody would get.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has
 // one, are stored; that a job has exactly one result however often it is delivered; and that a

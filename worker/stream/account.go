@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"logoffworker/jobs"
 )
 
 // minAPILevel is that of nats-server 2.14, the oldest that is supported.
@@ -119,105 +115,4 @@ func (c Config) tier(account *jetstream.AccountInfo) jetstream.Tier {
 		return tier
 	}
 	return account.Tier
-}
-
-// A Forecast is what provisioning would come to.
-type Forecast struct {
-	Domain  string   // of the JetStream that is used; empty for one without
-	Account string   // what the account allows, in words
-	Creates []string // what is missing and will be made, a line each
-}
-
-// Foresee looks at what provisioning would do, and changes nothing. Its error joins all that it would fail at.
-func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast, err error) {
-	account, err := c.account(ctx, js)
-	if err != nil {
-		return f, err
-	}
-	f.Domain, f.Account = account.Domain, c.allowance(account)
-	p := c.plan(account, js.Conn().MaxPayload())
-	var problems []error
-	for _, config := range p.streams() {
-		_, err := js.Stream(ctx, config.Name)
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			continue // provisioning verifies it
-		}
-		f.Creates = append(f.Creates, created(config))
-		if others := overlapping(ctx, js, config); len(others) > 0 {
-			problems = append(problems, fmt.Errorf("stream %s cannot be created: %w", config.Name, overlapError(others)))
-		}
-	}
-	if len(f.Creates) > 0 {
-		problems = append(problems, c.mayCreateIn(account.Domain), c.findShadow(ctx, js, p), c.shortOf(account, int64(len(f.Creates))))
-		if c.Replicas > 1 && js.Conn().ConnectedClusterName() == "" {
-			problems = append(problems, errors.New(refusals[10074]))
-		}
-	}
-	return f, errors.Join(problems...)
-}
-
-// shortOf says what an account lacks for so many more streams.
-func (c Config) shortOf(account *jetstream.AccountInfo, more int64) error {
-	tier := c.tier(account)
-	limits, free := tier.Limits, tier.Limits.MaxStore-int64(max(tier.Store, tier.ReservedStore))
-	var problems []error
-	wrong := func(isWrong bool, format string, values ...any) {
-		if isWrong {
-			problems = append(problems, fmt.Errorf(format, values...))
-		}
-	}
-	wrong(limits.MaxBytesRequired && c.MaxBytes == 0, "%s", refusals[10113])
-	wrong(limits.StoreMaxStreamBytes > 0 && c.MaxBytes > limits.StoreMaxStreamBytes, "%s, which is %s", refusals[10122], Bytes(limits.StoreMaxStreamBytes))
-	wrong(limits.MaxStore >= 0 && more*c.MaxBytes > free, "the account has storage for %s more, and %d streams of LOGOFF_NATS_MAX_BYTES take %s", Bytes(max(0, free)), more, Bytes(more*c.MaxBytes))
-	wrong(limits.MaxStreams > 0 && int64(tier.Streams)+more > int64(limits.MaxStreams), "the account allows %d streams and has %d; %d more are needed", limits.MaxStreams, tier.Streams, more)
-	wrong(limits.MaxConsumers > 0 && limits.MaxConsumers < len(jobs.Lanes), "the account allows %d consumers of a stream; %d are needed", limits.MaxConsumers, len(jobs.Lanes))
-	return errors.Join(problems...)
-}
-
-// created describes a stream that is to be made.
-func created(config jetstream.StreamConfig) string {
-	copies, limit, keeps := "1 copy", "no limit of bytes", "until they are done"
-	if config.Replicas > 1 {
-		copies = fmt.Sprintf("%d copies", config.Replicas)
-	}
-	if config.MaxBytes > 0 {
-		limit = "at most " + Bytes(config.MaxBytes)
-	}
-	if config.MaxAge > 0 {
-		keeps = fmt.Sprintf("for %d days", config.MaxAge/(24*time.Hour))
-	}
-	return fmt.Sprintf("stream %s is missing (%s, %s, messages kept %s)", config.Name, copies, limit, keeps)
-}
-
-// allowance is what an account may use and uses, in words.
-func (c Config) allowance(account *jetstream.AccountInfo) string {
-	tier := c.tier(account)
-	storage := "no limit"
-	if tier.Limits.MaxStore >= 0 {
-		storage = Bytes(tier.Limits.MaxStore)
-	}
-	words := fmt.Sprintf("the account's storage: %s (used: %s); streams: %s (used: %d); consumers of a stream: %s",
-		storage, Bytes(int64(tier.Store)), limitOf(tier.Limits.MaxStreams), tier.Streams, limitOf(tier.Limits.MaxConsumers))
-	if tier.Limits.MaxBytesRequired {
-		words += "; each stream must have a limit of bytes"
-	}
-	return words
-}
-
-func limitOf(n int) string {
-	if n <= 0 {
-		return "no limit"
-	}
-	return strconv.Itoa(n)
-}
-
-// Bytes is a number of bytes in words.
-func Bytes(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
-	value, unit := float64(n), 0
-	for value >= 1024 && unit < len(units)-1 {
-		value /= 1024
-		unit++
-	}
-	return fmt.Sprintf("%.4g %s", value, units[unit])
 }

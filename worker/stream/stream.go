@@ -3,7 +3,7 @@
 //
 // [Connect] prepares a connection that is kept for ever (connect.go). A [Config] says what a deployment wants
 // (plan.go), and sees to it that this is there (provision.go); [Config.Foresee] tells what that would come to
-// (account.go). A running worker has one [Streams]: it waits until all is there, gives each lane its [Puller]
+// (forecast.go). A running worker has one [Streams]: it waits until all is there, gives each lane its [Puller]
 // (pull.go), and hears of pulls that fail. An [Outbox] has messages stored, many at once (publish.go). A
 // [Watch] looks at what others can change meanwhile, tells what keeps jobs from being taken (watch.go,
 // standstill.go, tally.go), and has stranded jobs delivered again (stranded.go).

@@ -166,7 +166,7 @@ func TestOutageOfTheWebServerLeavesNothingInDoubt(t *testing.T) {
 		for _, down := range []int{http.StatusServiceUnavailable, simulator.DownReset} {
 			f.sim.Configure(func(s *simulator.Settings) { s.Down = down })
 			passes(3 * time.Hour)
-			says(t, a.problem(), "could not be renewed", "trying on")
+			says(t, a.problem(), "could not be renewed", "keeps trying")
 			f.sim.Configure(func(s *simulator.Settings) { s.Down = 0 })
 			passes(15 * time.Minute)
 			if a.problem() != "" || b.problem() != "" {

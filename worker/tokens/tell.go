@@ -53,12 +53,12 @@ func (k *Keeper) problem(err error) metrics.Condition {
 	case k.trouble != nil && max(k.failures, r.Failures) >= failuresToTell:
 		return metrics.Condition{
 			Kind: "not_renewed",
-			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, trying on: %v", expiry(r), max(k.failures, r.Failures), k.trouble),
+			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, and this worker keeps trying: %v", expiry(r), max(k.failures, r.Failures), k.trouble),
 		}
 	case r.Failures >= failuresToTell:
 		return metrics.Condition{
 			Kind: "not_renewed",
-			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, trying on", expiry(r)),
+			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, and they keep trying", expiry(r)),
 		}
 	}
 	return metrics.Condition{}
@@ -66,9 +66,9 @@ func (k *Keeper) problem(err error) metrics.Condition {
 
 // sayUnstored tells of an outcome that is in memory alone.
 func (k *Keeper) sayUnstored(err error, precious bool) {
-	c := metrics.Condition{Part: Part, Kind: "unstored", Grave: true, What: "the outcome of a renewal cannot be stored, trying on: " + err.Error()}
+	c := metrics.Condition{Part: Part, Kind: "unstored", Grave: true, What: "the outcome of a renewal cannot be stored, and this worker keeps trying: " + err.Error()}
 	if precious {
-		c.What = "the renewed pair cannot be stored, trying on; do not stop this worker, it alone has the pair: " + err.Error()
+		c.What = "the renewed pair cannot be stored, and it is tried again; do not stop this worker, because it alone has the pair: " + err.Error()
 		c.ToDo = "mend NATS, and do not stop this worker"
 		k.c.Metrics.Unstored()
 	}
