@@ -49,7 +49,6 @@ type Metrics struct {
 	duration map[string]prometheus.Observer
 	document prometheus.Observer
 	cap      prometheus.Gauge
-	bulk     prometheus.Gauge
 	retries  map[string]prometheus.Counter
 	splits   prometheus.Counter
 	clock    fleeting
@@ -107,7 +106,6 @@ func (m *Metrics) webServerInstruments(f factory) {
 	m.document = f.histogramVec("logoff_document_sessions", "Sessions of a document that was sent.",
 		[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000}).WithLabelValues()
 	m.cap = f.gauge("logoff_document_sessions_max", "Sessions that a document may hold at present.")
-	m.bulk = f.gauge("logoff_bulk_slots_max", "Requests of bulk jobs that may be in flight at present.")
 	m.retries = counters(f.counterVec("logoff_webserver_retries_total", "Documents that are sent again, by the answer that caused it.", "verdict"), verdicts)
 	m.splits = f.counter("logoff_document_splits_total", "Documents that were split to find the session at fault.")
 	m.clock = f.fleeting("logoff_webserver_clock_difference_seconds", "How far the Web Server's clock is ahead of this machine's, negative where it is behind. Absent until it is known.")
@@ -247,8 +245,6 @@ func (m *Metrics) Breaker(state string) {
 // DocumentCap tells how many sessions a document may hold.
 func (m *Metrics) DocumentCap(sessions int) { m.cap.Set(float64(sessions)) }
 
-// BulkSlots tells how many requests of bulk jobs may be in flight.
-func (m *Metrics) BulkSlots(n int) { m.bulk.Set(float64(n)) }
 
 // StoreFailed counts a message that a stream, results or dead, did not take.
 func (m *Metrics) StoreFailed(stream string) {

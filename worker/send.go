@@ -166,16 +166,11 @@ func (l *lane) rank() rank {
 
 // call makes one request, which a stop does not cut short until its time is up: that is the error.
 func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
-	leave, err := l.pace.enter(l.stopping, l.name)
-	if err != nil {
-		return "", nil, err
-	}
 	request = l.requestID()
 	l.reach(BeforeCall)
 	begun := time.Now()
 	err = l.Server.Logoff(l.finish, request, doc.ids())
 	l.called(time.Since(begun))
-	leave(func() bool { return err == nil && l.full(doc) })
 	l.reach(AfterCall)
 	answer, err = l.noted(doc, err)
 	l.sentFor(doc, request, answer)
@@ -183,18 +178,6 @@ func (l *lane) call(doc document) (request string, answer *webserver.Error, err 
 		l.proofs.Go(l.lookAround)
 	}
 	return request, answer, err
-}
-
-// full reports whether a document holds about as much as it may.
-func (l *lane) full(doc document) bool {
-	if len(doc) == l.cap.sessions() {
-		return true
-	}
-	bytes := webserver.DocumentOverhead
-	for _, s := range doc {
-		bytes += webserver.SessionSize(s.id)
-	}
-	return bytes > l.Config.BatchMaxBytes*9/10
 }
 
 // noted keeps what a call means for its sessions, whatever becomes of them later.

@@ -59,8 +59,6 @@ type Config struct {
 	Stream stream.Config
 	// Slots is how many requests may be in flight; UrgentSlots of them bulk jobs cannot take.
 	Slots, UrgentSlots int
-	// AdaptSlots lets the bulk requests in flight follow the Web Server's latency, within the slots.
-	AdaptSlots bool
 	// BatchMaxSessions and BatchMaxBytes cap one document.
 	BatchMaxSessions, BatchMaxBytes int
 	// BulkLinger is the longest that a bulk document which is not full waits for more.
@@ -159,7 +157,6 @@ type Worker struct {
 	streams   *stream.Streams
 	outbox    *stream.Outbox
 	slots     *slots
-	pace      *pace
 	gate      *gate.Gate
 	renewal   renewal
 	others    [2]atomic.Int64 // requests that were made beside ours, by kind
@@ -250,7 +247,6 @@ func (w *Worker) prepare() error {
 	}
 	w.outbox = stream.NewOutbox(w.NATS)
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
-	w.pace = newPace(w.Config, w.Metrics)
 	w.gate = gate.New(gate.Config{
 		Backoff:           w.Config.Backoff,
 		ReadsPerHour:      w.Config.ReadsPerHour,

@@ -78,7 +78,6 @@ type settings struct {
 	}
 	Slots                 int           `default:"4" desc:"most logoff requests in flight at a time"`
 	UrgentSlots           int           `split_words:"true" default:"1" desc:"how many of the slots bulk jobs cannot take"`
-	AdaptSlots            bool          `split_words:"true" default:"false" desc:"let bulk requests in flight follow the Web Server's latency, within the slots"`
 	BatchMax              batchMax      `split_words:"true"`
 	BulkLinger            time.Duration `split_words:"true" default:"100ms" desc:"how long a document of bulk jobs may wait for more sessions"`
 	Verify                string        `default:"auto" desc:"auto: read back sessions whose owner is known; off: do not"`
@@ -409,7 +408,6 @@ func (s settings) workerConfig() worker.Config {
 	c.Slots, c.UrgentSlots = s.Slots, s.UrgentSlots
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
-	c.AdaptSlots = s.AdaptSlots
 	c.ReadBack = s.Verify == "auto"
 	c.ProtectedSessions, c.ProtectedUsers, _ = s.protected() // a file that cannot be read is told where it is looked for
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
