@@ -6,153 +6,152 @@ import (
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/access"
 )
 
-// A waitingRoom holds what waits, without a slot, because it is not known which sessions are protected users': all together, so
-// that it leaves in full documents.
-type waitingRoom struct {
-	mu    sync.Mutex
-	doc   document
-	awake bool // somebody waits for it to be known
+// heldSessions wait, without a slot, because it is not known which sessions are protected users': all together,
+// so that they leave in full documents.
+type heldSessions struct {
+	mu      sync.Mutex
+	doc     document
+	awaited bool // somebody waits for it to be known
 }
 
-// spare takes those sessions out of a document that are left alone, once that is known of all. Those of which it
+// withoutProtected takes those sessions out of a document that are left alone, once that is known of all. Those of which it
 // cannot be known now are held. While the Web Server is down, that is waited for in place, as for every request, so
 // that pulling stops by itself.
-func (l *lane) spare(doc document) document {
+func (s *sender) withoutProtected(doc document) document {
 	for {
-		if overdue(l.queue.deadline(doc)) {
-			l.dropOverdue(&doc)
+		if overdue(s.queue.deadline(doc)) {
+			s.dropOverdue(&doc)
 		}
 		if len(doc) == 0 {
 			return nil
 		}
-		untold, others, looks := l.queue.untold(doc)
-		if l.held.has() && len(untold) > 0 {
-			l.hold(untold)
-			return l.leaveOut(others)
+		untold, others, looks := s.queue.untold(doc)
+		if s.held.has() && len(untold) > 0 {
+			s.hold(untold)
+			return s.leaveOut(others)
 		}
 		known, err := true, error(nil)
 		if len(untold) > 0 {
-			known, err = l.mayLeave(looks, l.lookUntil(doc))
+			known, err = s.mayLeave(looks, s.lookUntil(doc))
 		}
 		switch {
-		case stopped(err):
-			l.handBack(doc)
+		case access.Stopped(err):
+			s.handBack(doc)
 			return nil
 		case known:
-			return l.leaveOut(doc)
-		case err == nil || !l.isDown():
-			l.hold(untold)
-			return l.leaveOut(others)
+			return s.leaveOut(doc)
+		case err == nil || !s.w.server.IsDown():
+			s.hold(untold)
+			return s.leaveOut(others)
 		}
 	}
 }
 
 // mayLeave reports whether it is known which sessions are left alone. The session of a token that was given may be in
 // the oldest job, so it was looked for once; that of a login just now is in no job yet, and looked for meanwhile.
-func (l *lane) mayLeave(looks int64, deadline time.Time) (known bool, err error) {
-	if !l.Server.LogsIn() {
-		if err := l.seekOwn(deadline, false); stopped(err) || err != nil && l.isDown() {
+func (s *sender) mayLeave(looks int64, deadline time.Time) (known bool, err error) {
+	if !s.w.Server.LogsIn() {
+		if err := s.w.roster.SeekOwn(deadline, false); access.Stopped(err) || err != nil && s.w.server.IsDown() {
 			return false, err
 		}
 	}
-	return l.know(looks, deadline)
+	return s.w.roster.Know(looks, deadline)
 }
 
 // lookUntil is how long a document waits for a look in its slot.
-func (l *lane) lookUntil(doc document) time.Time {
-	until := time.Now().Add(l.lookTime())
-	if due := l.queue.deadline(doc); !due.IsZero() && due.Before(until) {
+func (s *sender) lookUntil(doc document) time.Time {
+	until := time.Now().Add(s.w.roster.LookTime())
+	if due := s.queue.deadline(doc); !due.IsZero() && due.Before(until) {
 		return due
 	}
 	return until
 }
 
-// isDown reports whether every request waits for the Web Server.
-func (w *Worker) isDown() bool { return w.gate.Held() != nil || w.proved.Load() == 0 }
-
 // leaveOut takes those sessions out of a document that are known to be left alone. A publisher's word for the owner
 // counts for that publisher's job.
-func (l *lane) leaveOut(doc document) document {
+func (s *sender) leaveOut(doc document) document {
 	now := time.Now()
 	var complete []*delivery
 	kept := doc[:0:0]
-	for _, s := range doc {
-		protected := func(a asker) bool { return l.guard.protects(jobs.Session{ID: s.id, UserID: a.d.owner(a.i)}) }
-		for _, a := range l.queue.without(s, protected) {
+	for _, session := range doc {
+		protected := func(a asker) bool {
+			return s.w.roster.Protects(jobs.Session{ID: session.id, UserID: a.d.owner(a.i)})
+		}
+		for _, a := range s.queue.without(session, protected) {
 			if a.d.set(a.i, jobs.SessionResult{Outcome: jobs.Protected}, now) {
 				complete = append(complete, a.d)
 			}
 		}
-		if l.queue.wanted(s) {
-			kept = append(kept, s)
+		if s.queue.wanted(session) {
+			kept = append(kept, session)
 		}
 	}
-	l.wrapUp(complete)
+	s.reader.wrapUp(complete)
 	return kept
 }
 
 // hold has sessions wait.
-func (l *lane) hold(doc document) {
-	l.held.mu.Lock()
-	defer l.held.mu.Unlock()
-	l.held.doc = append(l.held.doc, doc...)
-	if !l.held.awake {
-		l.held.awake = true
-		l.proofs.Go(l.release)
+func (s *sender) hold(doc document) {
+	s.held.mu.Lock()
+	defer s.held.mu.Unlock()
+	s.held.doc = append(s.held.doc, doc...)
+	if !s.held.awaited {
+		s.held.awaited = true
+		s.w.readBacks.Go(s.sendHeld)
 	}
 }
 
-// release sends what is held as soon as it is known which sessions are left alone. At a stop it is handed back.
-func (l *lane) release() {
+// sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop it is handed back.
+func (s *sender) sendHeld() {
 	for {
-		untold, others, looks := l.queue.untold(l.held.part())
-		if l.dropOverdue(&untold); !l.held.restore(untold) && len(others) == 0 {
+		untold, others, looks := s.queue.untold(s.held.part())
+		if s.dropOverdue(&untold); !s.held.restore(untold) && len(others) == 0 {
 			return
 		}
 		if len(others) > 0 { // which a list has shown meanwhile
-			l.queue.again(others)
-			l.proofs.Go(l.sendWaiting)
+			s.queue.again(others)
+			s.w.readBacks.Go(s.sendWaiting)
 			continue
 		}
-		known, err := l.mayLeave(looks, l.lookUntil(untold))
+		known, err := s.mayLeave(looks, s.lookUntil(untold))
 		switch {
-		case stopped(err):
-			l.handBack(l.held.take())
+		case access.Stopped(err):
+			s.handBack(s.held.take())
 			return
 		case known:
-			l.queue.again(l.held.take())
-			l.sendWaiting()
+			s.queue.again(s.held.take())
+			s.sendWaiting()
 			return
 		}
-		rest, _ := l.guard.rest(time.Now())
-		pause(l.stopping, min(max(rest, l.Config.Backoff.Min), heldInterval))
+		pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
 	}
 }
 
 // heldInterval is how often it is looked whether something that is held is overdue.
 const heldInterval = time.Second
 
-func (h *waitingRoom) has() bool { return len(h.all()) > 0 }
+func (h *heldSessions) has() bool { return len(h.all()) > 0 }
 
-func (h *waitingRoom) all() document {
+func (h *heldSessions) all() document {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.doc)
 }
 
 // take ends the wait.
-func (h *waitingRoom) take() document {
+func (h *heldSessions) take() document {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	doc := h.doc
-	h.doc, h.awake = nil, false
+	h.doc, h.awaited = nil, false
 	return doc
 }
 
 // part is what is held, to be restored.
-func (h *waitingRoom) part() document {
+func (h *heldSessions) part() document {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	doc := h.doc
@@ -161,10 +160,10 @@ func (h *waitingRoom) part() document {
 }
 
 // restore takes back what is still to be held, and reports whether anything is; if not, that ends the wait.
-func (h *waitingRoom) restore(doc document) bool {
+func (h *heldSessions) restore(doc document) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.doc = append(doc, h.doc...)
-	h.awake = len(h.doc) > 0
-	return h.awake
+	h.awaited = len(h.doc) > 0
+	return h.awaited
 }

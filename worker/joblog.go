@@ -108,35 +108,35 @@ func counted(d *delivery) slog.Value {
 }
 
 // harmless tells of something odd about jobs that does not keep the worker from going on.
-func (w *Worker) harmless(kind, words string) {
-	w.Health.Begin(metrics.Condition{Part: "jobs", Kind: kind, What: words, Harmless: true, Quiet: badJobsMemory})
+func harmless(health *metrics.Health, kind, words string) {
+	health.Begin(metrics.Condition{Part: "jobs", Kind: kind, What: words, Harmless: true, Quiet: badJobsMemory})
 }
 
 // taken tells of a job that was taken from the stream.
-func (w *Worker) taken(d *delivery) {
-	if w.Log.Enabled(context.Background(), slog.LevelDebug) {
-		w.step(d, "taken", "lane", d.lane, "publisher", d.publisher, "deliveries", d.deliveries, "sessions", len(d.targets), "users", len(d.people))
+func (l *jobLog) taken(d *delivery) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.step(d, "taken", "lane", d.lane, "publisher", d.publisher, "deliveries", d.deliveries, "sessions", len(d.targets), "users", len(d.users))
 	}
 }
 
 // step tells of a step on a job's way, for those who look into a single one. Facts cost something even
 // where nothing is logged.
-func (w *Worker) step(d *delivery, what string, facts ...any) {
-	if w.Log.Enabled(context.Background(), slog.LevelDebug) {
-		w.Log.Debug("job: "+what, append([]any{"job", d.job.ID, "sequence", d.sequence}, facts...)...)
+func (l *jobLog) step(d *delivery, what string, facts ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug("job: "+what, append([]any{"job", d.job.ID, "sequence", d.sequence}, facts...)...)
 	}
 }
 
-// sentFor tells of a request, and what came of it, to the way of each job that it was made for.
-func (l *lane) sentFor(doc document, request string, answer *webserver.Error) {
-	if !l.Log.Enabled(context.Background(), slog.LevelDebug) {
+// logRequest tells of a request, and what came of it, to the way of each job that it was made for.
+func (s *sender) logRequest(doc document, request string, problem *webserver.Error) {
+	if !s.w.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
 	verdict := webserver.Accepted.String()
-	if answer != nil {
-		verdict = answer.Verdict.String()
+	if problem != nil {
+		verdict = problem.Verdict.String()
 	}
-	for d, sessions := range l.queue.askers(doc) {
-		l.step(d, "sent", "request", request, "sessions", sessions, "others", len(doc)-sessions, "verdict", verdict)
+	for d, sessions := range s.queue.askers(doc) {
+		s.w.jobLog.step(d, "sent", "request", request, "sessions", sessions, "others", len(doc)-sessions, "verdict", verdict)
 	}
 }

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,25 +15,29 @@ import (
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
 // stream, where it is safe and any replica can have it.
 type lane struct {
-	*Worker
-	name    jobs.Lane
-	pulls   *stream.Puller
-	queue   *queue
-	held    waitingRoom
-	more    bool      // the stream had more at the last look
-	sent    time.Time // when the last document left
-	latest  uint64    // place in the stream of the newest job that came
-	broken  int       // pulls in a row that failed
-	took    atomic.Int64
-	refused atomic.Int64 // documents that gave up their slot because they were refused
+	w      *Worker
+	name   jobs.Lane
+	pulls  *stream.Puller
+	queue  *queue
+	sender *sender
+	reader *reader
+	more   bool      // the stream had more at the last look
+	sent   time.Time // when the last document left
+	latest uint64    // place in the stream of the newest job that came
+	broken int       // pulls in a row that failed
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {
+	queue := newQueue(!w.Config.LooseIDs)
+	s := &sender{w: w, lane: name, queue: queue}
+	s.reader = &reader{w: w, lane: name, queue: queue, sender: s}
 	return &lane{
-		Worker: w,
+		w:      w,
 		name:   name,
 		pulls:  w.streams.Puller(name),
-		queue:  newQueue(!w.Config.LooseIDs),
+		queue:  queue,
+		sender: s,
+		reader: s.reader,
 	}
 }
 
@@ -51,38 +54,38 @@ func (l *lane) run(ctx context.Context) {
 			continue
 		}
 		l.fill(ctx)
-		doc := l.queue.cut(l.cap.sessions(), l.Config.BatchMaxBytes)
+		doc := l.queue.cut(l.w.cap.sessions(), l.w.Config.BatchMaxBytes)
 		if len(doc) == 0 { // what was found through users is sent by those who found it
 			free()
 			continue
 		}
 		l.sent = time.Now()
-		l.sends.Go(func() { l.send(doc, free) })
+		l.w.sends.Go(func() { l.sender.send(doc, free) })
 	}
 	l.stop()
 }
 
 // await waits for a free slot, then for jobs. It returns false when there is nothing to send.
 func (l *lane) await(ctx context.Context) bool {
-	if !l.slots.await(ctx, l.name) {
+	if !l.w.slots.await(ctx, l.name) {
 		return false
 	}
 	if l.room() <= 0 {
-		pause(ctx, l.Config.Backoff.Min) // until results are stored
+		pause(ctx, l.w.Config.Backoff.Min) // until results are stored
 		return false
 	}
 	begun := time.Now()
 	n, err := l.pull(stream.PullWait) // a stop waits for its end
 	if err == nil && l.broken > 0 {
 		l.broken = 0
-		l.streams.PullsAgain(l.name)
+		l.w.streams.PullsAgain(l.name)
 	}
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && n == 0:
 		l.repair(ctx, err) // otherwise what came leaves first
 	case n == 0 && time.Since(begun) < stream.PullWait/2:
-		pause(ctx, l.Config.Backoff.Min) // the server had enough requests of others and did not wait
+		pause(ctx, l.w.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
 	all, _ := l.queue.length()
 	return all > 0
@@ -105,8 +108,8 @@ func (l *lane) space(ctx context.Context) {
 }
 
 func (l *lane) spacing() time.Duration {
-	half := max(1, (l.Config.Slots-l.Config.UrgentSlots)/2)
-	return min(time.Duration(l.took.Load())/time.Duration(half), l.Config.BulkLinger)
+	half := max(1, (l.w.Config.Slots-l.w.Config.UrgentSlots)/2)
+	return min(time.Duration(l.sender.took.Load())/time.Duration(half), l.w.Config.BulkLinger)
 }
 
 // takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.
@@ -118,7 +121,7 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 		}
 	}
 	begun := time.Now()
-	if free = l.slot(ctx, l.name); free != nil {
+	if free = l.w.slots.take(ctx, l.name, l.name); free != nil {
 		l.more = l.more || time.Since(begun) > time.Millisecond
 	}
 	return free
@@ -137,26 +140,13 @@ func (l *lane) onlyLarge() bool {
 func (l *lane) takeBulkSlot(ctx context.Context) (free func()) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
-	return l.slot(ctx, jobs.Bulk)
-}
-
-// slot waits for one of the slots that a lane can have, and counts it as ours; nil when ctx ended first.
-func (l *lane) slot(ctx context.Context, of jobs.Lane) (free func()) {
-	slot := l.slots.take(ctx, of)
-	if slot == nil {
-		return nil
-	}
-	l.Metrics.Slots(l.name, +1)
-	return func() {
-		l.Metrics.Slots(l.name, -1)
-		slot()
-	}
+	return l.w.slots.take(ctx, jobs.Bulk, l.name)
 }
 
 // fill adds to a document that is not full what else is in the stream. It waits for nothing that is
 // not there yet, and an error is left to the next pull: what is in hand leaves all the same.
 func (l *lane) fill(ctx context.Context) {
-	for pulled := 0; l.more && l.room() > 0 && pulled < l.cap.sessions() && ctx.Err() == nil; {
+	for pulled := 0; l.more && l.room() > 0 && pulled < l.w.cap.sessions() && ctx.Err() == nil; {
 		n, err := l.pull(0)
 		if n == 0 || err != nil {
 			return
@@ -170,12 +160,12 @@ func (l *lane) fill(ctx context.Context) {
 // name the same sessions would gather here.
 func (l *lane) room() int {
 	_, small := l.queue.length()
-	worked, parked := l.leases.lane(l.name)
-	most := max(maxHeld*l.Config.Slots*l.Config.BatchMaxSessions, 2*jobs.MaxSessions)
+	worked, parked := l.w.leases.lane(l.name)
+	most := max(maxHeld*l.w.Config.Slots*l.w.Config.BatchMaxSessions, 2*jobs.MaxSessions)
 	if l.name == jobs.Urgent {
 		most = max(most, maxUrgent)
 	}
-	return min(l.cap.sessions()-small, most-worked, maxParked-parked)
+	return min(l.w.cap.sessions()-small, most-worked, maxParked-parked)
 }
 
 const (
@@ -188,15 +178,6 @@ const (
 	// maxParked bounds those of which something cannot be stored; beyond it, the lane waits.
 	maxParked = 10 * jobs.MaxSessions
 )
-
-// called keeps the running mean of a request's time.
-func (l *lane) called(took time.Duration) {
-	old := time.Duration(l.took.Load())
-	if old == 0 {
-		old = took
-	}
-	l.took.Store(int64(old + (took-old)/8))
-}
 
 // pull takes what the stream has into the queue and returns how many jobs came. Each job has a
 // session at least, so a document's worth of jobs is never too few.
@@ -218,13 +199,13 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 	}
 	var inquiries []*delivery
 	for _, d := range l.receive(msgs, pulled) {
-		l.queue.add(d, 0, l.cap.sessions())
+		l.queue.add(d, 0, l.w.cap.sessions())
 		if d.inquires() {
 			inquiries = append(inquiries, d)
 		}
 	}
 	for _, ds := range apart(inquiries) {
-		l.proofs.Go(func() { l.lookUpPeople(ds) })
+		l.w.readBacks.Go(func() { l.reader.lookUp(ds) })
 	}
 }
 
@@ -233,18 +214,18 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 // this lane.
 func (l *lane) repair(ctx context.Context, err error) {
 	l.broken++
-	l.streams.PullFailed(ctx, l.name, err)
+	l.w.streams.PullFailed(ctx, l.name, err)
 	l.take(l.pulls.Renew(), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
-	if pause(ctx, min(l.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
-		l.streams.Provision(ctx)
+	if pause(ctx, min(l.w.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
+		l.w.streams.Provision(ctx)
 	}
 }
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {
 	l.take(l.pulls.Drain(), time.Now())
-	l.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
+	l.sender.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

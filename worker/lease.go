@@ -69,7 +69,7 @@ func (l *leases) weigh(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of[d.lane] -= d.weight
-	d.weight = max(1, len(d.targets)+len(d.people))
+	d.weight = max(1, len(d.targets)+len(d.users))
 	l.of[d.lane] += d.weight
 }
 

@@ -197,7 +197,7 @@ func (b *modelledBatch) work(o *oracle, doc document, tries int) {
 		if len(part) > 0 {
 			answer = o.answer(part)
 		}
-		b.follow(o, s.answered(part, reply{answer: answer, scope: itself}), part, answer)
+		b.follow(o, s.answered(part, reply{problem: answer, scope: itself}), part, answer)
 	}
 }
 
@@ -233,7 +233,7 @@ func (b *modelledBatch) follow(o *oracle, what step, doc document, answer *webse
 		if len(doc) != 1 || !o.refused[doc[0].key] && !o.undecided[doc[0].key] {
 			b.t.Fatalf("%d sessions failed, the first is %s", len(doc), doc[0].key)
 		}
-		b.decide(b.queue.done(doc[0]), failure(reply{answer: answer}).Outcome)
+		b.decide(b.queue.done(doc[0]), reply{problem: answer}.failure().Outcome)
 	case divided:
 		if len(doc) < 2 {
 			b.t.Fatal("a session was divided")
@@ -266,7 +266,7 @@ func TestModelOfTheCostOfSplitting(t *testing.T) {
 		outcomes := map[string]step{}
 		for s := newSplitting(doc, 3); s.more(); {
 			part := s.next()
-			if what := s.answered(part, reply{answer: o.answer(part), scope: itself}); what == accepted || what == failed {
+			if what := s.answered(part, reply{problem: o.answer(part), scope: itself}); what == accepted || what == failed {
 				for _, session := range part {
 					outcomes[session.key] = what
 				}

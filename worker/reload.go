@@ -6,7 +6,7 @@ import "context"
 type Reload struct {
 	// ProtectedSessions and ProtectedUsers take the place of those of the [Config].
 	ProtectedSessions, ProtectedUsers []string
-	// Try has what is held for the Web Server tried at once, see [Worker.TryNow].
+	// Try has what is held for the Web Server tried at once, a rejected login too.
 	Try bool
 }
 
@@ -18,10 +18,16 @@ func (w *Worker) takeReloads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-w.Reloads:
-			w.replaceProtected(r)
+			w.roster.Protect(r.ProtectedSessions, r.ProtectedUsers)
 			if r.Try {
-				w.TryNow()
+				w.tryNow()
 			}
 		}
 	}
+}
+
+// tryNow has everything that is held tried at once.
+func (w *Worker) tryNow() {
+	w.server.TryNow()
+	w.roster.TryNow()
 }

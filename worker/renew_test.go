@@ -224,7 +224,8 @@ func TestRejectedLoginSaysWhenItIsTriedNext(t *testing.T) {
 		s.sim.FailNextOn("login", simulator.Answer(200, "application/json", `{"errList":[{"errLogMessage":"Invalid username or password.","errorCode":1116}]}`),
 			simulator.Answer(200, "application/json", `{"errList":[{"errLogMessage":"Invalid username or password.","errorCode":1116}]}`))
 		begun := time.Now()
-		r := s.start(options{})
+		tries := make(chan worker.Reload, 1)
+		r := s.start(options{reloads: tries})
 		s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)))
 		passes(t, time.Minute)
 		next := begun.Add(time.Hour + latency).UTC().Truncate(time.Second).Format(time.RFC3339)
@@ -234,12 +235,12 @@ func TestRejectedLoginSaysWhenItIsTriedNext(t *testing.T) {
 		if log := s.log.String(); !strings.Contains(log, "until="+next) {
 			t.Errorf("the log does not say when:\n%s", log)
 		}
-		r.worker.TryNow()
+		tries <- worker.Reload{Try: true}
 		passes(t, time.Second)
 		if n := s.sim.Count("login"); n != 2 {
 			t.Errorf("%d logins after one more was asked for", n)
 		}
-		r.worker.TryNow() // the account was unlocked
+		tries <- worker.Reload{Try: true} // the account was unlocked
 		if results := s.awaitFor(1, 2*time.Second); len(results) != 1 {
 			t.Errorf("no result\n%s", s.log)
 		}

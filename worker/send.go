@@ -1,51 +1,66 @@
 package worker
 
 import (
-	"errors"
+	"math"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
-// send has a document's sessions ended and every one of them decided: each gets an outcome, or is
-// given back when the worker stops. It frees the slot when the last answer is in, and while all that is left
-// waits for others to show whether the refusal is about it alone.
-func (l *lane) send(doc document, free func()) {
+// A sender has the documents of a lane sent, and every session in them decided: each gets an outcome, or is
+// given back when the worker stops. What an answer means is in verdict.go, what follows from it in split.go,
+// and what is held back before it is sent in held.go.
+type sender struct {
+	w       *Worker
+	lane    jobs.Lane
+	queue   *queue
+	reader  *reader
+	held    heldSessions
+	took    atomic.Int64 // running mean of a request's time, in nanoseconds
+	refused atomic.Int64 // documents that gave up their slot because they were refused
+}
+
+// send sends a document until all its sessions are decided. It frees the slot when the last answer is in, and
+// while all that is left waits for others to show whether the refusal is about it alone.
+func (s *sender) send(doc document, free func()) {
 	defer func() { free() }()
-	if doc = l.spare(doc); len(doc) == 0 {
+	if doc = s.withoutProtected(doc); len(doc) == 0 {
 		return
 	}
-	caller := &gate.Caller{Rank: l.rank(), Kind: gate.Write}
-	sifted := false
-	for s := newSplitting(doc, l.Config.Tries); s.more(); {
-		doc := s.next()
-		r, err := l.deliver(&doc, caller)
+	caller := &gate.Caller{Rank: rankOf(s.lane), Kind: gate.Write}
+	readBack := false
+	for split := newSplitting(doc, s.w.Config.Tries); split.more(); {
+		doc := split.next()
+		r, err := s.deliver(&doc, caller)
 		if err != nil {
-			l.handBack(append(s.rest, doc)...)
+			s.handBack(append(split.rest, doc)...)
 			return
 		}
-		if r.answer != nil && r.answer.Verdict == webserver.Undecided && !sifted {
-			sifted = true
-			doc = l.sift(doc, r.request)
+		if r.is(webserver.Undecided) && !readBack {
+			readBack = true
+			doc = s.withoutEnded(doc, r.request)
 		}
-		switch s.answered(doc, r) {
+		switch split.answered(doc, r) {
 		case accepted:
-			l.conclude(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: r.request})
+			s.decide(doc, jobs.SessionResult{Outcome: jobs.Accepted, RequestID: r.request})
 		case failed:
-			l.conclude(doc, failure(r))
+			s.decide(doc, r.failure())
 		case divided:
-			l.Metrics.Split()
-			l.reach(MidSplit)
+			s.w.Metrics.Split()
+			s.w.reach(MidSplit)
 		case again:
-			pause(l.stopping, l.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
+			pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
 		case held:
-			if free = l.standAside(free, caller, s.rest); free == nil {
+			if free = s.standAside(free, caller, split.rest); free == nil {
 				free = func() {}
-				l.handBack(s.rest...)
+				s.handBack(split.rest...)
 				return
 			}
 		case nothing: // the time of every job that asked ran out
@@ -59,33 +74,36 @@ const mostRefused = 16
 // standAside gives others a turn who may show that the Web Server takes their documents, unless so many wait
 // for that already that it is nobody's own fault. It returns how to free the slot that it has at the end; nil
 // when the worker stops.
-func (l *lane) standAside(free func(), caller *gate.Caller, rest []document) func() {
-	defer l.refused.Add(-1)
-	if l.refused.Add(1) > int64(mostRefused*l.Config.Slots) {
+func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) func() {
+	defer s.refused.Add(-1)
+	if s.refused.Add(1) > int64(mostRefused*s.w.Config.Slots) {
 		return free
 	}
 	free()
-	if err := l.gate.Turn(l.stopping, caller, l.queue.deadline(slices.Concat(rest...))); stopped(err) {
+	if err := s.w.server.Gate.Turn(s.w.stopping, caller, s.queue.deadline(slices.Concat(rest...))); access.Stopped(err) {
 		return nil
 	}
-	return l.slot(l.stopping, l.name)
+	return s.w.slots.take(s.w.stopping, s.lane, s.lane)
 }
 
+// A reply is what the Web Server has to say about a document.
+type reply struct {
+	answered bool // the Web Server has said something about this document
+	request  string
+	problem  *webserver.Error // nil after success
+	scope    scope            // of the problem
+}
+
+// is reports whether the document met a problem with this verdict.
+func (r reply) is(v webserver.Verdict) bool { return r.problem != nil && r.problem.Verdict == v }
+
 // failure is the outcome of a session that stood alone in a document without success.
-func failure(r reply) jobs.SessionResult {
-	result := jobs.SessionResult{Outcome: jobs.Rejected, RequestID: r.request, ServerText: r.answer.Words()}
-	if r.answer.Verdict == webserver.Undecided || r.answer.Verdict == webserver.Unavailable {
+func (r reply) failure() jobs.SessionResult {
+	result := jobs.SessionResult{Outcome: jobs.Rejected, RequestID: r.request, ServerText: r.problem.Words()}
+	if r.is(webserver.Undecided) || r.is(webserver.Unavailable) {
 		result.Outcome = jobs.Undecided
 	}
 	return result
-}
-
-// A reply is what the Web Server has to say about a document: success, if the answer is nil, and otherwise
-// an answer that concerns the document, or may.
-type reply struct {
-	request string
-	answer  *webserver.Error
-	scope   scope // itself or unclear, unless the answer is nil
 }
 
 // deliver calls the Web Server until it answers about this document: any answer but success means that
@@ -93,108 +111,133 @@ type reply struct {
 // unclear whom it concerns, that a part of it, or another document, is to be tried first. Everything else is
 // waited out in place, holding the slot. Sessions whose jobs' notAfter passes meanwhile leave the document.
 // An error means that the worker stops.
-func (l *lane) deliver(doc *document, caller *gate.Caller) (reply, error) {
-	var silent silence
+func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
+	var silence silence
 	for {
-		deadline := l.queue.deadline(*doc)
-		if !deadline.IsZero() && !time.Now().Before(deadline) {
-			l.dropOverdue(doc)
-			if len(*doc) == 0 {
+		deadline := s.queue.deadline(*doc)
+		if overdue(deadline) {
+			if s.dropOverdue(doc); len(*doc) == 0 {
 				return reply{}, nil
 			}
 			continue
 		}
-		pass, err := l.gate.Enter(l.stopping, caller, deadline)
-		if errors.Is(err, gate.ErrOverdue) {
+		pass, err := s.w.server.Gate.Enter(s.w.stopping, caller, deadline)
+		switch {
+		case access.Stopped(err):
+			return reply{}, err
+		case err != nil: // the deadline has come
 			continue
 		}
-		if err != nil {
-			return reply{}, err
-		}
-		try := attempt{begun: time.Now(), accepted: l.accepted.Load()}
-		request, answer, err := l.call(*doc)
-		if err == nil && answer != nil && answer.Verdict == webserver.Unauthorized {
-			answer = l.renew(answer)
-			if answer == nil {
-				pass.Cancel()
-				continue
-			}
-		}
+		try := attempt{begun: time.Now(), accepted: s.w.accepted.Load(), silence: &silence}
+		r, wait, err := s.try(*doc, pass, try)
 		switch {
-		case err != nil:
+		case err != nil || r.answered:
+			return r, err
+		case wait > 0 && !pause(s.w.stopping, wait):
+			return reply{}, s.w.stopping.Err()
+		}
+	}
+}
+
+// try makes one request about a document, and gives the pass back. A reply that is not answered asks for another
+// request, after the wait.
+func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
+	request, problem, err := s.call(doc)
+	if err == nil && problem != nil && problem.Verdict == webserver.Unauthorized {
+		if problem = s.w.server.Renew(problem); problem == nil {
 			pass.Cancel()
-			return reply{}, err
-		case answer == nil:
-			l.renewal.dispute(false)
-			pass.Succeeded()
-			return reply{request: request}, nil
-		}
-		switch l.concerns(*doc, answer, try, &silent) {
-		case itself:
-			pass.Succeeded()
-			l.cap.learn(len(*doc), answer)
-			return reply{request, answer, itself}, nil
-		case unclear:
-			l.Metrics.Retried(answer.Verdict.String())
-			pass.Failed(answer, gate.LogoffsOnly)
-			return reply{request, answer, unclear}, nil
-		}
-		l.Metrics.Retried(answer.Verdict.String())
-		if wait := pass.Failed(answer, scopeOf(answer)); wait > 0 && !pause(l.stopping, wait) {
-			return reply{}, l.stopping.Err()
+			return reply{}, 0, nil
 		}
 	}
-}
-
-// concerns says whom an answer concerns that is no success, that of a login or a renewal included.
-func (l *lane) concerns(doc document, answer *webserver.Error, try attempt, silent *silence) scope {
 	switch {
-	case answer.Op != "logoff":
-		return everybody
-	case l.takesTooLong(doc, answer), ambiguous(answer) && silent.concerns(doc, l.accepted.Load()):
-		return itself
+	case err != nil:
+		pass.Cancel()
+		return reply{}, 0, err
+	case problem == nil:
+		s.w.server.Dispute(false)
+		pass.Succeeded()
+		return reply{answered: true, request: request}, 0, nil
 	}
-	return l.judge(doc, answer, try)
+	scope, problem := s.judge(doc, problem, try)
+	r = reply{answered: scope != everybody, request: request, problem: problem, scope: scope}
+	switch scope {
+	case itself:
+		pass.Succeeded()
+		s.w.cap.learn(len(doc), problem)
+		return r, 0, nil
+	case unclear:
+		pass.Failed(problem, gate.LogoffsOnly)
+	default:
+		wait = pass.Failed(problem, access.Reason(problem))
+	}
+	s.w.Metrics.Retried(problem.Verdict.String())
+	return r, wait, nil
 }
 
-func (l *lane) rank() rank {
-	if l.name == jobs.Urgent {
-		return rankUrgent
+// rankOf is the rank of a lane's requests.
+func rankOf(lane jobs.Lane) gate.Rank {
+	if lane == jobs.Urgent {
+		return gate.Urgent
 	}
-	return rankBulk
+	return gate.Bulk
 }
 
 // call makes one request, which a stop does not cut short until its time is up: that is the error.
-func (l *lane) call(doc document) (request string, answer *webserver.Error, err error) {
-	request = l.requestID()
-	l.reach(BeforeCall)
+func (s *sender) call(doc document) (request string, problem *webserver.Error, err error) {
+	request = s.w.Config.Name + "-" + strconv.FormatInt(s.w.requests.Add(1), 36)
+	s.w.reach(BeforeCall)
 	begun := time.Now()
-	err = l.Server.Logoff(l.finish, request, doc.ids())
-	l.called(time.Since(begun))
-	l.reach(AfterCall)
-	answer, err = l.noted(doc, err)
-	l.sentFor(doc, request, answer)
-	if l.toSeek(true) {
-		l.proofs.Go(l.lookAround)
+	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))
+	s.note(doc, problem, err)
+	s.noteTime(time.Since(begun))
+	s.w.reach(AfterCall)
+	s.logRequest(doc, request, problem)
+	if s.w.roster.OwnUnknown(true) {
+		s.w.readBacks.Go(s.w.roster.LookAround)
 	}
-	return request, answer, err
+	return request, problem, err
 }
 
-// noted keeps what a call means for its sessions, whatever becomes of them later.
-func (l *lane) noted(doc document, err error) (*webserver.Error, error) {
-	answer, err := facts(err)
-	if err == nil && answer == nil {
-		l.cap.succeeded(len(doc))
-		l.accepted.Add(1)
-		l.wellNow()
+// note keeps what a call means for its sessions, whatever becomes of them later.
+func (s *sender) note(doc document, problem *webserver.Error, err error) {
+	if err == nil && problem == nil {
+		s.w.cap.succeeded(len(doc))
+		s.w.accepted.Add(1)
+		s.w.server.Well()
 	}
-	for _, s := range doc {
-		s.attempts++
-		s.uncertain = s.uncertain || answer != nil && answer.Sent
+	for _, session := range doc {
+		session.attempts++
+		session.uncertain = session.uncertain || problem != nil && problem.Sent
 	}
-	return answer, err
 }
 
-func (w *Worker) requestID() string {
-	return w.Config.Name + "-" + strconv.FormatInt(w.requests.Add(1), 36)
+// noteTime keeps the running mean of a request's time.
+func (s *sender) noteTime(took time.Duration) {
+	old := time.Duration(s.took.Load())
+	if old == 0 {
+		old = took
+	}
+	s.took.Store(int64(old + (took-old)/8))
+}
+
+// sendWaiting sends what waits in the lane's queue, and returns when it is sent.
+func (s *sender) sendWaiting() {
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	for {
+		if all, _ := s.queue.length(); all == 0 {
+			return
+		}
+		free := s.w.slots.take(s.w.stopping, s.lane, s.lane)
+		if free == nil {
+			s.handBack(s.queue.cut(math.MaxInt, math.MaxInt))
+			return
+		}
+		doc := s.queue.cut(s.w.cap.sessions(), s.w.Config.BatchMaxBytes)
+		if len(doc) == 0 {
+			free()
+			return
+		}
+		sent.Go(func() { s.send(doc, free) })
+	}
 }

@@ -20,7 +20,8 @@ import (
 func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 	withNATS(t, func(t *testing.T, nc *nats.Conn) {
 		const ackWait = 30 * time.Second
-		w := &Worker{leases: newLeases(), Metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), Log: slog.New(slog.DiscardHandler)}
+		log := slog.New(slog.DiscardHandler)
+		s := &settler{leases: newLeases(), metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), jobLog: newJobLog(log), reach: func(Point) {}}
 		said, err := nc.SubscribeSync("ack.>")
 		if err != nil {
 			t.Fatal(err)
@@ -50,13 +51,13 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := &delivery{msg: msg, key: "1", lane: jobs.Urgent, lease: time.Now().Add(test.lease)}
-			if !w.leases.hold(d) {
+			if !s.leases.hold(d) {
 				t.Errorf("%s: it is in hand already", name)
 			}
 			if test.later != nil {
 				test.later(d)
 			}
-			w.release(d)
+			s.handBack(d)
 			var words []string
 			for msg, err := said.NextMsg(time.Second); err == nil; msg, err = said.NextMsg(time.Second) {
 				words = append(words, string(msg.Data))
@@ -64,7 +65,7 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			if slices.Contains(words, "-NAK") != test.nak {
 				t.Errorf("%s: %v", name, words)
 			}
-			if worked, parked := w.leases.lane(jobs.Urgent); worked != 0 || parked != 0 || w.leases.count() != 0 {
+			if worked, parked := s.leases.lane(jobs.Urgent); worked != 0 || parked != 0 || s.leases.count() != 0 {
 				t.Errorf("%s: it is in hand still", name)
 			}
 		}
@@ -74,37 +75,37 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 // What is parked while others are tried again is tried, too.
 func TestWhatIsParkedMeanwhileStaysParked(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	w := &Worker{Health: metrics.NewHealth(log, Parts...), Log: log, leases: newLeases()}
-	w.parked.retried = true // somebody tries already
+	s := &settler{health: metrics.NewHealth(log, Parts...), leases: newLeases()}
+	s.parked.retried = true // somebody tries already
 	first, second := &delivery{key: "1"}, &delivery{key: "2"}
-	w.park([]*delivery{first})
-	tried := w.parked.take()
-	w.park([]*delivery{second})
-	if w.parked.settled(tried, w.Health) {
+	s.park([]*delivery{first})
+	tried := s.parked.take()
+	s.park([]*delivery{second})
+	if s.parked.settled(tried, s.health) {
 		t.Error("nothing is left")
 	}
-	if got := w.parked.take(); !slices.Equal(got, []*delivery{first, second}) {
+	if got := s.parked.take(); !slices.Equal(got, []*delivery{first, second}) {
 		t.Errorf("%d are left, want both", len(got))
 	}
-	w.park([]*delivery{second})
-	if w.parked.settled(nil, w.Health) {
+	s.park([]*delivery{second})
+	if s.parked.settled(nil, s.health) {
 		t.Error("nothing is left, although another was parked")
 	}
-	w.parked.take()
-	if !w.parked.settled(nil, w.Health) || w.parked.retried {
+	s.parked.take()
+	if !s.parked.settled(nil, s.health) || s.parked.retried {
 		t.Error("something is left")
 	}
 }
 
 // A dead letter that is published twice is kept once.
 func TestDeadLetterHasAMessageID(t *testing.T) {
-	w := &Worker{Config: DefaultConfig()}
+	s := &settler{config: DefaultConfig()}
 	for status, d := range map[jobs.Status]*delivery{
 		jobs.Invalid: {result: &jobs.Result{Status: jobs.Invalid, Error: "no job"}},
 		jobs.Failed:  {result: &jobs.Result{Status: jobs.Failed}, job: jobs.Job{ID: "a", Sessions: []jobs.Session{{ID: "CF1C660B-396F-44B7-86DA-5608CEC97453"}}}},
 	} {
 		d.msg, d.key = nats.NewMsg("logoff.requests"), "7-1"
-		msg, err := w.deadLetterMessage(d)
+		msg, err := s.deadLetterMessage(d)
 		if err != nil || msg.Header.Get(nats.MsgIdHdr) != d.key {
 			t.Errorf("%s: %v, %v", status, msg, err)
 		}

@@ -5,17 +5,20 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"logoffworker/jobs"
+	"logoffworker/metrics"
 )
 
 // A bulk lane that stops to wait for a slot leaves to the next what it had of one.
 func TestStopGivesBackTheSlotThatWasHalfTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(2, 1)
-		frees := []func(){s.take(t.Context(), jobs.Urgent), s.take(t.Context(), jobs.Urgent)}
+		s := newSlots(2, 1, metrics.New(prometheus.NewRegistry(), metrics.Build{}))
+		frees := []func(){s.take(t.Context(), jobs.Urgent, jobs.Urgent), s.take(t.Context(), jobs.Urgent, jobs.Urgent)}
 		ctx, stop := context.WithCancel(t.Context())
 		waited := make(chan func())
-		go func() { waited <- s.take(ctx, jobs.Bulk) }()
+		go func() { waited <- s.take(ctx, jobs.Bulk, jobs.Bulk) }()
 		synctest.Wait()
 		stop()
 		if free := <-waited; free != nil {
@@ -23,7 +26,7 @@ func TestStopGivesBackTheSlotThatWasHalfTaken(t *testing.T) {
 		}
 		frees[0]()
 		took := make(chan func(), 1)
-		go func() { took <- s.take(t.Context(), jobs.Bulk) }()
+		go func() { took <- s.take(t.Context(), jobs.Bulk, jobs.Bulk) }()
 		synctest.Wait()
 		select {
 		case free := <-took:
@@ -38,8 +41,8 @@ func TestStopGivesBackTheSlotThatWasHalfTaken(t *testing.T) {
 // Bulk jobs cannot take the last slots, and have theirs again when they are free.
 func TestBulkLeavesTheLastSlotToUrgentJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(3, 1)
-		frees := []func(){s.take(t.Context(), jobs.Bulk), s.take(t.Context(), jobs.Bulk)}
+		s := newSlots(3, 1, metrics.New(prometheus.NewRegistry(), metrics.Build{}))
+		frees := []func(){s.take(t.Context(), jobs.Bulk, jobs.Bulk), s.take(t.Context(), jobs.Bulk, jobs.Bulk)}
 		ended, stop := context.WithCancel(t.Context())
 		stop()
 		if s.await(ended, jobs.Bulk) {

@@ -46,11 +46,10 @@ func (s *splitting) next() document {
 // answered hears of the reply about a document. Where it is unclear whom it concerns, the document is halved
 // until one of its sessions stands alone, and no further: if all are refused, that is not for what is in it.
 func (s *splitting) answered(doc document, r reply) step {
-	answer := r.answer
 	switch {
 	case len(doc) == 0:
 		return nothing
-	case answer == nil:
+	case r.problem == nil:
 		s.held = false
 		return accepted
 	case r.scope == unclear && (s.held || len(doc) == 1):
@@ -59,7 +58,7 @@ func (s *splitting) answered(doc document, r reply) step {
 		return held
 	}
 	s.held = s.held && r.scope == unclear
-	if answer.Verdict == webserver.Undecided {
+	if r.is(webserver.Undecided) {
 		for _, session := range doc {
 			session.doubts++
 		}
@@ -68,7 +67,7 @@ func (s *splitting) answered(doc document, r reply) step {
 	case len(doc) > 1:
 		s.divide(doc)
 		return divided
-	case answer.Verdict == webserver.Undecided && doc[0].doubts < s.tries:
+	case r.is(webserver.Undecided) && doc[0].doubts < s.tries:
 		s.rest = append(s.rest, doc)
 		return again
 	}

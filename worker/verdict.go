@@ -1,15 +1,13 @@
 package worker
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"time"
 
 	"logoffworker/worker/webserver"
 )
 
-// A scope says whom an answer concerns that is no success.
+// A scope says whom a problem concerns.
 type scope int
 
 const (
@@ -25,89 +23,91 @@ const (
 // An attempt is one request about a document.
 type attempt struct {
 	begun    time.Time
-	accepted int64 // documents that had been accepted by then
+	accepted int64    // documents that had been accepted by then
+	silence  *silence // of the document's requests so far
 }
 
-// facts tells an answer, or the want of one, from the end of the call's context.
-func facts(err error) (*webserver.Error, error) {
-	var answer *webserver.Error
-	if errors.As(err, &answer) && !errors.Is(err, context.Canceled) {
-		return answer, nil
+// judge says whom a problem concerns, that of a login or a renewal included, and what it is: where it may as
+// well come from a server that is down, or from something in front of it, a harmless question is asked. A
+// server that answers that one is well, and its path is the right one.
+func (s *sender) judge(doc document, problem *webserver.Error, try attempt) (scope, *webserver.Error) {
+	switch {
+	case problem.Op != "logoff":
+		return everybody, problem
+	case tookTooLong(doc, problem) && s.w.server.CheckAlive(time.Now()):
+		return itself, problem // a smaller one may do
+	case ambiguous(problem) && try.silence.concerns(doc, s.w.accepted.Load()):
+		return itself, problem
 	}
-	return nil, err
-}
-
-// judge says whom an answer to a document concerns. Where the answer may as well come from a server that is
-// down, or from something in front of it, a harmless question decides: a server that answers that one is
-// well, and its path is the right one. What the answer turns out to be is noted in it.
-func (l *lane) judge(doc document, answer *webserver.Error, try attempt) scope {
-	switch answer.Verdict {
+	switch problem.Verdict {
 	case webserver.Undecided:
-		return l.judgeUndecided(doc, answer, try)
+		return s.judgeUndecided(doc, problem, try)
 	case webserver.TooLarge, webserver.Refused:
-		if !answer.Page {
-			return itself
+		if !problem.Page {
+			return itself, problem
 		}
-		return l.judgeRefusal(doc, answer, try)
+		return s.judgeRefusal(doc, problem, try)
 	case webserver.Forbidden, webserver.Unauthorized, webserver.NotFound:
-		return l.judgeRefusal(doc, answer, try)
+		return s.judgeRefusal(doc, problem, try)
 	}
-	if blocked(answer) {
-		return l.judgeRefusal(doc, answer, try)
+	if blocked(problem) {
+		return s.judgeRefusal(doc, problem, try)
 	}
-	return everybody
+	return everybody, problem
 }
 
 // judgeUndecided tells a 500 about a document from the one of a server that is not well. Splitting is
-// harmless, so that for a document of several sessions older proof will do.
-func (l *lane) judgeUndecided(doc document, answer *webserver.Error, try attempt) scope {
+// harmless, so that for a document of several sessions an older answer will do.
+func (s *sender) judgeUndecided(doc document, problem *webserver.Error, try attempt) (scope, *webserver.Error) {
 	since := try.begun
 	if len(doc) > 1 {
-		since = since.Add(-proofAge)
+		since = since.Add(-wellFor)
 	}
-	if l.alive(since) {
-		return itself
+	if s.w.server.CheckAlive(since) {
+		return itself, problem
 	}
-	answer.Verdict = webserver.Unavailable
-	return everybody
+	return everybody, problem.With(webserver.Unavailable)
 }
+
+// wellFor is how long before a request a clean answer may lie that lets its document be split.
+const wellFor = 5 * time.Second
 
 // blocked reports whether the method itself, or the way in which the request was made, was refused.
-func blocked(answer *webserver.Error) bool {
-	return answer.Status == http.StatusMethodNotAllowed || answer.Status == http.StatusNotImplemented ||
-		answer.Verdict == webserver.Misconfigured && answer.Status/100 == 4
+func blocked(problem *webserver.Error) bool {
+	return problem.Status == http.StatusMethodNotAllowed || problem.Status == http.StatusNotImplemented ||
+		problem.Verdict == webserver.Misconfigured && problem.Status/100 == 4
 }
 
-// judgeRefusal tells a refusal of one document from one of all.
-func (l *lane) judgeRefusal(doc document, answer *webserver.Error, try attempt) scope {
-	switch ping := l.ping(); {
-	case ping == nil, isOldVersion(ping) && answer.Page:
+// judgeRefusal tells a refusal of one document from one of all, by the harmless question and by what was accepted
+// since.
+func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attempt) (scope, *webserver.Error) {
+	ping := s.w.server.Ping()
+	switch {
+	case ping == nil, ping.OldVersion() && problem.Page:
 	case ping.Verdict == webserver.NotFound:
-		answer.Verdict = webserver.Misconfigured
-		return everybody
+		return everybody, problem.With(webserver.Misconfigured)
+	case problem.Verdict == webserver.Forbidden || problem.Verdict == webserver.Unauthorized:
+		return everybody, problem
 	default:
-		if answer.Verdict != webserver.Forbidden && answer.Verdict != webserver.Unauthorized {
-			answer.Verdict = webserver.Unavailable
-		}
-		return everybody
+		return everybody, problem.With(webserver.Unavailable)
 	}
 	switch {
-	case answer.Verdict == webserver.Unauthorized:
-		l.renewal.dispute(true)
-		answer.RetryAfter = 0 // which was that of a renewal, and another token would not help
-	case answer.Verdict == webserver.NotFound && !answer.Page:
-		answer.Verdict = webserver.Refused // the Web Server's own word about the document
-		return itself
-	case len(doc) > 1 && (answer.Verdict == webserver.NotFound || answer.Verdict == webserver.Refused):
-		answer.Verdict = webserver.TooLarge // a page of IIS, for a request that is too long
-	case answer.Page || blocked(answer):
-		answer.Verdict = webserver.Misconfigured // something in front refuses it, whatever its size
+	case problem.Verdict == webserver.Unauthorized:
+		s.w.server.Dispute(true)
+		problem = problem.With(webserver.Unauthorized)
+		problem.RetryAfter = 0 // which was that of a renewal, and another token would not help
+	case problem.Verdict == webserver.NotFound && !problem.Page:
+		return itself, problem.With(webserver.Refused) // the Web Server's own word about the document
+	case len(doc) > 1 && (problem.Verdict == webserver.NotFound || problem.Verdict == webserver.Refused):
+		problem = problem.With(webserver.TooLarge) // a page of IIS, for a request that is too long
+	case problem.Page || blocked(problem):
+		problem = problem.With(webserver.Misconfigured) // something in front refuses it, whatever its size
 	}
-	if l.accepted.Load() > doc.acceptedBefore(try) {
-		return itself
+	if s.w.accepted.Load() > doc.acceptedBefore(try) {
+		return itself, problem
 	}
-	doc.refusedAt(l.accepted.Load())
-	return unclear
+	doc.refusedAt(s.w.accepted.Load())
+	return unclear, problem
 }
 
 // acceptedBefore is how many documents of others had been accepted when this one, or the larger one that it
@@ -127,34 +127,14 @@ func (doc document) refusedAt(accepted int64) {
 	}
 }
 
-// proofAge is how long before a call a clean answer may lie that lets its document be split.
-const proofAge = 5 * time.Second
-
-// alive reports whether the Web Server has been well since a time, as far as a clean answer or a
-// question that concerns no session can tell. An old version that does not know the question
-// answers all the same.
-func (w *Worker) alive(since time.Time) bool {
-	if w.proved.Load() > since.UnixNano() {
-		return true
-	}
-	ping := w.ping()
-	return ping == nil || isOldVersion(ping)
-}
-
-// isOldVersion reports whether a harmless question was answered by a version that does not know it.
-func isOldVersion(ping *webserver.Error) bool {
-	return ping.Verdict == webserver.NotFound && !ping.Page
-}
-
-// takesTooLong reports whether a document of several sessions got no answer in time from a Web Server
-// that answers other questions: a smaller one may do.
-func (l *lane) takesTooLong(doc document, answer *webserver.Error) bool {
-	return len(doc) > 1 && answer.Timeout && answer.Verdict == webserver.Unavailable && l.alive(time.Now())
+// tookTooLong reports whether a document of several sessions got no answer in time.
+func tookTooLong(doc document, problem *webserver.Error) bool {
+	return len(doc) > 1 && problem.Timeout && problem.Verdict == webserver.Unavailable
 }
 
 // ambiguous reports whether a call may have reached the Web Server and came to nothing.
-func ambiguous(answer *webserver.Error) bool {
-	return answer.Verdict == webserver.Unavailable && answer.Sent && answer.RetryAfter == 0
+func ambiguous(problem *webserver.Error) bool {
+	return problem.Verdict == webserver.Unavailable && problem.Sent && problem.RetryAfter == 0
 }
 
 // A silence is a row of calls of one document that came to nothing, time-outs above all, while the Web

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,47 +11,8 @@ import (
 	"logoffworker/worker/webserver"
 )
 
-// watchWebServer asks the Web Server how it is when no job does: at the start, while it is down with
-// nothing to send, and when nothing was sent for so long that the token would die.
-func (w *Worker) watchWebServer(ctx context.Context) {
-	for {
-		pass, err := w.gate.EnterIdle(ctx, w.Config.KeepAlive)
-		if err != nil {
-			return
-		}
-		switch answer := w.ping(); {
-		case answer == nil || isOldVersion(answer):
-			pass.Succeeded()
-			w.lookAround()
-		case answer.Verdict == webserver.Throttled && answer.Op == "ping":
-			pass.Cancel()
-			pause(ctx, min(max(answer.RetryAfter, w.Config.Backoff.Max), time.Minute))
-		case answer.Verdict == webserver.NotFound:
-			answer.Verdict = webserver.Misconfigured
-			fallthrough
-		default:
-			if wait := pass.Failed(answer, gate.Everything); wait > 0 {
-				pause(ctx, wait)
-			}
-		}
-	}
-}
-
-// secretInterval is how often it is looked whether a secret that was refused has been changed.
-const secretInterval = 2 * time.Second
-
-// watchSecret has a changed password or token tried at once while the one before is refused.
-func (w *Worker) watchSecret(ctx context.Context) {
-	for pause(ctx, secretInterval) {
-		held := w.gate.Held()
-		if held == nil || held.Verdict != webserver.LoginRejected && held.Verdict != webserver.Unauthorized || !w.Server.SecretChanged() {
-			continue
-		}
-		w.Log.Info("The secret of the Web Server's account has changed; it is tried now.")
-		w.Server.TryLoginAgain()
-		_ = w.Server.Renew(w.finish, held) // what comes of it, the next call shows
-		w.gate.TryNow()
-	}
+func (w *Worker) sayNewSecret() {
+	w.Log.Info("The secret of the Web Server's account has changed; it is tried now.")
 }
 
 // breakerMoved tells operators how the Web Server is. It is called with the gate locked.
@@ -66,7 +28,7 @@ func (w *Worker) breakerMoved(to gate.Change) {
 			Part: PartWebServer, Kind: kind, Until: to.Until,
 			What:  "jobs wait for the Web Server: " + to.Why.Error(),
 			ToDo:  remedy(to.Why, to.Scope),
-			Grave: waitingMendsNothing(to.Why.Verdict),
+			Grave: to.Why.NeedsPerson(),
 		})
 	}
 }
@@ -89,15 +51,6 @@ func remedy(why *webserver.Error, scope gate.Scope) string {
 		return "compare LOGOFF_WEBSERVER_URL, the certificate and what stands in front of the Web Server with what is said here" + atOnce
 	}
 	return ""
-}
-
-// waitingMendsNothing reports whether a person has to do something about a verdict.
-func waitingMendsNothing(v webserver.Verdict) bool {
-	switch v {
-	case webserver.Forbidden, webserver.LoginRejected, webserver.Unauthorized, webserver.Misconfigured:
-		return true
-	}
-	return false
 }
 
 // limitMoved tells operators that the Web Server allows no more requests of a kind for a while. It is called
@@ -127,4 +80,37 @@ func (w *Worker) budgetSpent(kind gate.Kind, who gate.Rank, wait time.Duration) 
 		What: "the budget of " + kind.String() + " is used up, and " + who.String() + " requests wait",
 		ToDo: "raise LOGOFF_" + strings.ToUpper(kind.String()) + "_PER_HOUR if the Web Server allows more",
 	})
+}
+
+// clockInterval is how often the clocks are compared.
+const clockInterval = 10 * time.Second
+
+// clockOff is how far the Web Server's clock may be off before somebody is told.
+const clockOff = 30 * time.Second
+
+// watchClock tells how far the Web Server's clock is off.
+func (w *Worker) watchClock(ctx context.Context) {
+	for {
+		if ahead, known := w.Server.ClockDifference(); known {
+			w.clockIs(ahead)
+		}
+		if !pause(ctx, clockInterval) {
+			return
+		}
+	}
+}
+
+func (w *Worker) clockIs(ahead time.Duration) {
+	w.Metrics.ClockDifference(ahead)
+	for way, off := range map[string]time.Duration{"ahead": ahead, "behind": -ahead} {
+		if off <= clockOff {
+			w.Health.End(PartWebServer, "clock_"+way)
+			continue
+		}
+		w.Health.Begin(metrics.Condition{
+			Part: PartWebServer, Kind: "clock_" + way, Harmless: true,
+			What: fmt.Sprintf("the Web Server's clock is %v %s; it is allowed for where an eventTime is compared with the time of a login", off.Round(time.Second), way),
+			ToDo: "synchronize the clocks of the Web Server and of this machine",
+		})
+	}
 }

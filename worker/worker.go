@@ -1,12 +1,12 @@
 // Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores
 // one result per job.
 //
-// A job's way through the package is its file list: a [stream.Puller] takes it from the stream, a lane keeps
-// it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends a document, split.go
-// decides what an answer means for each of its sessions, settle.go has the result stored (store.go, by way of
-// a [stream.Outbox]) and acknowledges the job. Beside them stand the slots (requests in flight), the gate
-// (whether a request may be made now), the leases (jobs in hand, kept from being delivered to somebody else)
-// and the [stream.Watch], which finds jobs that nobody would get.
+// A job's way through the package is its file list: [puller] takes it from the stream (pull.go), a
+// lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
+// a document, split.go decides what an answer means for each of its sessions, settle.go has the result
+// stored (store.go, by way of outbox.go) and acknowledges the job. Beside them stand the slots
+// (requests in flight), the gate (whether a request may be made now), the leases (jobs in
+// hand, kept from being delivered to somebody else) and the rescue of jobs that nobody would get.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has
 // one, are stored; that a job has exactly one result however often it is delivered; and that a
@@ -34,7 +34,9 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/roster"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
@@ -45,7 +47,7 @@ const (
 	PartResults   = "results"
 	PartWebServer = "webserver"
 	PartBudget    = "budget"
-	PartProtected = "protected" // what the settings leave alone
+	PartProtected = roster.PartProtected
 )
 
 // Parts lists them for [metrics.NewHealth].
@@ -138,6 +140,18 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
+// Roster is what of the settings concerns users and sessions.
+func (c Config) Roster() roster.Config {
+	return roster.Config{
+		ProtectedSessions: c.ProtectedSessions,
+		ProtectedUsers:    c.ProtectedUsers,
+		LooseIDs:          c.LooseIDs,
+		ReadsPerHour:      c.ReadsPerHour,
+		RequestsPerSecond: c.RequestsPerSecond,
+		Backoff:           c.Backoff,
+	}
+}
+
 // minDocumentBytes lets every legal session ID, loose ones escaped throughout, have a document.
 const minDocumentBytes = 1024
 
@@ -155,30 +169,21 @@ type Worker struct {
 	Reloads <-chan Reload
 
 	streams   *stream.Streams
-	outbox    *stream.Outbox
+	server    *access.Server
+	roster    *roster.Roster
 	slots     *slots
-	gate      *gate.Gate
-	renewal   renewal
-	others    [2]atomic.Int64 // requests that were made beside ours, by kind
 	leases    *leases
+	settler   *settler
 	jobLog    *jobLog
-	settling  map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
-	parked    unsettled
-	rules     jobs.Rules
-	maxBytes  int // of one stored message
 	cap       *documentCap
-	proved    atomic.Int64 // when the Web Server last showed that it is well, Unix nanoseconds
+	rules     jobs.Rules
+	others    [2]atomic.Int64 // requests that were made beside ours, by kind
 	requests  atomic.Int64
 	accepted  atomic.Int64    // documents
 	stopping  context.Context // ends when Run is told to stop
 	finish    context.Context // ends when a stop has taken too long
-	guard     *guard
-	asking    [3]chan struct{} // the questions on their way, by rank
-	directory directory
-	roll      roll // whose sessions are listed, and of which companies users are
 	sends     sync.WaitGroup
-	proofs    sync.WaitGroup // looking users up, reading back, and sending what that finds
-	settles   sync.WaitGroup
+	readBacks sync.WaitGroup // looking users up, reading back, and sending what that finds
 }
 
 // Run works jobs until ctx ends, then stops gracefully: nothing new is begun, calls in flight
@@ -186,26 +191,27 @@ type Worker struct {
 // returns nil after such a stop, and an error when the streams or consumers are not what they must
 // be. Outages of NATS or the Web Server are no errors: Run waits for their end.
 func (w *Worker) Run(ctx context.Context) error {
+	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	w.stopping, w.finish = ctx, finish
 	if err := w.prepare(); err != nil {
 		return err
 	}
-	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w.stopping, w.finish = ctx, finish
 	watching, endWatch := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
 	defer endWatch()
 	defer context.AfterFunc(ctx, func() {
-		w.Log.Info("stopping: no new jobs, finishing requests in flight")
+		w.Log.Info("The worker stops: it takes no new jobs, and finishes the requests in flight.")
 		time.AfterFunc(w.Config.ShutdownTimeout, cancel)
 	})()
 
-	background.Go(func() { w.watchWebServer(watching) })
+	background.Go(func() { w.server.Watch(watching, w.Config.KeepAlive, w.roster.LookAround) })
+	background.Go(func() { w.server.WatchSecret(watching, w.sayNewSecret) })
+	background.Go(func() { w.roster.Watch(watching) })
 	background.Go(func() { w.watchClock(watching) })
-	background.Go(func() { w.watchSecret(watching) })
 	background.Go(func() { w.takeReloads(watching) })
-	background.Go(func() { w.watchProtected(watching) })
 	err := w.streams.Find(ctx)
 	switch {
 	case ctx.Err() != nil:
@@ -213,8 +219,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	w.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
-	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.maxBytes}
+	w.settler.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
+	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.settler.maxBytes}
 	w.Health.Well(PartResults)
 
 	background.Go(func() { w.leases.keep(finish, w.streams.AckWait(), w.Health) })
@@ -232,8 +238,8 @@ func (w *Worker) work(ctx context.Context) {
 	}
 	lanes.Wait()
 	w.sends.Wait()
-	w.proofs.Wait()
-	w.settles.Wait()
+	w.readBacks.Wait()
+	w.settler.running.Wait()
 }
 
 // prepare makes everything that a run needs and that no other party has a say in.
@@ -245,35 +251,56 @@ func (w *Worker) prepare() error {
 		Config: w.Config.Stream, NATS: w.NATS, Metrics: w.Metrics, Health: w.Health, Log: w.Log,
 		Wait: w.Config.Backoff.Ceiling,
 	}
-	w.outbox = stream.NewOutbox(w.NATS)
-	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots)
-	w.gate = gate.New(gate.Config{
-		Backoff:           w.Config.Backoff,
-		ReadsPerHour:      w.Config.ReadsPerHour,
-		WritesPerHour:     w.Config.WritesPerHour,
-		RequestsPerSecond: w.Config.RequestsPerSecond,
-		Others:            func(kind gate.Kind) int64 { return w.others[kind].Load() },
-		Moved:             w.breakerMoved,
-		Limited:           w.limitMoved,
-		Spent:             w.budgetSpent,
-	})
-	w.Server.AdmitLogins(func(context.Context) error { return w.gate.Await(w.finish) })
+	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots, w.Metrics)
+	w.server = w.newServer()
 	w.Health.Well(PartBudget)
 	w.leases = newLeases()
 	w.jobLog = newJobLog(w.Log)
-	w.guard = newGuard(w.Config)
-	if len(w.guard.wrong) > 0 || w.guard.count() == 0 {
-		w.tellSettings()
-	}
-	for who := range w.asking {
-		w.asking[who] = make(chan struct{}, max(2, w.Config.Slots/2))
-	}
-	w.settling = map[jobs.Lane]*semaphore.Weighted{}
-	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
-		w.settling[lane] = semaphore.NewWeighted(w.mostSettling())
-	}
+	w.roster = roster.New(w.Config.Roster(), w.server, w.Health, w.stopping)
+	w.settler = w.newSettler()
 	w.cap = newDocumentCap(w.Config.BatchMaxSessions, w.Metrics)
 	return nil
+}
+
+// newServer is the Web Server behind a gate that tells operators how it is.
+func (w *Worker) newServer() *access.Server {
+	return access.New(access.Config{
+		Client: w.Server,
+		Gate: gate.Config{
+			Backoff:           w.Config.Backoff,
+			ReadsPerHour:      w.Config.ReadsPerHour,
+			WritesPerHour:     w.Config.WritesPerHour,
+			RequestsPerSecond: w.Config.RequestsPerSecond,
+			Others:            func(kind gate.Kind) int64 { return w.others[kind].Load() },
+			Moved:             w.breakerMoved,
+			Limited:           w.limitMoved,
+			Spent:             w.budgetSpent,
+		},
+		Questions: max(2, w.Config.Slots/2),
+		Repeated:  func(v webserver.Verdict) { w.Metrics.Retried(v.String()) },
+		Stopping:  w.stopping,
+		Finish:    w.finish,
+	})
+}
+
+func (w *Worker) newSettler() *settler {
+	s := &settler{
+		config:   w.Config,
+		streams:  w.streams,
+		outbox:   stream.NewOutbox(w.NATS),
+		leases:   w.leases,
+		jobLog:   w.jobLog,
+		metrics:  w.Metrics,
+		health:   w.Health,
+		reach:    w.reach,
+		stopping: w.stopping,
+		finish:   w.finish,
+		permits:  map[jobs.Lane]*semaphore.Weighted{},
+	}
+	for _, lane := range jobs.Lanes { // each its own, so that bulk jobs never hold up urgent ones
+		s.permits[lane] = semaphore.NewWeighted(s.most())
+	}
+	return s
 }
 
 // watchStreams looks at the streams and consumers until ctx ends.
@@ -287,10 +314,14 @@ func (w *Worker) watchStreams(ctx context.Context) {
 	watch.Run(ctx)
 }
 
-// mostSettling is how many results of a lane may be on their way to being stored: those of two full
-// documents. NATS stores one after the other; more would not be stored any sooner, and be held meanwhile.
-func (w *Worker) mostSettling() int64 {
-	return int64(2 * w.Config.BatchMaxSessions)
+// CountOther counts a request with the worker's account that it did not make itself, by the name of its
+// operation: those that renew a pair of tokens. It may be called before Run.
+func (w *Worker) CountOther(op string) {
+	kind := gate.Write
+	if op == "ping" {
+		kind = gate.Read
+	}
+	w.others[kind].Add(1)
 }
 
 // sayStopped tells how the stop went. What is still held has no stored result, so it is delivered
@@ -301,20 +332,18 @@ func (w *Worker) sayStopped() {
 		w.Log.Warn("Acknowledgements may not have reached NATS before the stop; their jobs are then delivered again.", "error", err)
 	}
 	if n := w.leases.count(); n > 0 {
-		w.Log.Warn("stopped before every result was stored; these jobs are delivered again when their lease has run out", "jobs", n)
+		w.Log.Warn("The worker stopped before every result was stored; these jobs are delivered again when their leases have run out.", "jobs", n)
 		return
 	}
-	w.Log.Info("stopped; nothing is left in hand")
+	w.Log.Info("The worker has stopped, and nothing is left in its hands.")
 }
 
 // pause waits, and reports whether it could wait to the end.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

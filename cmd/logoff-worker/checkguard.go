@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"logoffworker/worker"
+	"logoffworker/worker/roster"
 	"logoffworker/worker/webserver"
 )
 
@@ -18,7 +18,7 @@ func (r *report) checkProtected(ctx context.Context, s settings, server *webserv
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime+time.Duration(len(c.ProtectedUsers))*time.Second)
 	defer cancel()
-	faults, doubts := worker.CheckProtection(ctx, server, c)
+	faults, doubts := roster.CheckProtection(ctx, server, c.Roster())
 	for _, fault := range faults {
 		r.line("protected", fault, "")
 	}
@@ -41,7 +41,7 @@ func (r *report) checkOwn(ctx context.Context, server *webserver.Client) {
 	const remedy = "; a job that names it ends it, and with it everything stops: put it into LOGOFF_PROTECTED_SESSIONS, or let the worker log in with LOGOFF_WEBSERVER_USERNAME"
 	var found bool
 	err := within(ctx, func(ctx context.Context) (err error) {
-		found, err = worker.OwnSession(ctx, server)
+		found, err = roster.OwnSession(ctx, server)
 		return err
 	})
 	switch {

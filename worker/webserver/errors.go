@@ -2,6 +2,7 @@ package webserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -78,6 +79,35 @@ type Error struct {
 	elsewhere bool   // another call for the same may fare better
 	old       bool   // a cache on the way has kept the answer
 }
+
+// Problem tells what a call came to: nil after success, and otherwise the [*Error]. err is what is none, above
+// all the end of the call's context.
+func Problem(result error) (problem *Error, err error) {
+	if errors.As(result, &problem) && !errors.Is(result, context.Canceled) {
+		return problem, nil
+	}
+	return nil, result
+}
+
+// With is the same with another verdict, which something that the error does not show has led to.
+func (e *Error) With(v Verdict) *Error {
+	other := *e
+	other.Verdict = v
+	return &other
+}
+
+// NeedsPerson reports whether waiting mends nothing: a person has to do something about the account, the
+// address or the secret.
+func (e *Error) NeedsPerson() bool {
+	switch e.Verdict {
+	case Forbidden, LoginRejected, Unauthorized, Misconfigured:
+		return true
+	}
+	return false
+}
+
+// OldVersion reports whether the harmless question was answered by a version that does not know it.
+func (e *Error) OldVersion() bool { return e.Verdict == NotFound && !e.Page }
 
 // Error says what was done, what came of it and, where an operator can act, what to look at.
 func (e *Error) Error() string {

@@ -1,4 +1,4 @@
-package worker
+package roster
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 // Whoever the settings protect is looked up, and their sessions are listed: at the start, every minute, and for each
 // document that holds sessions of which a job alone has told. Its lists were asked for after its jobs were taken, so
 // that whatever session of a protected user a job can name is in them. Where requests are counted, or several users
-// are protected, the lists may be as old as [Worker.listSpacing] says.
+// are protected, the lists may be as old as [Roster.listSpacing] says.
 
 const (
 	// lookAgain is how long it is remembered who somebody is.
@@ -36,166 +36,130 @@ const (
 
 // listSpacing is how old the lists of protected users' sessions may be that one more document relies on. It is zero
 // where one user is protected and no budget is set.
-func (w *Worker) listSpacing() time.Duration {
-	users := time.Duration(w.guard.count())
+func (r *Roster) listSpacing() time.Duration {
+	users := time.Duration(r.guard.count())
 	spacing := max(0, users-1) * 100 * time.Millisecond
-	if perHour := w.Config.ReadsPerHour; perHour > 0 {
+	if perHour := r.config.ReadsPerHour; perHour > 0 {
 		spacing = max(spacing, users*listShare*time.Hour/time.Duration(perHour))
 	}
-	if perSecond := w.Config.RequestsPerSecond; perSecond > 0 {
+	if perSecond := r.config.RequestsPerSecond; perSecond > 0 {
 		spacing = max(spacing, users*listShare*time.Second/time.Duration(perSecond))
 	}
 	return spacing
 }
 
-// lookTime is how long one look may take.
-func (w *Worker) lookTime() time.Duration {
-	return guardTime + time.Duration(w.guard.count())*guardTimeEach
-}
-
-// watchProtected keeps what is known of protected users up to date.
-func (w *Worker) watchProtected(ctx context.Context) {
-	for {
-		if w.guard.count() > 0 {
-			w.refresh()
-		}
-		wait := max(listAgain, 2*w.listSpacing())
-		if rest, troubled := w.guard.rest(time.Now()); troubled {
-			wait = max(rest, time.Second)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case <-w.guard.refreshes:
-		}
-		if timer.Stop(); ctx.Err() != nil {
-			return
-		}
-	}
+// LookTime is how long one look may take.
+func (r *Roster) LookTime() time.Duration {
+	return guardTime + time.Duration(r.guard.count())*guardTimeEach
 }
 
 // refresh looks at all of them, whether that is due or not.
-func (w *Worker) refresh() {
-	g := w.guard
-	deadline := time.Now().Add(w.lookTime())
-	done, err := w.takeTurn(g.turn, deadline)
+func (r *Roster) refresh() {
+	g := r.guard
+	deadline := time.Now().Add(r.LookTime())
+	done, err := r.server.Turn(g.turn, deadline)
 	if err != nil {
 		return
 	}
 	defer done()
 	if rest, _ := g.rest(time.Now()); rest == 0 {
-		w.lookAtProtected(g.looks(), 0, true, deadline)
+		r.lookAtProtected(g.looks(), 0, true, deadline)
 	}
 }
 
-// know finds out who the protected users are, and, unless that alone is wanted, what sessions they have, by lists that
+// Know finds out who the protected users are, and, unless that alone is wanted, what sessions they have, by lists that
 // were asked for after so many looks. It reports whether it is known. An error means that the worker stops, or that
 // the deadline, unless that is zero, has come.
-func (w *Worker) know(after int64, deadline time.Time) (known bool, err error) {
-	g, spacing := w.guard, w.listSpacing()
+func (r *Roster) Know(after int64, deadline time.Time) (known bool, err error) {
+	g, spacing := r.guard, r.listSpacing()
 	if g.enough(after, spacing, time.Now()) {
 		return true, nil
 	}
-	done, err := w.takeTurn(g.turn, deadline)
+	done, err := r.server.Turn(g.turn, deadline)
 	if err != nil {
 		return false, err
 	}
 	defer done()
 	if rest, _ := g.rest(time.Now()); rest == 0 && !g.enough(after, spacing, time.Now()) {
-		w.lookAtProtected(after, spacing, false, deadline)
+		r.lookAtProtected(after, spacing, false, deadline)
 	}
-	if w.stopping.Err() != nil {
-		return false, w.stopping.Err()
+	if r.stopping.Err() != nil {
+		return false, r.stopping.Err()
 	}
 	return g.enough(after, spacing, time.Now()), nil
 }
 
-// awaitKnown waits until that is known.
-func (w *Worker) awaitKnown(after int64, deadline time.Time) error {
+// AwaitKnown waits until that is known.
+func (r *Roster) AwaitKnown(after int64, deadline time.Time) error {
 	for {
-		known, err := w.know(after, deadline)
+		known, err := r.Know(after, deadline)
 		if known || err != nil {
 			return err
 		}
-		wait, _ := w.guard.rest(time.Now())
-		wait = max(wait, w.Config.Backoff.Min)
+		wait, _ := r.guard.rest(time.Now())
+		wait = max(wait, r.config.Backoff.Min)
 		if !deadline.IsZero() {
 			wait = min(wait, time.Until(deadline))
 		}
-		if !pause(w.stopping, wait) {
-			return w.stopping.Err()
+		if !pause(r.stopping, wait) {
+			return r.stopping.Err()
 		}
-		if overdue(deadline) {
+		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return gate.ErrOverdue
 		}
 	}
 }
 
-// takeTurn waits for a turn; done ends it. The errors are those of ask.
-func (w *Worker) takeTurn(turn chan struct{}, deadline time.Time) (done func(), err error) {
-	ctx := w.stopping
-	if !deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-		defer cancel()
-	}
-	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }, nil
-	case <-ctx.Done():
-		if w.stopping.Err() != nil {
-			return nil, w.stopping.Err()
-		}
-		return nil, gate.ErrOverdue
-	}
-}
-
 // lookAtProtected makes one look, in the caller's turn: at who is not known, and all in a refresh, then at their
 // sessions. What it fails over is told.
-func (w *Worker) lookAtProtected(after int64, spacing time.Duration, all bool, deadline time.Time) {
-	who := w.lookUpProtected(all, deadline)
-	theirs, cut := w.listProtected(after, spacing, deadline)
-	if w.stopping.Err() != nil {
+func (r *Roster) lookAtProtected(after int64, spacing time.Duration, all bool, deadline time.Time) {
+	who := r.lookUpProtected(all, deadline)
+	theirs, cut := r.listProtected(after, spacing, deadline)
+	if r.stopping.Err() != nil {
 		return
 	}
-	w.guard.looked(who.what+theirs.what == "", spacing, time.Now())
-	w.tellLook(who, theirs, cut)
+	r.guard.looked(who.what+theirs.what == "", spacing, time.Now())
+	r.tellLook(who, theirs, cut)
 }
 
-// A problem is why something is not known of a protected user; what is empty where nothing is wrong.
-type problem struct {
+// A trouble is why something is not known of a protected user; what is empty where nothing is wrong.
+type trouble struct {
 	what  string
 	grave bool // waiting does not mend it
 }
 
 // lookUpProtected finds out who the protected users are of whom that is not known, or, where all are wanted, not any
 // more. What was found before counts on where it cannot be found out again.
-func (w *Worker) lookUpProtected(all bool, deadline time.Time) (wrong problem) {
+func (r *Roster) lookUpProtected(all bool, deadline time.Time) (wrong trouble) {
 	now := time.Now()
-	due := w.guard.dueForLookUp(all, w.lookUpSpacing(), now)
+	due := r.guard.dueForLookUp(all, r.lookUpSpacing(), now)
 	if wanted := namesInList(due); len(wanted) >= many {
-		w.lookUpInList(rankOwn, wanted, deadline)
+		r.lookUpInList(gate.Own, wanted, deadline)
 	}
 	for _, u := range due {
-		users, answer, err := w.whoIs(rankOwn, u.named, now, deadline)
-		if err == nil && answer == nil && len(users) == 0 && u.named.Email != "" {
-			users, answer, err = w.whoIs(rankOwn, u.asName(), now, deadline)
-		}
-		if err == nil && answer == nil && len(users) == 0 {
-			answer, err = w.ask(rankOwn, deadline, func() error { return seesOthers(w.finish, w.Server) })
-		}
-		switch {
-		case err == nil && answer == nil:
-			w.guard.found(u, users, now)
+		switch users, failure, err := r.whoIsProtected(u, now, deadline); {
+		case err == nil && failure == nil:
+			r.guard.found(u, users, now)
 		case u.known:
 		case err != nil:
 			wrong.what = cmp.Or(wrong.what, "there was no time to find out who "+u.String()+" is")
 		default:
-			wrong = problem{"who " + u.String() + " is was not found out: " + answer.Error(), waitingMendsNothing(answer.Verdict) || answer.Verdict == webserver.Refused}
+			wrong = trouble{"who " + u.String() + " is was not found out: " + failure.Error(), failure.NeedsPerson() || failure.Verdict == webserver.Refused}
 		}
 	}
 	return wrong
+}
+
+// whoIsProtected looks one of the protected users up. That there is nobody is believed if others are shown to us.
+func (r *Roster) whoIsProtected(u *protectedUser, now, deadline time.Time) (users []webserver.User, failure *webserver.Error, err error) {
+	users, failure, err = r.WhoIs(gate.Own, Question{u.named, now, deadline})
+	if err == nil && failure == nil && len(users) == 0 && u.named.Email != "" {
+		users, failure, err = r.WhoIs(gate.Own, Question{u.asName(), now, deadline})
+	}
+	if err == nil && failure == nil && len(users) == 0 {
+		failure, err = r.server.Ask(gate.Own, deadline, func(ctx context.Context) error { return seesOthers(ctx, r.server.Client) })
+	}
+	return users, failure, err
 }
 
 // seesOthers makes sure that other users are shown to us, so that one who is not does not exist.
@@ -212,9 +176,9 @@ func seesOthers(ctx context.Context, server *webserver.Client) error {
 var errNoOthers = errors.New("no other users are shown to the worker's account")
 
 // lookUpSpacing is how long it is remembered who the protected users are.
-func (w *Worker) lookUpSpacing() time.Duration {
-	if perHour := w.Config.ReadsPerHour; perHour > 0 {
-		return max(lookAgain, time.Duration(w.guard.count())*5*listShare*time.Hour/time.Duration(perHour))
+func (r *Roster) lookUpSpacing() time.Duration {
+	if perHour := r.config.ReadsPerHour; perHour > 0 {
+		return max(lookAgain, time.Duration(r.guard.count())*5*listShare*time.Hour/time.Duration(perHour))
 	}
 	return lookAgain
 }
@@ -264,23 +228,23 @@ func (g *guard) found(u *protectedUser, users []webserver.User, now time.Time) {
 }
 
 // listProtected lists the sessions of protected users whose were not lately. cut are those whose lists may be cut.
-func (w *Worker) listProtected(after int64, spacing time.Duration, deadline time.Time) (wrong problem, cut []string) {
-	g := w.guard
-	ids, r := g.nextLook(after, spacing, time.Now())
-	deadlines := map[int64]time.Time{}
+func (r *Roster) listProtected(after int64, spacing time.Duration, deadline time.Time) (wrong trouble, cut []string) {
+	g := r.guard
+	ids, look := g.nextLook(after, spacing, time.Now())
+	wanted := Wanted{}
 	for _, id := range ids {
-		deadlines[id] = deadline
+		wanted.Want(id, deadline)
 	}
-	lists := w.listsOf(rankOwn, ids, deadlines)
-	proved := w.believeEmpty(lists, deadlines, r.asked)
+	lists := r.read(gate.Own, wanted)
+	known := r.believeEmpty(lists, wanted, look.asked)
 	for _, id := range ids {
 		list := lists[id]
-		if doubt := cmp.Or(list.problem, list.doubt); doubt != "" {
-			wrong = problem{"what sessions " + g.name(id) + " has is not known: " + doubt, list.doubt != "" || list.answer != nil && waitingMendsNothing(list.answer.Verdict)}
+		if doubt := cmp.Or(list.Problem, list.Doubt); doubt != "" {
+			wrong = trouble{"what sessions " + g.name(id) + " has is not known: " + doubt, list.Doubt != "" || list.Failure != nil && list.Failure.NeedsPerson()}
 			continue
 		}
-		r.proved = proved[id]
-		g.listed(id, list.Listing, r)
+		look.empty = known[id]
+		g.listed(id, list.Listing, look)
 		if !list.Complete {
 			cut = append(cut, g.name(id))
 		}
@@ -300,38 +264,39 @@ func (g *guard) nextLook(after int64, spacing time.Duration, now time.Time) (ids
 // believeEmpty says of empty lists whether nothing is on: the Web Server shows them for want of a right, too. That is
 // found out as for users whom jobs name, and then believed for a while; or it tells that somebody has never logged in.
 // It returns since when it is believed.
-func (w *Worker) believeEmpty(lists map[int64]listed, deadlines map[int64]time.Time, now time.Time) (proved map[int64]time.Time) {
-	proved = map[int64]time.Time{}
+func (r *Roster) believeEmpty(lists map[int64]List, wanted Wanted, now time.Time) (since map[int64]time.Time) {
+	since = map[int64]time.Time{}
 	var doubtful []int64
 	for id, list := range lists {
-		switch last := w.guard.provedEmpty(id); {
-		case list.problem != "" || list.Complete || len(list.Sessions) > 0:
+		switch last := r.guard.knownEmpty(id); {
+		case list.Problem != "" || list.Complete || len(list.Sessions) > 0:
 		case now.Sub(last) < lookAgain:
-			list.Complete, proved[id] = true, last
+			list.Complete, since[id] = true, last
 			lists[id] = list
 		default:
 			doubtful = append(doubtful, id)
 		}
 	}
 	if len(doubtful) == 0 {
-		return proved
+		return since
 	}
-	for id, list := range w.emptyLists(rankOwn, doubtful, deadlines) {
-		if list.doubt != "" && w.roll.neverOn(id) {
-			list.Complete, list.doubt = true, ""
+	for id, list := range r.emptyLists(gate.Own, wanted.of(doubtful)) {
+		if list.Doubt != "" && r.companies.neverOn(id) {
+			list.Complete, list.Doubt = true, ""
 		}
 		if list.Complete && len(list.Sessions) == 0 {
-			proved[id] = now
+			since[id] = now
 		}
 		lists[id] = list
 	}
-	return proved
+	return since
 }
 
-func (g *guard) provedEmpty(id int64) time.Time {
+// knownEmpty is when it was last certain that nothing of a user is on.
+func (g *guard) knownEmpty(id int64) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.lists[id].proved
+	return g.lists[id].empty
 }
 
 // name tells whose userId that is for operators.
@@ -363,6 +328,12 @@ func (g *guard) tryNow() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.retry = time.Time{}
+}
+
+// Rest is how long it is until what could not be found out of protected users may be asked again.
+func (r *Roster) Rest() time.Duration {
+	rest, _ := r.guard.rest(time.Now())
+	return rest
 }
 
 // rest is how long it is until the next look may be made. troubled reports that the last one failed.

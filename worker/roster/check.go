@@ -1,4 +1,4 @@
-package worker
+package roster
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package worker
+package roster
 
 import (
 	"maps"
@@ -17,7 +17,7 @@ import (
 
 // A guard knows the sessions and users that are left alone: those of the settings, and the worker's own
 // session, whose end would cost it its token in the middle of the work. Who the users are, and which sessions are
-// theirs, the Web Server is asked for (protected.go), and nothing leaves before it has answered (held.go).
+// theirs, the Web Server is asked for (protected.go), and the worker lets nothing go before it has answered.
 type guard struct {
 	rules     jobs.Rules
 	own       atomic.Pointer[string]
@@ -57,7 +57,7 @@ type protectedUser struct {
 type listRead struct {
 	number int64 // of the look, see guard.begun
 	asked  time.Time
-	proved time.Time // when it was last certain that such a list is empty because nothing is on
+	empty  time.Time // when it was last certain that such a list is empty because nothing is on
 }
 
 // A sighting is a session that was on, of a protected user.
@@ -149,16 +149,15 @@ func (g *guard) reckon() {
 	maps.DeleteFunc(g.theirs, func(_ string, s sighting) bool { return !g.ids[s.owner] })
 }
 
-// replaceProtected protects others than before. Users that are new have to be looked up, and until then nobody is
-// known not to be one of them.
-func (w *Worker) replaceProtected(r Reload) {
-	w.guard.protect(r.ProtectedSessions, r.ProtectedUsers)
-	w.tellSettings()
-	select {
-	case w.guard.refreshes <- struct{}{}:
-	default: // somebody will look
-	}
-}
+// Protects reports whether a session is left alone, for all that is known; by its owner too, if the session
+// names one.
+func (r *Roster) Protects(s jobs.Session) bool { return r.guard.protects(s) }
+
+// ProtectsUser reports whether a user is one of those whom the settings protect, for all that is known.
+func (r *Roster) ProtectsUser(userID int64) bool { return r.guard.protectsUser(userID) }
+
+// Looks is how often the sessions of protected users were asked for so far, for [Roster.Know].
+func (r *Roster) Looks() int64 { return r.guard.looks() }
 
 // protects reports whether a session is left alone, for all that is known; by its owner too, if the job names one.
 func (g *guard) protects(s jobs.Session) bool {
@@ -190,8 +189,8 @@ func (g *guard) looks() int64 {
 	return g.begun
 }
 
-// whoAlone is what is enough to know where the sessions of protected users do not matter.
-const whoAlone int64 = -1
+// WhoAlone is what is enough to know where the sessions of protected users do not matter.
+const WhoAlone int64 = -1
 
 // enough reports whether who the protected users are is known, and, unless that alone is wanted, which sessions are
 // theirs, by lists that were asked for after so many looks; or by older ones, while the next are not due.
@@ -203,7 +202,7 @@ func (g *guard) enough(after int64, spacing time.Duration, now time.Time) bool {
 			return false
 		}
 	}
-	return after == whoAlone || len(g.unlisted(after, spacing, now)) == 0
+	return after == WhoAlone || len(g.unlisted(after, spacing, now)) == 0
 }
 
 // unlisted are those whose sessions are to be listed, with the lock held.

@@ -1,4 +1,4 @@
-package worker
+package roster
 
 import (
 	"slices"
@@ -30,14 +30,14 @@ const (
 )
 
 // tellSettings tells operators what of the settings protects nothing, as far as that shows in them.
-func (w *Worker) tellSettings() {
-	w.guard.mu.Lock()
-	wrong, users := slices.Clone(w.guard.wrong), len(w.guard.users)
-	w.guard.mu.Unlock()
+func (r *Roster) tellSettings() {
+	r.guard.mu.Lock()
+	wrong, users := slices.Clone(r.guard.wrong), len(r.guard.users)
+	r.guard.mu.Unlock()
 	if users == 0 { // nobody has to be looked up
-		w.Health.Only(PartProtected, noSessionID, ownUnknown)
+		r.health.Only(PartProtected, noSessionID, ownUnknown)
 	}
-	w.Health.Set(len(wrong) > 0, metrics.Condition{
+	r.health.Set(len(wrong) > 0, metrics.Condition{
 		Part: PartProtected, Kind: noSessionID, Grave: true,
 		What: noSessionIDs(wrong), ToDo: correctSessionID,
 	})
@@ -73,8 +73,8 @@ func and(words []string) string {
 
 // tellLook tells operators what came of a look: what is not known of protected users and what waits for it, whom the
 // Web Server does not know, and whose lists may be cut.
-func (w *Worker) tellLook(who, theirs problem, cut []string) {
-	missing, until := w.guard.missing()
+func (r *Roster) tellLook(who, theirs trouble, cut []string) {
+	missing, until := r.guard.missing()
 	all := []struct {
 		on bool
 		metrics.Condition
@@ -98,12 +98,12 @@ func (w *Worker) tellLook(who, theirs problem, cut []string) {
 	}
 	for _, c := range all { // what begins first, so that the part is not well in between
 		if c.Part = PartProtected; c.on {
-			w.Health.Begin(c.Condition)
+			r.health.Begin(c.Condition)
 		}
 	}
 	for _, c := range all {
 		if !c.on {
-			w.Health.End(PartProtected, c.Kind)
+			r.health.End(PartProtected, c.Kind)
 		}
 	}
 }

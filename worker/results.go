@@ -28,7 +28,7 @@ const (
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
 // of those that leave something to do in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
-func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
+func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
 	var open, failed []*delivery
 	for _, d := range ds {
 		if !d.stored {
@@ -36,22 +36,22 @@ func (w *Worker) store(ds []*delivery) (stored, left []*delivery, err error) {
 		}
 	}
 	envelope, settled := newEnvelope(), &metrics.Settlement{}
-	err = w.publish(open, storing{
+	err = s.publish(open, storing{
 		name: "results", grouped: stream.Shared,
-		message: func(d *delivery) (*nats.Msg, error) { return w.resultMessage(envelope, d) },
+		message: func(d *delivery) (*nats.Msg, error) { return s.resultMessage(envelope, d) },
 		stored: func(ctx context.Context, d *delivery, r stream.Reply) error {
-			return w.resultStored(ctx, settled, d, r)
+			return s.resultStored(ctx, settled, d, r)
 		},
 	})
-	w.Metrics.Settled(settled)
+	s.metrics.Settled(settled)
 	for _, d := range ds {
 		if d.stored && !d.status.Success() {
 			failed = append(failed, d)
 		}
 	}
 	if len(failed) > 0 {
-		w.reach(BeforeDeadLetter)
-		if derr := w.publish(failed, storing{name: "dead", grouped: 1, message: w.deadLetterMessage, stored: w.deadLetterStored}); derr != nil {
+		s.reach(BeforeDeadLetter)
+		if derr := s.publish(failed, storing{name: "dead", grouped: 1, message: s.deadLetterMessage, stored: s.deadLetterStored}); derr != nil {
 			err = derr
 		}
 	}
@@ -74,14 +74,14 @@ type storing struct {
 }
 
 // publish stores one message of each job, and returns the last reason for one that is not stored.
-func (w *Worker) publish(ds []*delivery, s storing) (err error) {
-	replies := w.outbox.Publish(w.finish, len(ds), s.grouped, func(i int) (*nats.Msg, error) { return s.message(ds[i]) })
-	ctx, cancel := context.WithTimeout(w.finish, stream.PublishTimeout) // for all of them together
+func (s *settler) publish(ds []*delivery, how storing) (err error) {
+	replies := s.outbox.Publish(s.finish, len(ds), how.grouped, func(i int) (*nats.Msg, error) { return how.message(ds[i]) })
+	ctx, cancel := context.WithTimeout(s.finish, stream.PublishTimeout) // for all of them together
 	defer cancel()
 	for i, r := range replies {
-		if serr := s.stored(ctx, ds[i], r); serr != nil {
+		if serr := how.stored(ctx, ds[i], r); serr != nil {
 			err = serr
-			w.Metrics.StoreFailed(s.name)
+			s.metrics.StoreFailed(how.name)
 		}
 	}
 	return err
@@ -108,74 +108,92 @@ func newEnvelope() *envelope {
 
 // resultMessage concludes a job's result and puts it into the envelope. The job keeps a copy if there is
 // something left to do about it.
-func (w *Worker) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
+func (s *settler) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 	r := &e.result
-	w.conclude(d, r)
+	d.conclude(r, s.config.Name)
 	if d.status = r.Status; !d.status.Success() {
 		kept := *r
 		kept.Counts = maps.Clone(r.Counts)
 		d.result = &kept
 	}
-	data, err := r.Append(e.msg.Data[:0], w.maxBytes)
+	data, err := r.Append(e.msg.Data[:0], s.maxBytes)
 	if err != nil {
 		return nil, err
 	}
-	e.msg.Subject, e.msg.Data = w.resultSubject(d), data
+	e.msg.Subject, e.msg.Data = s.resultSubject(d), data
 	e.status[0], e.key[0] = string(r.Status), d.key
 	return &e.msg, nil
 }
 
-func (w *Worker) resultSubject(d *delivery) string {
-	return w.Config.Stream.Subjects.Result(d.job.ID, d.key)
+func (s *settler) resultSubject(d *delivery) string {
+	return s.config.Stream.Subjects.Result(d.job.ID, d.key)
 }
 
 // resultStored hears what became of a result. That somebody else stored one first is as good: theirs is
 // the one that counts, and the dead letter has to agree with it.
-func (w *Worker) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, r stream.Reply) error {
+func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, r stream.Reply) error {
 	switch {
 	case r.Stored():
 		d.stored = true
 		settled.Add(d.lane, d.status, d.sessions, d.took())
-		w.step(d, "result stored")
-		w.jobLog.finished(d)
+		s.jobLog.step(d, "result stored")
+		s.jobLog.finished(d)
 		return nil
 	case !r.Known():
 		return r.Err
 	}
-	stored := w.storedResult(ctx, d)
+	stored := s.storedResult(ctx, d)
 	if stored == nil {
 		return errors.New("a result is stored already, and cannot be read")
 	}
-	if stored.Worker == w.Config.Name && stored.ReceivedAt.Equal(d.received) {
+	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
 		settled.Add(d.lane, stored.Status, stored.Sessions, stored.CompletedAt.Sub(stored.RequestedAt)) // an earlier try of ours
 	} else {
-		w.Metrics.AlreadySettled(1)
+		s.metrics.AlreadySettled(1)
 	}
 	d.settledAs(stored)
 	return nil
 }
 
+// storedResult returns the result that a job has in the stream; nil when it has none or none could
+// be read.
+func (s *settler) storedResult(ctx context.Context, d *delivery) *jobs.Result {
+	msg, err := s.streams.Result(ctx, s.resultSubject(d))
+	if err != nil {
+		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+			harmless(s.health, "not_looked_up", "it cannot be looked up whether jobs that came again are settled, so they are worked again: "+err.Error())
+		}
+		return nil
+	}
+	result, err := jobs.DecodeResult(msg.Data)
+	if err != nil {
+		harmless(s.health, "unreadable", fmt.Sprintf("stored results cannot be read, now that of job %s on %s: %v", d.job.ID, msg.Subject, err))
+		return nil
+	}
+	return &result
+}
+
 // deadLetterMessage keeps what a result says was not done, ready to be published again. It follows
 // from the job and the stored result alone, so that whoever settles the job last makes the same.
-func (w *Worker) deadLetterMessage(d *delivery) (*nats.Msg, error) {
-	letter, err := w.deadLetter(d)
+func (s *settler) deadLetterMessage(d *delivery) (*nats.Msg, error) {
+	letter, err := s.deadLetter(d)
 	if err != nil {
 		return nil, err
 	}
-	msg := nats.NewMsg(w.Config.Stream.Subjects.Dead(letter.Reason))
+	msg := nats.NewMsg(s.config.Stream.Subjects.Dead(letter.Reason))
 	msg.Data = letter.Payload
 	msg.Header = letter.Header()
 	msg.Header.Set(nats.MsgIdHdr, d.key)
 	return msg, nil
 }
 
-func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
+func (s *settler) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 	letter := jobs.DeadLetter{
 		Reason:      d.result.Status,
 		JobID:       d.job.ID,
 		Error:       d.result.Shortfall(),
 		Subject:     d.msg.Subject,
-		Result:      w.resultSubject(d),
+		Result:      s.resultSubject(d),
 		Sequence:    d.sequence,
 		Stored:      d.requested,
 		ContentType: d.header("Content-Type"),
@@ -191,15 +209,15 @@ func (w *Worker) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 }
 
 // deadLetterStored hears what became of a dead letter.
-func (w *Worker) deadLetterStored(_ context.Context, d *delivery, r stream.Reply) error {
+func (s *settler) deadLetterStored(_ context.Context, d *delivery, r stream.Reply) error {
 	if r.Err != nil {
 		return r.Err
 	}
 	d.kept = true
 	if r.Stored() {
-		w.Metrics.DeadLettered(d.status)
-		w.step(d, "kept as a dead letter", "status", d.status)
-		w.Health.Begin(metrics.Condition{
+		s.metrics.DeadLettered(d.status)
+		s.jobLog.step(d, "kept as a dead letter", "status", d.status)
+		s.health.Begin(metrics.Condition{
 			Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
 			What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
 			ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended",
@@ -217,28 +235,28 @@ type unsettled struct {
 }
 
 // park leaves jobs to be settled later.
-func (w *Worker) park(ds []*delivery) {
-	w.leases.park(ds)
-	u := &w.parked
+func (s *settler) park(ds []*delivery) {
+	s.leases.park(ds)
+	u := &s.parked
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.jobs = append(u.jobs, ds...)
 	if !u.retried {
 		u.retried = true
-		w.settles.Go(w.settleParked)
+		s.running.Go(s.settleParked)
 	}
 }
 
 // settleParked tries until everything is settled. Only the end of a stop that takes too long makes it
 // give up: then the jobs stay in the stream.
-func (w *Worker) settleParked() {
-	for tries := 1; pause(w.finish, w.Config.Backoff.After(10*tries)); tries++ {
-		ds := w.parked.take()
-		left := w.settleOnce(ds)
+func (s *settler) settleParked() {
+	for tries := 1; pause(s.finish, s.config.Backoff.After(10*tries)); tries++ {
+		ds := s.parked.take()
+		left := s.settleOnce(ds)
 		if len(left) < len(ds) {
 			tries = 0
 		}
-		if w.parked.settled(left, w.Health) {
+		if s.parked.settled(left, s.health) {
 			return
 		}
 	}
@@ -273,9 +291,9 @@ func (u *unsettled) well(health *metrics.Health) {
 	}
 }
 
-// storeFailed tells operators.
-func (w *Worker) storeFailed(n int, err error) {
-	w.Health.Begin(metrics.Condition{
+// tellUnstored tells operators.
+func (s *settler) tellUnstored(n int, err error) {
+	s.health.Begin(metrics.Condition{
 		Part: PartResults, Kind: unstored, Grave: true,
 		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", n, stream.Hint(err)),
 	})
