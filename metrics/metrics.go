@@ -245,7 +245,6 @@ func (m *Metrics) Breaker(state string) {
 // DocumentCap tells how many sessions a document may hold.
 func (m *Metrics) DocumentCap(sessions int) { m.cap.Set(float64(sessions)) }
 
-
 // StoreFailed counts a message that a stream, results or dead, did not take.
 func (m *Metrics) StoreFailed(stream string) {
 	if c := m.storeFailed[stream]; c != nil {
