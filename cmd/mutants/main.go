@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,7 +123,8 @@ type mutant struct {
 	before string // in the file exactly once
 	after  string
 	by     way    // what is tried before the fault run; the simulations unless it says otherwise
-	test   string // the test of the file's package that has to catch it, instead of all that
+	test   string // the test that has to catch it, instead of all that
+	in     string // the folder of the test, where that is not the file's
 }
 
 // A check is a way in which a mutant is tried, and the test where that is one of a package.
@@ -155,7 +157,7 @@ func (m mutant) checks() []check {
 	return []check{{way: m.by}, {way: faultRun}}
 }
 
-func (m mutant) folder() string { return "./" + filepath.Dir(m.file) }
+func (m mutant) folder() string { return cmp.Or(m.in, "./"+filepath.Dir(m.file)) }
 
 func (c check) String() string {
 	if c.way == oneTest {

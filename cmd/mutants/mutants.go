@@ -4,8 +4,8 @@ package main
 var mutants = []mutant{
 	{
 		name: "ack-before-result", file: "worker/settle.go",
-		before: "	w.reach(BeforeResult)\n",
-		after:  "	for _, d := range ds {\n		_ = d.msg.Ack()\n	}\n	w.reach(BeforeResult)\n",
+		before: "	s.reach(BeforeResult)\n",
+		after:  "	for _, d := range ds {\n		_ = d.msg.Ack()\n	}\n	s.reach(BeforeResult)\n",
 	},
 	{
 		name: "any-200-is-success", file: "worker/webserver/logoff.go",
@@ -14,16 +14,16 @@ var mutants = []mutant{
 	},
 	{
 		name: "time-out-is-success", file: "worker/send.go",
-		before: "	answer, err := facts(err)\n	if err == nil && answer == nil {\n",
-		after:  "	answer, err := facts(err)\n	if answer != nil && answer.Timeout {\n		answer = nil\n	}\n	if err == nil && answer == nil {\n",
+		before: "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))\n",
+		after:  "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))\n	if problem != nil && problem.Timeout {\n		problem = nil\n	}\n",
 	},
 	{
-		name: "result-by-core-publish", file: "worker/store.go",
-		before: "	replies := w.outbox.Publish(w.finish, len(ds), s.grouped, func(i int) (*nats.Msg, error) { return s.message(ds[i]) })\n",
-		after:  "	replies := make([]stream.Reply, len(ds))\n	for i, d := range ds {\n		if msg, merr := s.message(d); merr != nil {\n			replies[i].Err = merr\n		} else {\n			replies[i].Err = w.NATS.PublishMsg(msg)\n		}\n	}\n",
+		name: "result-by-core-publish", file: "worker/results.go",
+		before: "	replies := s.outbox.Publish(s.finish, len(ds), how.grouped, func(i int) (*nats.Msg, error) { return how.message(ds[i]) })\n",
+		after:  "	replies := make([]stream.Reply, len(ds))\n	for i, d := range ds {\n		if msg, merr := how.message(d); merr != nil {\n			replies[i].Err = merr\n		} else {\n			replies[i].Err = s.streams.NATS.PublishMsg(msg)\n		}\n	}\n",
 	},
 	{
-		name: "no-once-only-header", file: "worker/store.go",
+		name: "no-once-only-header", file: "worker/results.go",
 		before: "		nats.MsgIdHdr:  e.key[:],\n		// JetStream stores it only if its subject has none.\n		jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
 		after:  "		\"X-\" + jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
 	},
@@ -45,15 +45,15 @@ var mutants = []mutant{
 	{
 		name: "error-blamed-on-all", file: "worker/split.go",
 		before: "	case len(doc) > 1:\n",
-		after:  "	case len(doc) > 1 && answer.Verdict != webserver.Refused:\n",
+		after:  "	case len(doc) > 1 && !r.is(webserver.Refused):\n",
 	},
 	{
 		name: "rejected-inferred", file: "worker/split.go",
 		before: "	case len(doc) > 1:\n",
-		after:  "	case len(doc) > 2 || len(doc) == 2 && answer.Verdict != webserver.Refused:\n",
+		after:  "	case len(doc) > 2 || len(doc) == 2 && !r.is(webserver.Refused):\n",
 	},
 	{
-		name: "login-in-a-loop", file: "worker/renew.go",
+		name: "login-in-a-loop", file: "worker/access/renew.go",
 		before: "	return max(0, r.rest-now.Sub(r.at))\n",
 		after:  "	return 0\n",
 	},
@@ -68,22 +68,22 @@ var mutants = []mutant{
 		after:  "		if len(s.askers) == 0 || s.attempts == 0 {\n			s.askers = append(s.askers, asker{d, i})\n		}\n",
 	},
 	{
-		name: "no-dead-letter", file: "worker/store.go",
+		name: "no-dead-letter", file: "worker/results.go",
 		before: "	if len(failed) > 0 {\n",
 		after:  "	for _, d := range failed {\n		d.kept = true\n	}\n	if failed = nil; len(failed) > 0 {\n",
 	},
 	{
-		name: "outage-is-a-verdict", file: "worker/send.go",
-		before: "silent.concerns(doc, l.accepted.Load())",
-		after:  "silent.concerns(doc, l.accepted.Add(1))",
+		name: "outage-is-a-verdict", file: "worker/verdict.go",
+		before: "try.silence.concerns(doc, s.w.accepted.Load())",
+		after:  "try.silence.concerns(doc, s.w.accepted.Add(1))",
 	},
 	{
-		name: "result-before-the-last-session", file: "worker/intake.go",
+		name: "result-before-the-last-session", file: "worker/delivery.go",
 		before: "	d.completed = now\n	d.left--\n	return d.left == 0\n",
 		after:  "	d.completed = now\n	d.left--\n	return d.left <= 1\n",
 	},
 	{
-		name: "settled-counted-twice", file: "worker/store.go",
+		name: "settled-counted-twice", file: "worker/results.go",
 		before: "		settled.Add(d.lane, d.status, d.sessions, d.took())\n",
 		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n",
 	},
@@ -105,22 +105,22 @@ var mutants = []mutant{
 		after:  "jobs.SessionResult{Outcome: jobs.LoggedOff, RequestID: r.request}",
 	},
 	{
-		name: "listed-is-off", file: "worker/prove.go", by: people,
+		name: "listed-is-off", file: "worker/roster/lists.go", by: people,
 		before: "	switch row, found := l.Find(id); {\n	case found && !row.LogoutTime.IsZero():\n",
 		after:  "	switch row, found := l.Find(id); {\n	case found && !row.LoginTime.IsZero():\n",
 	},
 	{
-		name: "still-active-passed-over", file: "worker/prove.go", by: people,
+		name: "still-active-passed-over", file: "worker/readback.go", by: people,
 		before: "			s.Outcome = jobs.StillActive\n",
 		after:  "			continue\n",
 	},
 	{
-		name: "looked-at-once-only", file: "worker/prove.go", by: people,
+		name: "looked-at-once-only", file: "worker/readback.go", by: people,
 		before: "		last := try == len(looks)\n",
 		after:  "		last := try == 0\n",
 	},
 	{
-		name: "cut-list-proves-absence", file: "worker/prove.go", by: people,
+		name: "cut-list-proves-absence", file: "worker/roster/lists.go", by: people,
 		before: "	case l.Covers(time.Time{}):\n",
 		after:  "	case l.Complete || len(l.Sessions) > 0:\n",
 	},
@@ -131,23 +131,23 @@ var mutants = []mutant{
 	},
 	{
 		name: "500-is-already-ended", file: "worker/split.go", by: people,
-		before: "	case answer == nil:\n		s.held = false\n",
-		after:  "	case answer == nil, answer.Verdict == webserver.Undecided && len(doc) > 1:\n		s.held = false\n",
+		before: "	case r.problem == nil:\n		s.held = false\n",
+		after:  "	case r.problem == nil, r.is(webserver.Undecided) && len(doc) > 1:\n		s.held = false\n",
 	},
 
 	// Users, and what is left alone.
 	{
-		name: "user-off-after-the-last-round", file: "worker/people.go", by: people,
+		name: "user-off-after-the-last-round", file: "worker/users.go", by: people,
 		before: "			on = true\n			if d.rounds < mostRounds && !overdue(d.job.NotAfter) {\n				d.target(row)\n",
 		after:  "			if d.rounds < mostRounds && !overdue(d.job.NotAfter) {\n				on = true\n				d.target(row)\n",
 	},
 	{
-		name: "sign-ons-after-the-event-ended", file: "worker/clock.go", by: people,
-		before: "After(d.job.EventTime.Add(w.Config.ClockTolerance))\n",
+		name: "sign-ons-after-the-event-ended", file: "worker/users.go", by: people,
+		before: "After(d.job.EventTime.Add(r.w.Config.ClockTolerance))\n",
 		after:  "After(d.received)\n",
 	},
 	{
-		name: "clocks-compared-as-they-are", file: "worker/clock.go", by: people,
+		name: "clocks-compared-as-they-are", file: "worker/users.go", by: people,
 		before: "row.LoginTime.Add(-ahead)",
 		after:  "row.LoginTime.Add(-ahead / 100)",
 	},
@@ -157,12 +157,12 @@ var mutants = []mutant{
 		after:  "a.old != \"\" && (",
 	},
 	{
-		name: "witness-of-any-company", file: "worker/roll.go", by: people,
-		before: "r.of[id] == company && ",
+		name: "witness-of-any-company", file: "worker/roster/companies.go", by: people,
+		before: "c.of[id] == company && ",
 		after:  "",
 	},
 	{
-		name: "given-up-unseen-when-overdue", file: "worker/prove.go", by: people,
+		name: "given-up-unseen-when-overdue", file: "worker/readback.go", by: people,
 		before: "due.After(soon) || !d.sent())",
 		after:  "due.After(soon) || d.rounds > 0)",
 	},
@@ -172,14 +172,14 @@ var mutants = []mutant{
 		after:  "return sameName(u.Name, name)",
 	},
 	{
-		name: "own-session-of-the-first-login-alone", file: "worker/own.go", by: people,
+		name: "own-session-of-the-first-login-alone", file: "worker/roster/own.go", by: people,
 		before: "g.own.Store(&id)",
 		after:  "g.own.CompareAndSwap(nil, &id)",
 	},
 	{
-		name: "protected-by-user-id-alone", file: "worker/people.go", by: people,
-		before: "l.guard.protectsUser(u.ID)",
-		after:  "l.guard.protectsUser(p.named.ID)",
+		name: "protected-by-user-id-alone", file: "worker/users.go", by: people,
+		before: "r.w.roster.ProtectsUser(one.ID)",
+		after:  "r.w.roster.ProtectsUser(u.named.ID)",
 	},
 
 	// Budgets.
@@ -273,13 +273,13 @@ var mutants = []mutant{
 
 	// What tests of the packages notice.
 	{
-		name: "parked-meanwhile-overwritten", file: "worker/store.go", test: "TestWhatIsParkedMeanwhileStaysParked",
+		name: "parked-meanwhile-overwritten", file: "worker/results.go", test: "TestWhatIsParkedMeanwhileStaysParked",
 		before: "	u.jobs = append(left, u.jobs...)\n",
 		after:  "	u.jobs = left\n",
 	},
 	{
 		name: "bulk-slot-lost-at-a-stop", file: "worker/slots.go", test: "TestStopGivesBackTheSlotThatWasHalfTaken",
-		before: "	case <-ctx.Done():\n		if lane == jobs.Bulk {\n			<-s.bulk\n		}\n",
+		before: "	case <-ctx.Done():\n		if of == jobs.Bulk {\n			<-s.bulk\n		}\n",
 		after:  "	case <-ctx.Done():\n",
 	},
 	{
@@ -298,7 +298,7 @@ var mutants = []mutant{
 		after:  "d.deliveries > 1",
 	},
 	{
-		name: "dead-letter-without-a-message-id", file: "worker/store.go", test: "TestDeadLetterHasAMessageID",
+		name: "dead-letter-without-a-message-id", file: "worker/results.go", test: "TestDeadLetterHasAMessageID",
 		before: "	msg.Header.Set(nats.MsgIdHdr, d.key)\n",
 		after:  "",
 	},
@@ -319,16 +319,16 @@ var mutants = []mutant{
 	},
 	{
 		name: "results-without-a-bound", file: "worker/settle.go", test: "TestResultsOnTheirWayAreBounded",
-		before: "min(int64(len(finished)), w.mostSettling())",
+		before: "min(int64(len(finished)), s.most())",
 		after:  "min(int64(len(finished)), 0)",
 	},
 	{
-		name: "error-of-a-dead-letter-swallowed", file: "worker/store.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
+		name: "error-of-a-dead-letter-swallowed", file: "worker/results.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
 		before: "derr != nil {\n			err = derr\n",
 		after:  "derr != nil {\n			err = nil\n",
 	},
 	{
-		name: "answer-to-a-dead-letter-not-heard", file: "worker/store.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
+		name: "answer-to-a-dead-letter-not-heard", file: "worker/results.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
 		before: "	if r.Err != nil {\n		return r.Err\n	}\n	d.kept = true\n",
 		after:  "	if r.Err != nil {\n		return nil\n	}\n	d.kept = true\n",
 	},
@@ -338,19 +338,19 @@ var mutants = []mutant{
 		after:  "",
 	},
 	{
-		name: "own-session-not-spared", file: "worker/guard.go", test: "TestProtectedIsNeverSent",
+		name: "own-session-not-spared", file: "worker/roster/guard.go", test: "TestProtectedIsNeverSent", in: "./worker",
 		before: "own != nil && strings.EqualFold(*own, s.ID) ||",
 		after:  "own != nil && false ||",
 	},
 	{
-		name: "own-session-in-a-list-not-spared", file: "worker/people.go", test: "TestOwnSessionInAListIsLeftAlone",
-		before: "row.Own || l.guard.protects(",
-		after:  "l.guard.users != nil && l.guard.protects(",
+		name: "own-session-in-a-list-not-spared", file: "worker/users.go", test: "TestOwnSessionInAListIsLeftAlone",
+		before: "row.Own || r.w.roster.Protects(",
+		after:  "r.w.roster.Protects(",
 	},
 	{
-		name: "logins-are-no-writes", file: "worker/worker.go", test: "TestRenewalsAndRepeatsAreCounted",
-		before: "return w.gate.Await(w.finish)",
-		after:  "return w.finish.Err()",
+		name: "logins-are-no-writes", file: "worker/access/access.go", test: "TestRenewalsAndRepeatsAreCounted", in: "./worker",
+		before: "return s.Gate.Await(s.finish)",
+		after:  "return s.finish.Err()",
 	},
 	{
 		name: "old-tls", file: "worker/webserver/transport.go", test: "TestOldTLSIsNotSpoken",
@@ -358,7 +358,7 @@ var mutants = []mutant{
 		after:  "MinVersion: tls.VersionTLS10",
 	},
 	{
-		name: "include-newer-ignored", file: "worker/clock.go", test: "TestIncludeNewerEndsWhatBeganAfterTheEvent",
+		name: "include-newer-ignored", file: "worker/users.go", test: "TestIncludeNewerEndsWhatBeganAfterTheEvent",
 		before: "if d.job.IncludeNewer || d.job.EventTime",
 		after:  "if d.job.EventTime",
 	},
@@ -373,87 +373,87 @@ var mutants = []mutant{
 		after:  "!outcome.Success() && s.Found {",
 	},
 	{
-		name: "found-is-not-told", file: "worker/intake.go", test: "TestDeadLetterHoldsWhatIsLeftOnce",
+		name: "found-is-not-told", file: "worker/delivery.go", test: "TestDeadLetterHoldsWhatIsLeftOnce",
 		before: "d.found(i)\n	d.sessions[i] = outcome\n",
 		after:  "false\n	d.sessions[i] = outcome\n",
 	},
 	{
-		name: "protected-by-owner-alone", file: "worker/guard.go", test: "TestProtectedUsersSessionIsLeftAloneWhoeverNamesIt",
+		name: "protected-by-owner-alone", file: "worker/roster/guard.go", test: "TestProtectedUsersSessionIsLeftAloneWhoeverNamesIt", in: "./worker",
 		before: "return g.sessions[key] || theirs\n",
 		after:  "return g.sessions[key] || theirs && false\n",
 	},
 	{
-		name: "lists-of-before-believed", file: "worker/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown",
+		name: "lists-of-before-believed", file: "worker/roster/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown", in: "./worker",
 		before: "list.number > after || ",
 		after:  "list.number > 0 || ",
 	},
 	{
-		name: "session-off-a-cut-list-forgotten", file: "worker/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown",
+		name: "session-off-a-cut-list-forgotten", file: "worker/roster/guard.go", test: "TestProtectedUsersNewAndOldSessionsAreKnown", in: "./worker",
 		before: "(list.Complete || shown || ",
 		after:  "(true || list.Complete || shown || ",
 	},
 	{
-		name: "ended-session-stays-protected", file: "worker/guard.go", test: "TestEndedSessionOfProtectedUserIsForgotten",
+		name: "ended-session-stays-protected", file: "worker/roster/guard.go", test: "TestEndedSessionOfProtectedUserIsForgotten", in: "./worker",
 		before: "(list.Complete || shown || ",
 		after:  "(false && shown || ",
 	},
 	{
 		name: "unlisted-protection-is-none", file: "worker/held.go", test: "TestSessionsWaitWhileThoseOfAProtectedUserCannotBeListed",
-		before: "		case known:\n			return l.leaveOut(doc)\n",
-		after:  "		case known, err == nil:\n			return l.leaveOut(doc)\n",
+		before: "		case known:\n			return s.leaveOut(doc)\n",
+		after:  "		case known, err == nil:\n			return s.leaveOut(doc)\n",
 	},
 	{
 		name: "held-without-notafter", file: "worker/held.go", test: "TestWaitForProtectionEndsWithNotAfterAndWithAStop",
-		before: "		if l.dropOverdue(&untold); !l.held",
-		after:  "		if !l.held",
+		before: "		if s.dropOverdue(&untold); !s.held",
+		after:  "		if !s.held",
 	},
 	{
-		name: "unknown-protection-is-nobody", file: "worker/guard.go", test: "TestJobsWaitWhileProtectedUsersCannotBeLookedUp",
+		name: "unknown-protection-is-nobody", file: "worker/roster/guard.go", test: "TestJobsWaitWhileProtectedUsersCannotBeLookedUp", in: "./worker",
 		before: "		if !u.known {\n			return false\n		}\n",
 		after:  "		if !u.known {\n			continue\n		}\n",
 	},
 	{
-		name: "users-do-not-wait-for-protection", file: "worker/people.go", test: "TestUsersWaitForProtectionUntilNotAfter",
-		before: "if err := l.awaitKnown(whoAlone, due); err == nil || stopped(err) {",
-		after:  "if err := l.awaitKnown(whoAlone, time.Now().Add(time.Hour)); err == nil || stopped(err) {",
+		name: "users-do-not-wait-for-protection", file: "worker/users.go", test: "TestUsersWaitForProtectionUntilNotAfter",
+		before: "if err := r.w.roster.AwaitKnown(roster.WhoAlone, due); err == nil || access.Stopped(err) {",
+		after:  "if err := r.w.roster.AwaitKnown(roster.WhoAlone, time.Now().Add(time.Hour)); err == nil || access.Stopped(err) {",
 	},
 	{
-		name: "nobody-protected-is-well", file: "worker/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault",
+		name: "nobody-protected-is-well", file: "worker/roster/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault", in: "./worker",
 		before: "u.known, u.looked, u.missing = true, now, len(users) == 0\n",
 		after:  "u.known, u.looked, u.missing = true, now, false\n",
 	},
 	{
-		name: "unseen-user-does-not-exist", file: "worker/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead",
-		before: "			answer, err = w.ask(rankOwn, deadline, func() error { return seesOthers(w.finish, w.Server) })\n",
+		name: "unseen-user-does-not-exist", file: "worker/roster/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead", in: "./worker",
+		before: "		failure, err = r.server.Ask(gate.Own, deadline, func(ctx context.Context) error { return seesOthers(ctx, r.server.Client) })\n",
 		after:  "",
 	},
 	{
-		name: "nobody-protected-for-ever", file: "worker/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault",
+		name: "nobody-protected-for-ever", file: "worker/roster/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault", in: "./worker",
 		before: "all && (u.missing || now.Sub(u.looked) >= spacing)",
 		after:  "all && u.looked.IsZero()",
 	},
 	{
-		name: "no-session-id-is-well", file: "worker/guard.go", test: "TestProtectedSessionThatIsNoneIsAFault",
+		name: "no-session-id-is-well", file: "worker/roster/guard.go", test: "TestProtectedSessionThatIsNoneIsAFault", in: "./worker",
 		before: "			g.wrong = append(g.wrong, i+1)\n",
 		after:  "			_ = i\n",
 	},
 	{
-		name: "empty-list-of-a-hidden-company-believed", file: "worker/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead",
-		before: "doubt := cmp.Or(list.problem, list.doubt); doubt != \"\"",
-		after:  "doubt := cmp.Or(list.problem); doubt != \"\"",
+		name: "empty-list-of-a-hidden-company-believed", file: "worker/roster/protected.go", test: "TestSessionsWaitForEveryReasonThatAListCannotBeRead", in: "./worker",
+		before: "doubt := cmp.Or(list.Problem, list.Doubt); doubt != \"\"",
+		after:  "doubt := cmp.Or(list.Problem); doubt != \"\"",
 	},
 	{
-		name: "lists-beyond-the-budget", file: "worker/protected.go", test: "TestProtectionStaysWithinTheBudgetOfReads",
+		name: "lists-beyond-the-budget", file: "worker/roster/protected.go", test: "TestProtectionStaysWithinTheBudgetOfReads", in: "./worker",
 		before: "users*listShare*time.Hour/time.Duration(perHour))\n	}\n	if perSecond",
 		after:  "0)\n	}\n	if perSecond",
 	},
 	{
-		name: "own-session-of-a-given-token-not-sought", file: "worker/own.go", test: "TestOwnSessionOfAGivenTokenIsProtected",
-		before: "	if token == 0 && w.Server.LogsIn() {\n",
-		after:  "	if token == 0 || !w.Server.LogsIn() {\n",
+		name: "own-session-of-a-given-token-not-sought", file: "worker/roster/own.go", test: "TestOwnSessionOfAGivenTokenIsProtected", in: "./worker",
+		before: "	if token == 0 && r.server.Client.LogsIn() {\n",
+		after:  "	if token == 0 || !r.server.Client.LogsIn() {\n",
 	},
 	{
-		name: "own-session-sought-again-and-again", file: "worker/own.go", test: "TestOwnSessionThatCannotBeFoundHoldsNothing",
+		name: "own-session-sought-again-and-again", file: "worker/roster/own.go", test: "TestOwnSessionThatCannotBeFoundHoldsNothing", in: "./worker",
 		before: "return again && time.Since(g.triedAt) >= identifyAgain",
 		after:  "return true",
 	},
@@ -474,9 +474,9 @@ var mutants = []mutant{
 	},
 	// What a refusal, a dead token or a limit means for others.
 	{
-		name: "token-renewed-for-one-question", file: "worker/ask.go", test: "TestDayOfDeadTokens",
-		before: "answer != nil && answer.Verdict == webserver.Unauthorized {\n",
-		after:  "answer != nil && answer.Verdict == webserver.Unauthorized && begun.Sub(w.renewal.at) > time.Hour {\n",
+		name: "token-renewed-for-one-question", file: "worker/access/ask.go", test: "TestDayOfDeadTokens", in: "./worker",
+		before: "problem != nil && problem.Verdict == webserver.Unauthorized {\n",
+		after:  "problem != nil && problem.Verdict == webserver.Unauthorized && begun.Sub(s.renewal.at) > time.Hour {\n",
 	},
 	{
 		name: "limit-holds-reads-alone", file: "worker/gate/gate.go", test: "TestLimitHoldsItsOwnKind",
@@ -495,18 +495,18 @@ var mutants = []mutant{
 	},
 	{
 		name: "page-blamed-on-the-session", file: "worker/verdict.go", test: "TestPageThatRefusesEveryLogoffHoldsAll",
-		before: "		if !answer.Page {\n			return itself\n		}\n",
-		after:  "		if !answer.Page || len(doc) > 0 {\n			return itself\n		}\n",
+		before: "		if !problem.Page {\n			return itself, problem\n		}\n",
+		after:  "		if !problem.Page || len(doc) > 0 {\n			return itself, problem\n		}\n",
 	},
 	{
 		name: "refusal-of-one-holds-all", file: "worker/verdict.go", test: "TestRefusalOfOneStopsNobodyElse",
-		before: "	if l.accepted.Load() > doc.acceptedBefore(try) {\n",
-		after:  "	if l.accepted.Load() < doc.acceptedBefore(try) {\n",
+		before: "	if s.w.accepted.Load() > doc.acceptedBefore(try) {\n",
+		after:  "	if s.w.accepted.Load() < doc.acceptedBefore(try) {\n",
 	},
 	{
 		name: "missing-right-blamed-on-each", file: "worker/verdict.go", test: "TestRightMissingForAllHoldsAll",
-		before: "	if l.accepted.Load() > doc.acceptedBefore(try) {\n",
-		after:  "	if l.accepted.Load() >= doc.acceptedBefore(try) {\n",
+		before: "	if s.w.accepted.Load() > doc.acceptedBefore(try) {\n",
+		after:  "	if s.w.accepted.Load() >= doc.acceptedBefore(try) {\n",
 	},
 	{
 		name: "gateway-rejects-the-login", file: "worker/webserver/token.go", test: "TestLoginVerdicts",
