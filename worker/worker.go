@@ -1,22 +1,24 @@
-// Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores
-// one result per job.
+// Package worker takes logoff jobs from JetStream, has the Web Server end their sessions and stores one result
+// per job.
 //
-// A job's way through the package is its file list: [puller] takes it from the stream (pull.go), a
-// lane keeps it until its sessions leave in documents (intake.go, queue.go, lane.go), send.go sends
-// a document, split.go decides what an answer means for each of its sessions, settle.go has the result
-// stored (store.go, by way of outbox.go) and acknowledges the job. Beside them stand the slots
-// (requests in flight), the gate (whether a request may be made now), the leases (jobs in
-// hand, kept from being delivered to somebody else) and the rescue of jobs that nobody would get.
+// A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
+// (lane.go, slots.go); intake.go makes a [delivery] of it and finds out whether it was settled before; a
+// [queue] keeps its sessions until they leave in documents (queue.go). A [sender] sends a document (send.go),
+// after taking out what is protected (held.go); verdict.go says what an answer means and whom it concerns,
+// split.go what follows from it for each session, and decide.go writes that down. A [reader] looks the job's
+// users up (users.go) and reads back what became of its sessions (readback.go). A [settler] has the result
+// stored, and the dead letter (results.go), and then acknowledges the job (settle.go). Beside them stand the
+// leases, which keep jobs in hand from being delivered to somebody else (lease.go), and what operators are told
+// (watch.go, joblog.go).
 //
-// It guarantees that a job is acknowledged only after its result, and its dead letter if it has
-// one, are stored; that a job has exactly one result however often it is delivered; and that a
-// session counts as accepted only if a success answer covered a document that held it. A job may be
-// sent to the Web Server twice, never zero times.
+// Where something is known of more than jobs, it has a room of its own: stream knows JetStream, gate whether a
+// request may be made now, access how it is made and what a refused token leads to, roster what the Web Server
+// says of users and sessions and whom the settings protect, webserver its HTTP.
 //
-// Whether a session really ended is known only by reading it back, which needs its owner: prove.go does so
-// where a job names one. A job's users are looked up in people.go, what is on of them goes the same way, and
-// what they open meanwhile goes it again. ask.go asks the Web Server what changes nothing, guard.go knows what
-// is left alone. verdict.go says whom an answer concerns, renew.go what a refused token leads to.
+// It guarantees that a job is acknowledged only after its result, and its dead letter if it has one, are
+// stored; that a job has exactly one result however often it is delivered; and that a session counts as
+// accepted only if a success answer covered a document that held it. A job may be sent to the Web Server twice,
+// never zero times. Whether a session really ended is known only by reading it back, which needs its owner.
 package worker
 
 import (
