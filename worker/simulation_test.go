@@ -342,7 +342,7 @@ func (s *simulation) publishMessage(p history.Published, data []byte) {
 	s.published = append(s.published, p)
 }
 
-// A simulated card is one fault, from its beginning to its end.
+// A simulated fault lasts until inject returns.
 type simulated struct {
 	name   string
 	inject func()

@@ -66,7 +66,7 @@ type site struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	subjects jobs.Subjects
-	log      *stage.Book
+	log      *stage.Output
 	results  jetstream.Consumer
 	seen     []jobs.Result
 }
@@ -74,7 +74,7 @@ type site struct {
 // newSite starts broker and simulator. Everything ends with the test.
 func newSite(t *testing.T, settings simulator.Settings) *site {
 	t.Helper()
-	s := &site{t: t, switches: switched(settings), subjects: jobs.Subjects{Prefix: "logoff"}, log: &stage.Book{}}
+	s := &site{t: t, switches: switched(settings), subjects: jobs.Subjects{Prefix: "logoff"}, log: &stage.Output{}}
 	s.sim = simulator.New(s.switches, 1)
 	s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	s.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})

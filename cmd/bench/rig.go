@@ -88,7 +88,7 @@ func (r *rig) open(ctx context.Context, flags []string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.node = &stage.Node{Name: "nats", Store: r.dir, File: filepath.Join(r.dir, "nats.conf"), Port: ports[0], WorkerPassword: password, Out: &stage.Book{}}
+	r.node = &stage.Node{Name: "nats", Store: r.dir, File: filepath.Join(r.dir, "nats.conf"), Port: ports[0], WorkerPassword: password, Out: &stage.Output{}}
 	if err := r.node.Start(); err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (r *rig) start(name string, settings ...string) (p *stage.Process, err erro
 		}
 		args = []string{floorMode}
 	}
-	if p, err = stage.Launch(name, &stage.Book{}, environment, program, args...); err != nil {
+	if p, err = stage.Launch(name, &stage.Output{}, environment, program, args...); err != nil {
 		return nil, err
 	}
 	r.measured = append(r.measured, p)

@@ -74,7 +74,7 @@ func TestReadmeExampleWorksInTheDemo(t *testing.T) {
 		t.Fatalf("the example names %d users: %v", len(example.Users), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	var out stage.Book
+	var out stage.Output
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, anywhere, &out, &out) }()
 	defer func() {

@@ -34,7 +34,7 @@ type world struct {
 	js       jetstream.JetStream
 	subjects jobs.Subjects
 	http     string
-	log      stage.Book
+	log      stage.Output
 	logoff   sync.Once
 	arrived  chan struct{} // closed when the first logoff has arrived
 }

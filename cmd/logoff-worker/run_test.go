@@ -60,8 +60,8 @@ func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
 		var s settings
 		s.NATS.StoreDir, s.NATS.Listen = "d", "l"
 		test.set(&s)
-		book := &stage.Book{}
-		o, err := brokerOptions(s, slog.New(slog.NewTextHandler(book, nil)))
+		output := &stage.Output{}
+		o, err := brokerOptions(s, slog.New(slog.NewTextHandler(output, nil)))
 		if (err != nil) != test.problem {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -73,8 +73,8 @@ func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
 		if o != test.want {
 			t.Errorf("%s: %+v, want %+v", name, o, test.want)
 		}
-		if warned := strings.Contains(book.String(), "no credentials"); warned != (name == "nothing") {
-			t.Errorf("%s: %s", name, book)
+		if warned := strings.Contains(output.String(), "no credentials"); warned != (name == "nothing") {
+			t.Errorf("%s: %s", name, output)
 		}
 	}
 }

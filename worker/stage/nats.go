@@ -56,7 +56,7 @@ type Node struct {
 	Deny           string // what workers may not publish
 	WorkerPassword string
 	Process        *Process
-	Out            *Book
+	Out            *Output
 }
 
 // Start starts the server with what it has stored.

@@ -15,7 +15,7 @@ import (
 // A Process is a program that this one started.
 type Process struct {
 	Name string
-	Out  *Book // all that it puts out
+	Out  *Output // its standard output and error
 
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -23,7 +23,7 @@ type Process struct {
 }
 
 // Launch starts a program.
-func Launch(name string, out *Book, environment []string, program string, args ...string) (*Process, error) {
+func Launch(name string, out *Output, environment []string, program string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Out: out, cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Env = environment
 	p.cmd.Stdout, p.cmd.Stderr = out, out
@@ -66,13 +66,13 @@ func (p *Process) EndsWithin(d time.Duration) bool {
 	}
 }
 
-// Err is how a process that has ended did; nil for exit code 0.
+// Err waits until the process has ended, and returns how; nil for exit code 0.
 func (p *Process) Err() error {
 	<-p.ended
 	return p.err
 }
 
-// Killed reports whether a process that has ended did so by SIGKILL.
+// Killed waits until the process has ended, and reports whether SIGKILL ended it.
 func (p *Process) Killed() bool {
 	var exit *exec.ExitError
 	if !errors.As(p.Err(), &exit) {
@@ -82,19 +82,19 @@ func (p *Process) Killed() bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// Frozen reports whether the process is stopped but not at its end.
+// Frozen reports whether a signal has stopped the process, which has not ended.
 func (p *Process) Frozen() bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	return err == nil && bytes.Contains(stat, []byte(") T "))
 }
 
-// Kill ends the process as a power switch would, frozen or not.
+// Kill ends the process at once, frozen or not.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	<-p.ended
 }
 
-// Stop ends the process as an operator does, and says what it put out last if it did not end well.
+// Stop ends the process as an operator does. The error has its last output.
 func (p *Process) Stop(patience time.Duration) error {
 	p.Signal(syscall.SIGTERM)
 	if !p.EndsWithin(patience) {
@@ -107,51 +107,51 @@ func (p *Process) Stop(patience time.Duration) error {
 	return nil
 }
 
-// A Book holds what processes put out, to be counted in and kept.
-type Book struct {
+// An Output keeps what processes write to their standard output and error, and counts words in it.
+type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (b *Book) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
 }
 
-// Reset empties the book.
-func (b *Book) Reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text.Reset()
+// Reset forgets all of it.
+func (o *Output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
 }
 
-// Bytes is a copy of all.
-func (b *Book) Bytes() []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Clone(b.text.Bytes())
+// Bytes returns a copy of all of it.
+func (o *Output) Bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.text.Bytes())
 }
 
-// String is all of it as text.
-func (b *Book) String() string { return string(b.Bytes()) }
+// String returns all of it as text.
+func (o *Output) String() string { return string(o.Bytes()) }
 
-// Mark is a place to count from.
-func (b *Book) Mark() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Len()
+// Mark returns a place to count from: the end so far.
+func (o *Output) Mark() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Len()
 }
 
-// Count is how often words are in the book after a mark.
-func (b *Book) Count(mark int, words string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bytes.Count(b.text.Bytes()[mark:], []byte(words))
+// Count returns how often words come after a mark.
+func (o *Output) Count(mark int, words string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Count(o.text.Bytes()[mark:], []byte(words))
 }
 
-// Tail is the end of the book, for an error.
-func (b *Book) Tail() string {
-	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+// Tail returns the last lines, for an error.
+func (o *Output) Tail() string {
+	lines := strings.Split(strings.TrimSpace(o.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }

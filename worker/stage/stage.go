@@ -2,7 +2,7 @@
 // servers, the simulated Web Server and workers, each in a process of its own. The fault run attacks
 // them there, the benchmark measures them. A process dies with the one that started it.
 //
-// It knows programs by their flags, addresses and signals alone, and nothing of what is inside.
+// It knows programs by their flags, addresses and signals alone, and nothing of their code.
 package stage
 
 import (

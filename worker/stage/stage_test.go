@@ -28,7 +28,7 @@ func TestNodeServesFreezesAndStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	n := &Node{Name: "n", Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[0], WorkerPassword: "w", Out: &Book{}}
+	n := &Node{Name: "n", Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[0], WorkerPassword: "w", Out: &Output{}}
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestNodeServesFreezesAndStops(t *testing.T) {
 }
 
 func TestProcessThatFailsSaysWhatItSaid(t *testing.T) {
-	p, err := Launch("failing", &Book{}, nil, "/bin/sh", "-c", "trap 'echo its last words; exit 3' TERM; echo begun; while :; do sleep 0.05; done")
+	p, err := Launch("failing", &Output{}, nil, "/bin/sh", "-c", "trap 'echo its last words; exit 3' TERM; echo begun; while :; do sleep 0.05; done")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestProcessThatFailsSaysWhatItSaid(t *testing.T) {
 	if err := p.Stop(10 * time.Second); err == nil || !strings.Contains(err.Error(), "its last words") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Launch("nothing", &Book{}, nil, "/nothing/here"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Launch("nothing", &Output{}, nil, "/nothing/here"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

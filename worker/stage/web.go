@@ -16,7 +16,7 @@ import (
 type WebServer struct {
 	Process *Process
 	Port    int
-	User    int // somebody who can be signed on
+	User    int // a user who can be signed on
 	Admin   int // the administrator
 	control string
 }
@@ -29,7 +29,7 @@ func StartWebServer(ctx context.Context, program string, flags ...string) (*WebS
 	}
 	s := &WebServer{Port: ports[0], control: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
 	flags = append([]string{"-addr", fmt.Sprintf("127.0.0.1:%d", ports[0]), "-control", fmt.Sprintf("127.0.0.1:%d", ports[1]), "-people", "1"}, flags...)
-	if s.Process, err = Launch("simulator", &Book{}, os.Environ(), program, flags...); err != nil {
+	if s.Process, err = Launch("simulator", &Output{}, os.Environ(), program, flags...); err != nil {
 		return nil, err
 	}
 	var users []struct {

@@ -42,8 +42,8 @@ func TestTokenInTheURLIsNotLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(b.Shutdown)
-		var book stage.Book
-		log := slog.New(slog.NewTextHandler(&book, nil))
+		var output stage.Output
+		log := slog.New(slog.NewTextHandler(&output, nil))
 		connection := stream.Connection{URL: "nats://canary@nats.example:4222", Options: []nats.Option{b.InProcess()}}
 		nc, err := stream.Connect(connection, metrics.NewHealth(log, stream.Parts...), metrics.New(prometheus.NewRegistry(), metrics.Build{}), log)
 		if err != nil {
@@ -51,7 +51,7 @@ func TestTokenInTheURLIsNotLogged(t *testing.T) {
 		}
 		t.Cleanup(nc.Close)
 		synctest.Wait()
-		if said := book.String(); strings.Contains(said, "canary") || !strings.Contains(said, "nats.example:4222") {
+		if said := output.String(); strings.Contains(said, "canary") || !strings.Contains(said, "nats.example:4222") {
 			t.Errorf("the log says %s", said)
 		}
 	})

@@ -25,7 +25,7 @@ type site struct {
 	t       *testing.T
 	js      jetstream.JetStream
 	streams *stream.Streams
-	log     *stage.Book
+	log     *stage.Output
 }
 
 // newSite starts a broker, and finds the streams as a worker does.
@@ -36,7 +36,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Shutdown)
-	s := &site{t: t, log: &stage.Book{}}
+	s := &site{t: t, log: &stage.Output{}}
 	log, m := slog.New(slog.NewTextHandler(s.log, nil)), metrics.New(prometheus.NewRegistry(), metrics.Build{})
 	health := metrics.NewHealth(log, stream.Parts...)
 	nc, err := stream.Connect(stream.Connection{Options: []nats.Option{b.InProcess()}}, health, m, log)

@@ -51,7 +51,7 @@ type fleet struct {
 	store   string
 	keyFile string
 	pair    string // the pair file
-	log     *stage.Book
+	log     *stage.Output
 
 	mu       sync.Mutex
 	given    []simulator.AccessPair
@@ -66,7 +66,7 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fleet{
-		t: t, sim: simulator.New(settings, 1), log: &stage.Book{}, store: t.TempDir(),
+		t: t, sim: simulator.New(settings, 1), log: &stage.Output{}, store: t.TempDir(),
 		keyFile: filepath.Join(dir, "key"), pair: filepath.Join(dir, "pair"),
 		died: make(chan *replica, 10), reached: map[tokens.Point]int{},
 	}

@@ -29,7 +29,7 @@ type deployment struct {
 	subjects jobs.Subjects
 	nodes    []*stage.Node
 	workers  []*replica
-	log      *stage.Book // of all workers
+	log      *stage.Output // of all workers
 	admin    *nats.Conn
 	js       jetstream.JetStream
 	load     *load
@@ -41,7 +41,7 @@ type deployment struct {
 }
 
 func (w *world) startDeployment(ctx context.Context, prefix, store string, servers, workers int, token *fleetToken) (*deployment, error) {
-	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Book{}, token: token}
+	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Output{}, token: token}
 	ports, err := stage.FreePorts(2 * servers)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (w *world) startDeployment(ctx context.Context, prefix, store string, serve
 	for i := range servers {
 		n := &stage.Node{
 			Name: fmt.Sprintf("%s-nats-%d", prefix, i), Store: filepath.Join(store, fmt.Sprint(i)), Port: ports[i],
-			File: filepath.Join(w.dir, fmt.Sprintf("%s-%d.conf", prefix, i)), WorkerPassword: w.canaries["nats"], Out: &stage.Book{},
+			File: filepath.Join(w.dir, fmt.Sprintf("%s-%d.conf", prefix, i)), WorkerPassword: w.canaries["nats"], Out: &stage.Output{},
 		}
 		if servers > 1 {
 			n.ClusterPort, n.Routes = ports[servers+i], ports[servers:]

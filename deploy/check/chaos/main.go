@@ -130,20 +130,20 @@ func (w *world) live(ctx context.Context) (*history.History, error) {
 
 // keepLogs writes the output of all programs into files, because there is no record.
 func (w *world) keepLogs() error {
-	books := map[string]*stage.Book{}
+	outputs := map[string]*stage.Output{}
 	for _, d := range []*deployment{w.solo, w.trio} {
 		if d == nil {
 			continue
 		}
-		books["workers-"+d.subjects.Prefix] = d.log
+		outputs["workers-"+d.subjects.Prefix] = d.log
 		for _, n := range d.nodes {
-			books[n.Name] = n.Out
+			outputs[n.Name] = n.Out
 		}
 	}
 	if err := os.MkdirAll(w.options.out, 0o700); err != nil {
 		return err
 	}
-	for name, b := range books {
+	for name, b := range outputs {
 		if err := os.WriteFile(filepath.Join(w.options.out, name+".log"), b.Bytes(), 0o600); err != nil {
 			return err
 		}
