@@ -47,7 +47,12 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.StringVar(&o.password, "password", "simulator", "password of the service account "+serviceAccount)
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of IDs, tokens and all random choices; 0 picks a new one each time")
 
-	s := &o.settings
+	defineAnswers(flags, &o.settings)
+	defineLimits(flags, &o.settings)
+}
+
+// defineAnswers defines the flags that say what the Web Server answers.
+func defineAnswers(flags *flag.FlagSet, s *simulator.Settings) {
 	flags.DurationVar(&s.LatencyFixed, "latency", 0, "time that every answer takes")
 	flags.DurationVar(&s.LatencyPerSession, "latency-per-session", 0, "time that each session of a document adds")
 	flags.DurationVar(&s.LatencyTail, "latency-tail", 0, "additional time that some answers take")
@@ -77,6 +82,10 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.BoolVar(&s.FrozenDate, "frozen-date", false, "answer always with the same Date")
 	flags.BoolVar(&s.Maintenance, "maintenance", false, "answer with maintenance pages of status 200")
 	flags.IntVar(&s.Down, "down", 0, "answer everything with this status; -1 resets connections")
+}
+
+// defineLimits defines the flags of what stands in front of the Web Server, and of logins and tokens.
+func defineLimits(flags *flag.FlagSet, s *simulator.Settings) {
 	flags.BoolVar(&s.Firewall, "firewall", false, "403 for clients without a User-Agent of their own")
 	flags.IntVar(&s.DocumentLimit, "limit", 0, "largest request body in bytes; 0 is no limit")
 	flags.IntVar(&s.DocumentLimitStatus, "limit-status", 400, "answer to a larger one: 400, 404, 413")

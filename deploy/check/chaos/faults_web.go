@@ -10,17 +10,11 @@ import (
 	"logoffworker/worker/stage"
 )
 
-// webFaults are the ways in which a Web Server, and the way to it, fail. The effect is counted in
-// logoffs without success.
+// webFaults are the ways in which a Web Server, and the network to it, fail. The effect is counted in logoffs without
+// success.
 func (w *world) webFaults() []fault {
-	queued := func(form string) func(context.Context) error {
-		return func(ctx context.Context) error { return w.web.Ask(ctx, http.MethodPost, "/faults", form, nil) }
-	}
-	all := func(kind string) func(context.Context) error { return queued(`{"rate":1,` + kind + `}`) }
-	down := func(status int) func(context.Context) error {
-		return func(ctx context.Context) error {
-			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": status}, nil)
-		}
+	set := func(settings map[string]any) func(context.Context) error {
+		return func(ctx context.Context) error { return w.web.Ask(ctx, http.MethodPut, "/settings", settings, nil) }
 	}
 	toWeb := links{}
 	for _, d := range []*deployment{w.solo, w.trio} {
@@ -28,43 +22,59 @@ func (w *world) webFaults() []fault {
 			toWeb = append(toWeb, r.toWeb)
 		}
 	}
-	redirect := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.redirectTarget.listener.Addr(), w.canaries["redirect"])
-	few := `{"withOthers":true,"count":2,`
-	faults := []fault{
-		{name: "web/503", inject: w.webFault(injected, all(`"fault":"status","status":503`))},
-		{name: "web/502", inject: w.webFault(injected, all(`"fault":"status","status":502`))},
-		{name: "web/504-applied", inject: w.webFault(injected, all(`"fault":"status","status":504,"applied":true`))},
-		{name: "web/401", inject: w.webFault(unauthorized, all(`"fault":"status","status":401`))},
-		{name: "web/403", inject: w.webFault(injected, all(`"fault":"status","status":403`))},
-		{name: "web/429-soon", inject: w.webFault(injected, all(`"fault":"throttle","seconds":1`))},
-		{name: "web/429-absurd", inject: w.webFault(injected, all(`"fault":"throttle","seconds":99999999`))},
-		{name: "web/hang", inject: w.webFault(injected, all(`"fault":"hang"`))},
-		{name: "web/hang-applied", inject: w.webFault(injected, all(`"fault":"hang","applied":true`))},
-		{name: "web/reset", inject: w.webFault(injected, all(`"fault":"reset"`))},
-		{name: "web/reset-applied", inject: w.webFault(injected, all(`"fault":"reset","applied":true`))},
-		{name: "web/page", inject: w.webFault(injected, all(`"fault":"page"`))},
-		{name: "web/empty", inject: w.webFault(injected, all(`"fault":"empty"`))},
-		{name: "web/cut-off", inject: w.webFault(injected, all(`"fault":"cutoff"`))},
-		{name: "web/redirect", inject: w.webFault(injected, all(redirect))},
-		{name: "web/slow-body", inject: w.webFault(injected, all(`"fault":"slow"`))},
-		{name: "web/endless-body", inject: w.webFault(injected, all(`"fault":"endless"`))},
-		{name: "web/gzip-bomb", inject: w.webFault(injected, all(`"fault":"gzipbomb"`))},
-		{name: "web/doctype", inject: w.webFault(injected, all(`"fault":"doctype"`))},
-		{name: "web/error-body", inject: w.webFault(injected, queued(few+`"fault":"errorbody"}`))},
-		{name: "web/error-500", inject: w.webFault(injected, queued(few+`"fault":"generic500"}`))},
-		{name: "web/down", inject: w.webFault(injected, down(503))},
-		{name: "web/down-reset", inject: w.webFault(injected, down(-1))},
+	faults := append(w.answerFaults(), []fault{
+		{name: "web/down", inject: w.webFault(injected, set(map[string]any{"down": 503}))},
+		{name: "web/down-reset", inject: w.webFault(injected, set(map[string]any{"down": -1}))},
 		{name: "web/token-revoked", inject: w.webFault(tokenDead, func(ctx context.Context) error {
 			return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
 		})},
-		{name: "web/maintenance", inject: w.webFault(injected, func(ctx context.Context) error {
-			return w.web.Ask(ctx, http.MethodPut, "/settings", map[string]bool{"maintenance": true}, nil)
-		})},
+		{name: "web/maintenance", inject: w.webFault(injected, set(map[string]any{"maintenance": true}))},
 		{name: "web/cut", inject: w.cutWeb(toWeb)},
 		{name: "web/slow", inject: w.slowWeb(toWeb)},
-	}
+	}...)
 	for i := range faults {
 		faults[i].web = true
+	}
+	return faults
+}
+
+// answerFaults are wrong answers to logoffs, or none.
+func (w *world) answerFaults() (faults []fault) {
+	const (
+		all = `"rate":1,`
+		few = `"withOthers":true,"count":2,`
+	)
+	redirect := fmt.Sprintf(`"fault":"redirect","url":"http://%s/login?token=%s"`, w.redirectTarget.listener.Addr(), w.canaries["redirect"])
+	for _, f := range []struct {
+		name string
+		is   func(stage.Request) bool
+		form string
+	}{
+		{"web/503", injected, all + `"fault":"status","status":503`},
+		{"web/502", injected, all + `"fault":"status","status":502`},
+		{"web/504-applied", injected, all + `"fault":"status","status":504,"applied":true`},
+		{"web/401", unauthorized, all + `"fault":"status","status":401`},
+		{"web/403", injected, all + `"fault":"status","status":403`},
+		{"web/429-soon", injected, all + `"fault":"throttle","seconds":1`},
+		{"web/429-absurd", injected, all + `"fault":"throttle","seconds":99999999`},
+		{"web/hang", injected, all + `"fault":"hang"`},
+		{"web/hang-applied", injected, all + `"fault":"hang","applied":true`},
+		{"web/reset", injected, all + `"fault":"reset"`},
+		{"web/reset-applied", injected, all + `"fault":"reset","applied":true`},
+		{"web/page", injected, all + `"fault":"page"`},
+		{"web/empty", injected, all + `"fault":"empty"`},
+		{"web/cut-off", injected, all + `"fault":"cutoff"`},
+		{"web/redirect", injected, all + redirect},
+		{"web/slow-body", injected, all + `"fault":"slow"`},
+		{"web/endless-body", injected, all + `"fault":"endless"`},
+		{"web/gzip-bomb", injected, all + `"fault":"gzipbomb"`},
+		{"web/doctype", injected, all + `"fault":"doctype"`},
+		{"web/error-body", injected, few + `"fault":"errorbody"`},
+		{"web/error-500", injected, few + `"fault":"generic500"`},
+	} {
+		faults = append(faults, fault{name: f.name, inject: w.webFault(f.is, func(ctx context.Context) error {
+			return w.web.Ask(ctx, http.MethodPost, "/faults", "{"+f.form+"}", nil)
+		})})
 	}
 	return faults
 }

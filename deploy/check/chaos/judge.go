@@ -153,6 +153,17 @@ func mib(s history.Sample) float64 { return float64(s.RSS) / (1 << 20) }
 // report prints what was done, and the figures.
 func (w *world) report(h *history.History, out io.Writer) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	kinds, least := reportFaults(h, table)
+	w.reportFigures(h, table, kinds, least)
+	for _, p := range lasting(h.Samples) {
+		fmt.Fprintf(table, "worker %s\t%v: %.0f MiB and %d goroutines, at the end %.0f MiB and %d\n",
+			p.first.Process, p.last.Time.Sub(p.first.Time).Round(time.Second), mib(p.first), p.first.Goroutines, mib(p.last), p.last.Goroutines)
+	}
+	return table.Flush()
+}
+
+// reportFaults prints the faults, and returns how many kinds of them came, each how often at least.
+func reportFaults(h *history.History, table io.Writer) (kinds, least int) {
 	injected, missed, effects := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, f := range h.Faults {
 		injected[f.Name]++
@@ -165,10 +176,13 @@ func (w *world) report(h *history.History, out io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(injected)) {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", name, injected[name], missed[name], effects[name])
 	}
-	least := 0
 	if len(injected) > 0 {
 		least = slices.Min(slices.Collect(maps.Values(injected)))
 	}
+	return len(injected), least
+}
+
+func (w *world) reportFigures(h *history.History, table io.Writer, kinds, least int) {
 	f := h.Figures(limits())
 	for _, line := range []struct {
 		what  string
@@ -177,7 +191,7 @@ func (w *world) report(h *history.History, out io.Writer) error {
 		{"", ""},
 		{"versions", fmt.Sprint(h.Run.Versions)},
 		{"run", h.Run.End.Sub(h.Run.Begin).Round(1e9)},
-		{"faults", fmt.Sprintf("%d; %d kinds, each at least %d times", len(h.Faults), len(injected), least)},
+		{"faults", fmt.Sprintf("%d; %d kinds, each at least %d times", len(h.Faults), kinds, least)},
 		{"jobs published", fmt.Sprintf("%d (%d stored, %d unknown)", f.Published, f.Stored, f.Unknown)},
 		{"tries of publishers without an answer", w.solo.load.failed() + w.trio.load.failed()},
 		{"results", fmt.Sprint(f.Results)},
@@ -194,9 +208,4 @@ func (w *world) report(h *history.History, out io.Writer) error {
 	} {
 		fmt.Fprintf(table, "%s\t%v\n", line.what, line.value)
 	}
-	for _, p := range lasting(h.Samples) {
-		fmt.Fprintf(table, "worker %s\t%v: %.0f MiB and %d goroutines, at the end %.0f MiB and %d\n",
-			p.first.Process, p.last.Time.Sub(p.first.Time).Round(time.Second), mib(p.first), p.first.Goroutines, mib(p.last), p.last.Goroutines)
-	}
-	return table.Flush()
 }
