@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -110,6 +111,25 @@ func trimLines(s string) string {
 func TestReadmeIsOnePage(t *testing.T) {
 	if n := strings.Count(read(t, root+"/README.md"), "\n"); n > 120 {
 		t.Errorf("README.md has %d lines, at most 120 are one page: say more beside the room that it is about", n)
+	}
+}
+
+// Every module that go.mod requires itself has its reason in CONTRIBUTING.md, and no other has.
+func TestEveryModuleHasItsReason(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, root+"/CONTRIBUTING.md"), "\n## Modules\n")
+	var listed, required []string
+	for _, cell := range regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|").FindAllStringSubmatch(table, -1) {
+		for module := range strings.SplitSeq(cell[1], ", ") {
+			listed = append(listed, strings.Trim(module, "`"))
+		}
+	}
+	for _, line := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(read(t, root+"/go.mod"), -1) {
+		required = append(required, line[1])
+	}
+	slices.Sort(listed)
+	slices.Sort(required)
+	if len(required) == 0 || !slices.Equal(listed, required) {
+		t.Errorf("CONTRIBUTING.md gives reasons for:\n%s\ngo.mod requires:\n%s", strings.Join(listed, "\n"), strings.Join(required, "\n"))
 	}
 }
 
