@@ -78,6 +78,13 @@ func TestProvisionNamesEveryDifference(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	})
+}
+
+// A consumer that would strand jobs is refused.
+func TestProvisionNamesWhatAConsumerLacks(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
+		js, ctx := provisioned(t), t.Context()
 		consumer, err := js.Consumer(ctx, subjects.RequestStream(), "bulk")
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +95,7 @@ func TestProvisionNamesEveryDifference(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := stream.DefaultConfig().ProvisionStreams(ctx, js); err == nil || !strings.Contains(err.Error(), "max deliver is 5, needed is -1") {
-			t.Errorf("a consumer that strands jobs: %v", err)
+			t.Error(err)
 		}
 	})
 }

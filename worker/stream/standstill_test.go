@@ -34,22 +34,13 @@ func TestLaneThatDoesNotMoveIsTold(t *testing.T) {
 				begun := time.Now()
 				s.watch(func(w *stream.Watch) {
 					w.Jobs = func() int { return test.jobs }
-					w.Sessions = func(lane jobs.Lane) int { return 10 * test.jobs }
-					w.Accepted = func() int64 {
-						if test.moves {
-							return int64(time.Since(begun))
-						}
-						return 0
+					w.Sessions = func(jobs.Lane) int { return 10 * test.jobs }
+					if test.moves {
+						w.Accepted = func() int64 { return int64(time.Since(begun)) }
 					}
 				})
 				s.publish("logoff.requests", "{}")
-				var told time.Duration
-				for told == 0 && time.Since(begun) < 10*time.Minute {
-					passes(time.Second)
-					if strings.Contains(s.said(), "jobs wait, and none was taken or settled since") {
-						told = time.Since(begun)
-					}
-				}
+				told := s.toldAfter("jobs wait, and none was taken or settled since")
 				if told < test.from || told > test.to {
 					t.Errorf("it is told after %v:\n%s", told, s.said())
 				}
@@ -59,4 +50,15 @@ func TestLaneThatDoesNotMoveIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// toldAfter is how long it takes until something is told; 0 when that takes more than ten minutes.
+func (s *site) toldAfter(words string) time.Duration {
+	for begun := time.Now(); time.Since(begun) < 10*time.Minute; {
+		passes(time.Second)
+		if strings.Contains(s.said(), words) {
+			return time.Since(begun)
+		}
+	}
+	return 0
 }
