@@ -40,7 +40,7 @@ func (c *documentCap) learn(n int, answer *webserver.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.full = 0
-	c.set(min(c.now, n/2))
+	c.resize(min(c.now, n/2))
 }
 
 // succeeded hears of a document of n sessions that was accepted.
@@ -52,11 +52,11 @@ func (c *documentCap) succeeded(n int) {
 	}
 	if c.full++; c.full == fullToGrow {
 		c.full = 0
-		c.set(min(2*c.now, c.most))
+		c.resize(min(2*c.now, c.most))
 	}
 }
 
-func (c *documentCap) set(n int) {
+func (c *documentCap) resize(n int) {
 	c.now = n
 	c.metrics.DocumentCap(n)
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +28,7 @@ func (s *sender) withoutProtected(doc document) document {
 			return nil
 		}
 		untold, others, looks := s.queue.untold(doc)
-		if s.held.has() && len(untold) > 0 {
+		if s.held.any() && len(untold) > 0 {
 			s.hold(untold)
 			return s.leaveOut(others)
 		}
@@ -119,10 +118,10 @@ func (s *sender) sendHeld() {
 		known, err := s.mayLeave(looks, s.lookUntil(untold))
 		switch {
 		case access.Stopped(err):
-			s.handBack(s.held.take())
+			s.handBack(s.held.letGo())
 			return
 		case known:
-			s.queue.again(s.held.take())
+			s.queue.again(s.held.letGo())
 			s.sendWaiting()
 			return
 		}
@@ -133,16 +132,14 @@ func (s *sender) sendHeld() {
 // heldInterval is how often it is looked whether something that is held is overdue.
 const heldInterval = time.Second
 
-func (h *heldSessions) has() bool { return len(h.all()) > 0 }
-
-func (h *heldSessions) all() document {
+func (h *heldSessions) any() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.doc)
+	return len(h.doc) > 0
 }
 
-// take ends the wait.
-func (h *heldSessions) take() document {
+// letGo ends the wait.
+func (h *heldSessions) letGo() document {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	doc := h.doc

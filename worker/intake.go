@@ -21,7 +21,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	now := time.Now()
 	for _, msg := range msgs {
 		d := l.newDelivery(msg, now, pulled.Add(l.w.streams.AckWait()))
-		if d == nil || !l.w.leases.hold(d) {
+		if d == nil || !l.w.leases.takeOn(d) {
 			continue // not a job, or one that is in hand already
 		}
 		held = append(held, d)

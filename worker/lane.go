@@ -46,7 +46,7 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.space(ctx)
-		if all, _ := l.queue.length(); all == 0 && !l.await(ctx) {
+		if all, _ := l.queue.length(); all == 0 && !l.awaitJobs(ctx) {
 			continue
 		}
 		free := l.takeSlot(ctx)
@@ -65,9 +65,9 @@ func (l *lane) run(ctx context.Context) {
 	l.stop()
 }
 
-// await waits for a free slot, then for jobs. It returns false when there is nothing to send.
-func (l *lane) await(ctx context.Context) bool {
-	if !l.w.slots.await(ctx, l.name) {
+// awaitJobs waits for a free slot, then for jobs. It returns false when there is nothing to send.
+func (l *lane) awaitJobs(ctx context.Context) bool {
+	if !l.w.slots.awaitFree(ctx, l.name) {
 		return false
 	}
 	if l.room() <= 0 {
@@ -115,9 +115,13 @@ func (l *lane) spacing() time.Duration {
 // takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.
 // There is none when ctx ended, or when smaller jobs should be looked for once more.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
-	if l.onlyLarge() && l.name == jobs.Urgent {
-		if l.fill(ctx); l.onlyLarge() {
-			return l.takeBulkSlot(ctx)
+	if l.queue.onlyLarge() {
+		l.more = true // smaller ones may overtake, if the stream has any
+		if l.name == jobs.Urgent {
+			if l.fill(ctx); l.queue.onlyLarge() {
+				l.more = true
+				return l.takeBulkSlot(ctx)
+			}
 		}
 	}
 	begun := time.Now()
@@ -125,14 +129,6 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 		l.more = l.more || time.Since(begun) > time.Millisecond
 	}
 	return free
-}
-
-// onlyLarge reports whether nothing waits but sessions of jobs that are larger than a document. Smaller
-// ones may overtake them, if the stream has any.
-func (l *lane) onlyLarge() bool {
-	_, small := l.queue.length()
-	l.more = l.more || small == 0
-	return small == 0
 }
 
 // takeBulkSlot tries for a short time to get a slot that bulk jobs can have: the urgent ones are for
@@ -184,12 +180,12 @@ const (
 func (l *lane) pull(wait time.Duration) (n int, err error) {
 	begun := time.Now()
 	msgs, err := l.pulls.Pull(l.room(), wait)
-	l.take(msgs, begun)
+	l.queueUp(msgs, begun)
 	return len(msgs), err
 }
 
-// take puts what was pulled since a time into the queue.
-func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
+// queueUp puts what was pulled since a time into the queue.
+func (l *lane) queueUp(msgs []*nats.Msg, pulled time.Time) {
 	l.more = false
 	if len(msgs) == 0 {
 		return
@@ -215,7 +211,7 @@ func (l *lane) take(msgs []*nats.Msg, pulled time.Time) {
 func (l *lane) repair(ctx context.Context, err error) {
 	l.broken++
 	l.w.streams.PullFailed(ctx, l.name, err)
-	l.take(l.pulls.Renew(), time.Now())
+	l.queueUp(l.pulls.Renew(), time.Now())
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
@@ -226,6 +222,6 @@ func (l *lane) repair(ctx context.Context, err error) {
 
 // stop hands back every job that was pulled and not sent, those on their way included.
 func (l *lane) stop() {
-	l.take(l.pulls.Drain(), time.Now())
+	l.queueUp(l.pulls.Drain(), time.Now())
 	l.sender.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

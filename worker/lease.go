@@ -25,10 +25,10 @@ func newLeases() *leases {
 	return &leases{held: map[string]*delivery{}, of: map[jobs.Lane]int{}, kept: map[jobs.Lane]int{}}
 }
 
-// hold takes a job in hand. It returns false for one that is in hand already, as happens when a
+// takeOn takes a job in hand. It returns false for one that is in hand already, as happens when a
 // connection was down for longer than a lease: the first delivery keeps its power, so the second is
 // not needed.
-func (l *leases) hold(d *delivery) bool {
+func (l *leases) takeOn(d *delivery) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held[d.key] != nil {
@@ -81,8 +81,8 @@ func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	return l.of[name], l.kept[name]
 }
 
-// sessions is how many there are of a lane in all.
-func (l *leases) sessions(name jobs.Lane) int {
+// weightOf is how many sessions of a lane are in hand in all.
+func (l *leases) weightOf(name jobs.Lane) int {
 	worked, parked := l.lane(name)
 	return worked + parked
 }

@@ -299,7 +299,7 @@ func TestModelOfALease(t *testing.T) {
 			"deliver": func(t *rapid.T) {
 				key := rapid.SampledFrom([]string{"1-1", "2-1", "3-1"}).Draw(t, "key")
 				d := &delivery{key: key, lane: rapid.SampledFrom(jobs.Lanes).Draw(t, "lane"), lease: now.Add(ackWait)}
-				if l.hold(d) != (held[key] == nil) {
+				if l.takeOn(d) != (held[key] == nil) {
 					t.Fatalf("%s was taken in hand, and was so before: %t", key, held[key] != nil)
 				}
 				if held[key] == nil {

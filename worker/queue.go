@@ -140,6 +140,12 @@ func (q *queue) length() (all, small int) {
 	return len(q.waiting) + len(q.large), len(q.waiting)
 }
 
+// onlyLarge reports whether nothing waits but sessions of jobs that are larger than a document.
+func (q *queue) onlyLarge() bool {
+	_, small := q.length()
+	return small == 0
+}
+
 // cut takes the next document: at most count sessions and size bytes, at least one session. What room
 // smaller jobs leave is filled from the larger.
 func (q *queue) cut(count, size int) (doc document) {

@@ -234,8 +234,8 @@ type unsettled struct {
 	retried bool // somebody tries again
 }
 
-// park leaves jobs to be settled later.
-func (s *settler) park(ds []*delivery) {
+// retryLater leaves jobs to be settled later.
+func (s *settler) retryLater(ds []*delivery) {
 	s.leases.park(ds)
 	u := &s.parked
 	u.mu.Lock()
@@ -251,7 +251,7 @@ func (s *settler) park(ds []*delivery) {
 // give up: then the jobs stay in the stream.
 func (s *settler) settleParked() {
 	for tries := 1; pause(s.finish, s.config.Backoff.After(10*tries)); tries++ {
-		ds := s.parked.take()
+		ds := s.parked.takeAll()
 		left := s.settleOnce(ds)
 		if len(left) < len(ds) {
 			tries = 0
@@ -262,7 +262,7 @@ func (s *settler) settleParked() {
 	}
 }
 
-func (u *unsettled) take() []*delivery {
+func (u *unsettled) takeAll() []*delivery {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	ds := u.jobs

@@ -40,7 +40,7 @@ func (s *settler) settle(ds []*delivery) {
 	var finished []*delivery
 	for _, d := range ds {
 		if d.returned {
-			s.handBack(d)
+			s.returnJob(d)
 		} else {
 			finished = append(finished, d)
 		}
@@ -56,7 +56,7 @@ func (s *settler) settle(ds []*delivery) {
 	s.running.Go(func() {
 		defer permits.Release(weight)
 		if left := s.settleOnce(finished); len(left) > 0 {
-			s.park(left)
+			s.retryLater(left)
 		}
 	})
 }
@@ -76,8 +76,8 @@ func (s *settler) settleOnce(ds []*delivery) (left []*delivery) {
 	return left
 }
 
-// handBack hands a job back at once. It may have been partly done: whoever gets it does all of it.
-func (s *settler) handBack(d *delivery) {
+// returnJob hands a job back at once. It may have been partly done: whoever gets it does all of it.
+func (s *settler) returnJob(d *delivery) {
 	defer s.leases.release(d)
 	if !d.leased(time.Now()) {
 		return // somebody else may have it already

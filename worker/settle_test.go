@@ -51,13 +51,13 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := &delivery{msg: msg, key: "1", lane: jobs.Urgent, lease: time.Now().Add(test.lease)}
-			if !s.leases.hold(d) {
+			if !s.leases.takeOn(d) {
 				t.Errorf("%s: it is in hand already", name)
 			}
 			if test.later != nil {
 				test.later(d)
 			}
-			s.handBack(d)
+			s.returnJob(d)
 			var words []string
 			for msg, err := said.NextMsg(time.Second); err == nil; msg, err = said.NextMsg(time.Second) {
 				words = append(words, string(msg.Data))
@@ -78,20 +78,20 @@ func TestWhatIsParkedMeanwhileStaysParked(t *testing.T) {
 	s := &settler{health: metrics.NewHealth(log, Parts...), leases: newLeases()}
 	s.parked.retried = true // somebody tries already
 	first, second := &delivery{key: "1"}, &delivery{key: "2"}
-	s.park([]*delivery{first})
-	tried := s.parked.take()
-	s.park([]*delivery{second})
+	s.retryLater([]*delivery{first})
+	tried := s.parked.takeAll()
+	s.retryLater([]*delivery{second})
 	if s.parked.settled(tried, s.health) {
 		t.Error("nothing is left")
 	}
-	if got := s.parked.take(); !slices.Equal(got, []*delivery{first, second}) {
+	if got := s.parked.takeAll(); !slices.Equal(got, []*delivery{first, second}) {
 		t.Errorf("%d are left, want both", len(got))
 	}
-	s.park([]*delivery{second})
+	s.retryLater([]*delivery{second})
 	if s.parked.settled(nil, s.health) {
 		t.Error("nothing is left, although another was parked")
 	}
-	s.parked.take()
+	s.parked.takeAll()
 	if !s.parked.settled(nil, s.health) || s.parked.retried {
 		t.Error("something is left")
 	}

@@ -51,8 +51,8 @@ func (s *slots) free(of jobs.Lane) {
 	}
 }
 
-// await waits until a slot is free without keeping it, so that a lane pulls only what it can send.
-func (s *slots) await(ctx context.Context, lane jobs.Lane) bool {
+// awaitFree waits until a slot is free without keeping it, so that a lane pulls only what it can send.
+func (s *slots) awaitFree(ctx context.Context, lane jobs.Lane) bool {
 	free := s.take(ctx, lane, lane)
 	if free == nil {
 		return false

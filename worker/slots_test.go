@@ -45,16 +45,16 @@ func TestBulkLeavesTheLastSlotToUrgentJobs(t *testing.T) {
 		frees := []func(){s.take(t.Context(), jobs.Bulk, jobs.Bulk), s.take(t.Context(), jobs.Bulk, jobs.Bulk)}
 		ended, stop := context.WithCancel(t.Context())
 		stop()
-		if s.await(ended, jobs.Bulk) {
+		if s.awaitFree(ended, jobs.Bulk) {
 			t.Error("a third bulk document finds a slot")
 		}
 		for range 2 { // it is kept by nobody
-			if !s.await(t.Context(), jobs.Urgent) {
+			if !s.awaitFree(t.Context(), jobs.Urgent) {
 				t.Error("an urgent one finds none")
 			}
 		}
 		frees[0]()
-		if !s.await(t.Context(), jobs.Bulk) {
+		if !s.awaitFree(t.Context(), jobs.Bulk) {
 			t.Error("no slot for bulk, although one is free")
 		}
 		frees[1]()

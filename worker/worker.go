@@ -310,7 +310,7 @@ func (w *Worker) watchStreams(ctx context.Context) {
 	watch := &stream.Watch{
 		Streams:  w.streams,
 		Jobs:     w.leases.count,
-		Sessions: w.leases.sessions,
+		Sessions: w.leases.weightOf,
 		Accepted: w.accepted.Load,
 	}
 	watch.Run(ctx)
