@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"logoffworker/worker/webserver"
@@ -215,10 +216,9 @@ func refusedAll(name, names string, say func(*hostileExchange)) hostileRow {
 }
 
 func rotating401() func(*hostileExchange) {
-	n := 0
+	var n atomic.Int64
 	return func(x *hostileExchange) {
-		n++
-		says(401, fmt.Sprintf(`{"errorMessage":"denied, request %d"}`, n))(x)
+		says(401, fmt.Sprintf(`{"errorMessage":"denied, request %d"}`, n.Add(1)))(x)
 	}
 }
 
