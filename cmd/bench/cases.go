@@ -71,7 +71,7 @@ func (r *rig) drain(ctx context.Context, subject string, n int) (p *stage.Proces
 func flood(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(100_000)
 	return b.on(ctx, instant, func(r *rig) error {
-		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+		if err := r.publish(ctx, 0, n, 1); err != nil {
 			return err
 		}
 		before, err := used(r.node.Process)
@@ -95,7 +95,7 @@ func flood(ctx context.Context, b *bench, subject string) error {
 func realistic(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(20_000)
 	return b.on(ctx, ordinary, func(r *rig) error {
-		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+		if err := r.publish(ctx, 0, n, 1); err != nil {
 			return err
 		}
 		_, whole, took, err := r.drain(ctx, subject, n)
@@ -124,7 +124,7 @@ func steady(ctx context.Context, b *bench, subject string) error {
 		if err != nil {
 			return err
 		}
-		n, err := r.pace(ctx, jobs.Bulk, 0, 500, b.lasting(20*time.Second))
+		n, err := r.pace(ctx, jobs.Bulk, 500, b.lasting(20*time.Second))
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func urgent(ctx context.Context, b *bench, subject string) error {
 		if _, err := r.startReady(ctx, subject, fmt.Sprintf("%s=%d", floorBulkJobs, document/sessions)); err != nil {
 			return err
 		}
-		n, err := r.pace(ctx, jobs.Urgent, 0, 10, b.lasting(10*time.Second))
+		n, err := r.pace(ctx, jobs.Urgent, 10, b.lasting(10*time.Second))
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func urgent(ctx context.Context, b *bench, subject string) error {
 func (r *rig) urgentUnderBulk(ctx context.Context, list, sessions int) (latencies []float64, took time.Duration, err error) {
 	before := r.messages(ctx, r.subjects.ResultStream())
 	begun := time.Now()
-	if err := r.publish(ctx, jobs.Bulk, 1_000_000, list, sessions); err != nil {
+	if err := r.publish(ctx, 1_000_000, list, sessions); err != nil {
 		return nil, 0, err
 	}
 	stream, err := r.js.Stream(ctx, r.subjects.RequestStream())
@@ -194,7 +194,7 @@ func (r *rig) urgentUnderBulk(ctx context.Context, list, sessions int) (latencie
 	}
 	lastOfBulk := stream.CachedInfo().State.LastSeq // what comes later is urgent
 	waves := math.Ceil(float64(list*sessions) / document / (slots - reserved))
-	came, err := r.pace(ctx, jobs.Urgent, 0, 10, time.Duration(waves*float64(request)))
+	came, err := r.pace(ctx, jobs.Urgent, 10, time.Duration(waves*float64(request)))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -228,7 +228,7 @@ func outage(ctx context.Context, b *bench, subject string) error {
 			down <- d
 			failed <- err
 		}()
-		n, err := r.pace(ctx, jobs.Bulk, 0, 200, load)
+		n, err := r.pace(ctx, jobs.Bulk, 200, load)
 		lasted := <-down
 		if err := firstOf(err, <-failed); err != nil {
 			return err
@@ -248,10 +248,10 @@ func outage(ctx context.Context, b *bench, subject string) error {
 func (r *rig) takeDown(ctx context.Context, after, lasting time.Duration) (time.Duration, error) {
 	stage.Pause(ctx, after)
 	begun := time.Now()
-	err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": http.StatusServiceUnavailable}, nil)
+	err := r.web.Ask(ctx, "PUT /settings", map[string]int{"down": http.StatusServiceUnavailable}, nil)
 	stage.Pause(ctx, lasting)
 	if err == nil {
-		err = r.web.Ask(ctx, http.MethodPut, "/settings", map[string]int{"down": 0}, nil)
+		err = r.web.Ask(ctx, "PUT /settings", map[string]int{"down": 0}, nil)
 	}
 	return time.Since(begun), err
 }
@@ -264,10 +264,10 @@ func poison(ctx context.Context, b *bench, subject string) error {
 		for i := one / 2; i < n; i += one {
 			bad[id(i)] = http.StatusBadRequest
 		}
-		if err := r.web.Ask(ctx, http.MethodPut, "/settings", map[string]any{"badIDs": bad}, nil); err != nil {
+		if err := r.web.Ask(ctx, "PUT /settings", map[string]any{"badIDs": bad}, nil); err != nil {
 			return err
 		}
-		if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+		if err := r.publish(ctx, 0, n, 1); err != nil {
 			return err
 		}
 		if _, err := r.start(subject, fmt.Sprintf("LOGOFF_BATCH_MAX_SESSIONS=%d", one)); err != nil {
@@ -323,7 +323,7 @@ func idle(ctx context.Context, b *bench, subject string) error {
 func memoryOfBacklogs(ctx context.Context, b *bench, subject string) error {
 	for measure, n := range map[string]int{few: 100_000, many: 1_000_000} {
 		if err := b.on(ctx, instant, func(r *rig) error {
-			if err := r.publish(ctx, jobs.Bulk, 0, b.scaled(n), 1); err != nil {
+			if err := r.publish(ctx, 0, b.scaled(n), 1); err != nil {
 				return err
 			}
 			p, err := r.start(subject)
@@ -356,7 +356,7 @@ func replicas(ctx context.Context, b *bench, subject string) error {
 	n := b.scaled(20_000)
 	for measure, count := range map[string]int{oneReplica: 1, twoReplicas: 2} {
 		if err := b.on(ctx, []string{"-latency", "200ms"}, func(r *rig) error {
-			if err := r.publish(ctx, jobs.Bulk, 0, n, 1); err != nil {
+			if err := r.publish(ctx, 0, n, 1); err != nil {
 				return err
 			}
 			for range count {

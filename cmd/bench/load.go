@@ -16,9 +16,9 @@ import (
 )
 
 // publish stores n jobs, each with some sessions of its own, as fast as the server takes them.
-func (r *rig) publish(ctx context.Context, lane jobs.Lane, from, n, sessions int) error {
+func (r *rig) publish(ctx context.Context, from, n, sessions int) error {
 	for i := range n {
-		if _, err := r.js.PublishAsync(r.subjects.Request(lane, ""), job(from+i*sessions, sessions), jetstream.WithStallWait(time.Minute)); err != nil {
+		if _, err := r.js.PublishAsync(r.subjects.Request(jobs.Bulk, ""), job(from+i*sessions, sessions), jetstream.WithStallWait(time.Minute)); err != nil {
 			return fmt.Errorf("publish job %d of %d: %w", i+1, n, err)
 		}
 	}
@@ -26,7 +26,7 @@ func (r *rig) publish(ctx context.Context, lane jobs.Lane, from, n, sessions int
 }
 
 // pace publishes jobs of one session at a rate for a time, as a publisher that waits for no answer.
-func (r *rig) pace(ctx context.Context, lane jobs.Lane, from, perSecond int, d time.Duration) (n int, err error) {
+func (r *rig) pace(ctx context.Context, lane jobs.Lane, perSecond int, d time.Duration) (n int, err error) {
 	every := time.NewTicker(2 * time.Millisecond)
 	defer every.Stop()
 	begun := time.Now()
@@ -37,7 +37,7 @@ func (r *rig) pace(ctx context.Context, lane jobs.Lane, from, perSecond int, d t
 		case <-every.C:
 		}
 		for due := int(time.Since(begun).Seconds() * float64(perSecond)); n < due; n++ {
-			if _, err := r.js.PublishAsync(r.subjects.Request(lane, ""), job(from+n, 1)); err != nil {
+			if _, err := r.js.PublishAsync(r.subjects.Request(lane, ""), job(n, 1)); err != nil {
 				return n, fmt.Errorf("publish job %d: %w", n+1, err)
 			}
 		}

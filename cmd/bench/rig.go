@@ -196,7 +196,7 @@ func (r *rig) start(name string, settings ...string) (p *stage.Process, err erro
 		}
 		args = []string{floorMode}
 	}
-	if p, err = stage.Launch(name, &stage.Output{}, environment, program, args...); err != nil {
+	if p, err = stage.Launch(name, &stage.Output{}, environment, append([]string{program}, args...)...); err != nil {
 		return nil, err
 	}
 	r.measured = append(r.measured, p)

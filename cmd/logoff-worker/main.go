@@ -30,7 +30,7 @@ func main() {
 	context.AfterFunc(ctx, stop)       // a second signal ends the program at once
 	hangups := make(chan os.Signal, 1) // some in a row are one
 	signal.Notify(hangups, syscall.SIGHUP)
-	err := run(ctx, hangups, os.Args[1:], os.Stdout, os.Stderr)
+	err := program{os.Stdout, os.Stderr, hangups}.run(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "logoff-worker:", err)
 	}
@@ -64,8 +64,13 @@ Settings come from the environment:
 
 `
 
-// run is the program without its process; hangups are the signals to read files again.
-func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, stderr io.Writer) error {
+// A program is the program without its process.
+type program struct {
+	stdout, stderr io.Writer
+	hangups        <-chan os.Signal // to read files again
+}
+
+func (p program) run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	var prove proving
@@ -80,8 +85,8 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 		err = flags.Parse(flags.Args()[1:]) // flags stand behind the command, too
 	}
 	if errors.Is(err, flag.ErrHelp) || command == "help" {
-		fmt.Fprint(stdout, help)
-		return usage(stdout)
+		fmt.Fprint(p.stdout, help)
+		return usage(p.stdout)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
@@ -94,14 +99,14 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 	}
 	switch {
 	case asksVersion, command == "version":
-		_, err := fmt.Fprintf(stdout, "logoff-worker %s (revision %s, %s)\n", version(), revision(), runtime.Version())
+		_, err := fmt.Fprintf(p.stdout, "logoff-worker %s (revision %s, %s)\n", version(), revision(), runtime.Version())
 		return err
 	case command == "", command == "run":
-		return runWorker(ctx, hangups, stderr)
+		return runWorker(ctx, p.hangups, p.stderr)
 	case command == "init":
-		return initStreams(ctx, stdout, stderr)
+		return initStreams(ctx, p.stdout, p.stderr)
 	case command == "check":
-		return check(ctx, stdout, prove)
+		return check(ctx, p.stdout, prove)
 	}
 	return fmt.Errorf("%w: there is no command %q (try --help)", errUsage, command)
 }

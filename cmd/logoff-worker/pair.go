@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
@@ -36,7 +34,7 @@ func (s settings) pairProblems(p *problems) {
 		_, err := tokens.ReadKey(v.PairKeyFile)
 		p.check("LOGOFF_WEBSERVER_PAIR_KEY_FILE", err == nil, fmt.Sprint(err))
 	}
-	p.check("LOGOFF_PREFIX", tokens.LegalBucket(s.bucket()), "a pair needs a bucket in NATS, whose name has letters, digits, - and _ alone")
+	p.check("LOGOFF_PREFIX", tokens.LegalBucket(s.bucketName()), "a pair needs a bucket in NATS, whose name has letters, digits, - and _ alone")
 }
 
 // pairSource returns a function that reads the access token of a pair file.
@@ -48,8 +46,12 @@ func pairSource(file string) func() (string, error) {
 }
 
 // bucket is the bucket of the pair, named as the streams are: LOGOFF_TOKENS for the prefix logoff.
-func (s settings) bucket() string {
+func (s settings) bucketName() string {
 	return strings.TrimSuffix(s.streamConfig().Subjects.RequestStream(), "REQUESTS") + "TOKENS"
+}
+
+func (s settings) bucket(js jetstream.JetStream) tokens.Bucket {
+	return tokens.Bucket{JS: js, Name: s.bucketName(), Create: s.createsBucket(), Replicas: s.NATS.Replicas}
 }
 
 func (s settings) createsBucket() bool { return s.NATS.Provision == string(stream.ProvisionCreate) }
@@ -64,18 +66,17 @@ func (s settings) parts() []string {
 
 // keepPair keeps the pair, if there is one, and returns when its access token is known or ctx ends: a
 // worker without a token would take jobs that others could do. The keeping goes on until stop, since the
-// worker's last requests need a token, too.
-func (s settings) keepPair(ctx context.Context, nc *nats.Conn, registry *prometheus.Registry, health *metrics.Health, log *slog.Logger,
-	observe func(webserver.Call), reached func(point string),
-) (token func() (string, error), stop func(), err error) {
+// worker's last requests need a token, too. observe hears of each request.
+func (p *process) keepPair(ctx context.Context, nc *nats.Conn, observe func(webserver.Call)) (token func() (string, error), stop func(), err error) {
+	s := p.settings
 	if !s.hasPair() {
 		return nil, func() {}, nil
 	}
 	c := tokens.Config{
-		Name: s.workerConfig().Name, Bucket: s.bucket(), Create: s.createsBucket(), Replicas: s.NATS.Replicas,
+		Name: s.workerConfig().Name, Bucket: s.bucketName(), Create: s.createsBucket(), Replicas: s.NATS.Replicas,
 		PairFile: s.Webserver.PairFile, NATS: nc, API: s.jetStreamAPI(),
-		Metrics: metrics.NewToken(registry), Health: health, Log: log,
-		Reached: func(p tokens.Point) { reached("token-" + string(p)) },
+		Metrics: metrics.NewToken(p.registry), Health: p.health, Log: p.log,
+		Reached: func(point tokens.Point) { p.reached("token-" + string(point)) },
 	}
 	if c.Key, err = tokens.ReadKey(s.Webserver.PairKeyFile); err != nil {
 		return nil, nil, fmt.Errorf("%w: LOGOFF_WEBSERVER_PAIR_KEY_FILE: %w", errUsage, err)
@@ -119,7 +120,7 @@ func (r *report) checkPair(ctx context.Context, s settings, js jetstream.JetStre
 		r.line("pair", err, "")
 		return ""
 	}
-	stored, err := tokens.Inspect(ctx, js, s.bucket(), key, file)
+	stored, err := s.bucket(js).Inspect(ctx, key, file)
 	switch {
 	case errors.Is(err, tokens.ErrNothingStored), errors.Is(err, jetstream.ErrBucketNotFound) && s.createsBucket():
 		r.line("pair", nil, "key and pair file are good; nothing is stored yet, the worker begins with the pair of the file, "+times(file))

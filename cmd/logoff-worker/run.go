@@ -23,7 +23,6 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stream"
-	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
 
@@ -61,32 +60,44 @@ func newLog(s settings, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
+// A process is what everything in a running worker's process shares.
+type process struct {
+	settings settings
+	log      *slog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	health   *metrics.Health
+	reached  func(point string) // hears of each point that the work passes
+}
+
+func newProcess(s settings, log *slog.Logger) *process {
+	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, s.parts()...), reached: crashes()}
+	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version()})
+	p.registry.MustRegister(p.health)
+	return p
+}
+
 // runWorker wires everything together, from the outside in, and takes it apart in reverse.
 func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) error {
 	s, log, err := loadSettings(stderr)
 	if err != nil {
 		return err
 	}
-	reached := crashes()
-	registry := prometheus.NewRegistry()
-	m := metrics.New(registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version()})
-	health := metrics.NewHealth(log, s.parts()...)
-	registry.MustRegister(health)
+	p := newProcess(s, log)
 	config := s.workerConfig()
 	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
-
-	files, err := newReloader(s, health, log)
+	files, err := newReloader(s, p.health, log)
 	if err != nil {
 		return err
 	}
 	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
 	defer files.start(hangups)()
-	stopHTTP, err := serveHTTP(s, metrics.Handler(registry, health, page(s, config.Name)), log)
+	stopHTTP, err := serveHTTP(s, metrics.Handler(p.registry, p.health, page(s, config.Name)), log)
 	if err != nil {
 		return err
 	}
 	defer stopHTTP()
-	nc, stopNATS, err := connect(ctx, s, health, m, log)
+	nc, stopNATS, err := p.connect(ctx)
 	if ctx.Err() != nil {
 		return nil // while the broker recovered its store
 	}
@@ -94,16 +105,15 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 		return err
 	}
 	defer stopNATS()
-	observe := func(c webserver.Call) {
-		m.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
-		if c.Op == "login" || c.Op == "renew" {
-			reached(string(worker.MidLogin))
-		}
-	}
-	w := &worker.Worker{Config: config, NATS: nc, Metrics: m, Health: health, Log: log, Reloads: files.to}
-	w.Reached = func(p worker.Point) { reached(string(p)) }
-	beside := func(c webserver.Call) { observe(c); w.CountOther(c.Op) }
-	token, stopTokens, err := s.keepPair(ctx, nc, registry, health, log, beside, reached)
+	return p.work(ctx, &worker.Worker{
+		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
+		Reached: func(point worker.Point) { p.reached(string(point)) },
+	})
+}
+
+// work gives a worker its Web Server, and runs it.
+func (p *process) work(ctx context.Context, w *worker.Worker) error {
+	token, stopTokens, err := p.keepPair(ctx, w.NATS, func(c webserver.Call) { p.observe(c); w.CountOther(c.Op) })
 	if err != nil {
 		return err
 	}
@@ -111,11 +121,19 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if ctx.Err() != nil {
 		return nil // while there was no token yet
 	}
-	if w.Server, err = s.client(token, observe); err != nil {
+	if w.Server, err = p.settings.client(token, p.observe); err != nil {
 		return err
 	}
-	defer logout(w.Server, log)
+	defer logout(w.Server, p.log)
 	return w.Run(ctx)
+}
+
+// observe hears of a request to the Web Server.
+func (p *process) observe(c webserver.Call) {
+	p.metrics.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
+	if c.Op == "login" || c.Op == "renew" {
+		p.reached(string(worker.MidLogin))
+	}
 }
 
 func page(s settings, name string) metrics.Page {
@@ -145,19 +163,20 @@ func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(),
 }
 
 // connect connects to NATS, which may be a broker of our own.
-func connect(ctx context.Context, s settings, health *metrics.Health, m *metrics.Metrics, log *slog.Logger) (*nats.Conn, func(), error) {
+func (p *process) connect(ctx context.Context) (nc *nats.Conn, stop func(), err error) {
+	s := p.settings
 	c := s.connection()
 	stopBroker := func() {}
 	if s.NATS.URL == embedded {
-		b, err := startBroker(ctx, s, log)
+		b, err := startBroker(ctx, s, p.log)
 		if err != nil {
 			return nil, nil, err
 		}
 		stopBroker = b.Shutdown
 		c.URL, c.Options = "", []nats.Option{b.InProcess()}
-		log.Info("embedded NATS broker", "url", b.URL(), "store", s.NATS.StoreDir)
+		p.log.Info("embedded NATS broker", "url", b.URL(), "store", s.NATS.StoreDir)
 	}
-	nc, err := stream.Connect(c, health, m, log)
+	nc, err = stream.Connect(c, p.health, p.metrics, p.log)
 	if err != nil {
 		stopBroker()
 		return nil, nil, fmt.Errorf("%w: %w", errUsage, err)
@@ -241,9 +260,8 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
-	health := metrics.NewHealth(log, worker.Parts...)
-	nc, stop, err := connect(ctx, s, health, m, log)
+	p := newProcess(s, log)
+	nc, stop, err := p.connect(ctx)
 	var inUse *broker.InUse
 	if errors.As(err, &inUse) {
 		return fmt.Errorf("%w; a worker creates its streams itself, so that init beside it is of no use", err)
@@ -257,7 +275,7 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := awaitConnection(ctx, nc, health); err != nil {
+	if err := awaitConnection(ctx, nc, p.health); err != nil {
 		return err
 	}
 	config := s.streamConfig()
@@ -273,10 +291,10 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if !s.hasPair() {
 		return nil
 	}
-	if err := tokens.Provision(ctx, js, s.bucket(), s.createsBucket(), s.NATS.Replicas); err != nil {
+	if err := s.bucket(js).Provision(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucket())
+	fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucketName())
 	return nil
 }
 

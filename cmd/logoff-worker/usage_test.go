@@ -12,8 +12,12 @@ import (
 // Whoever asks a program for help can read it in a window of 100 columns.
 func TestEveryCommandTellsItsUseInAHundredColumns(t *testing.T) {
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "../...").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, build := range [][]string{{"../..."}, {"-C", "../../deploy/check", "./chaos"}} {
+		arguments := append([]string{"build"}, build[:len(build)-1]...)
+		arguments = append(arguments, "-o", bin, build[len(build)-1])
+		if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
 	programs, err := filepath.Glob(filepath.Join(bin, "*"))
 	if err != nil || len(programs) < 6 {

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&o.duration, "duration", 45*time.Second, "faults of a mutant's fault run")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the fault runs, and of a sample of guards")
 	flags.BoolVar(&o.guards, "guards", false, "take the guards of packages out instead, and print those whose absence no test notices")
-	flags.StringVar(&o.packages, "package", "", "the packages whose guards are taken out, separated by blanks; empty is "+guarded)
+	flags.StringVar(&o.packages, "package", "", "the packages whose guards are taken out, separated by blanks; empty is all that has guards")
 	flags.BoolVar(&o.list, "list", false, "print the guards and do nothing else")
 	flags.BoolVar(&o.verbose, "v", false, "print also the guards whose absence a test notices")
 	flags.StringVar(&o.skip, "skip", "^Test(Simulation|Model)", "tests that are not run without guards")

@@ -71,7 +71,7 @@ func defineAnswers(flags *flag.FlagSet, s *simulator.Settings) {
 	flags.BoolVar(&s.NoV4Users, "no-v4-users", false, "404 for the V4 calls that look up users")
 	flags.BoolVar(&s.NoOldUsers, "no-old-users", false, "404 for the old calls that look up users")
 	flags.StringVar((*string)(&s.UserNames), "user-names", string(simulator.UserNamesMixed), "how look-ups spell the names of users: mixed, login, lower, display")
-	flags.StringVar((*string)(&s.PathBackslash), "path-backslash", string(simulator.PathBackslashAccepted), "how the backslash of DOMAIN\\name in a path is treated: accepted, 400, slash")
+	flags.StringVar((*string)(&s.PathBackslash), "path-backslash", string(simulator.PathBackslashAccepted), "what a path with the backslash of DOMAIN\\name meets: accepted, 400, slash")
 	flags.IntVar(&s.UserListLimit, "user-list-limit", 0, "users in a list that asks for no limit; 0 is all")
 	flags.IntVar(&s.UnlistedUser, "unlisted-user", 0, "userId whose sessions nobody else may list; 0 is nobody's")
 	flags.IntVar(&s.HiddenCompany, "hidden-company", 0, "id of a company whose sessions nobody else sees; 0 is none")

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return refused("-control", o.control, err)
 	}
 	defer control.Close()
-	introduce(stdout, o, sim, web.Addr().String(), control.Addr().String())
+	fmt.Fprint(stdout, introduction(o, sim, web.Addr(), control.Addr()))
 	return serve(ctx, stderr, map[net.Listener]http.Handler{web: sim, control: sim.Control()})
 }
 
@@ -92,14 +92,15 @@ func refused(name, address string, err error) error {
 	return fmt.Errorf("port %s (%s) is taken, probably by the demo or another simulator: stop that, or choose another address with %s", port, address, name)
 }
 
-func introduce(w io.Writer, o options, sim *simulator.Server, web, control string) {
+// introduction says where everything is.
+func introduction(o options, sim *simulator.Server, web, control net.Addr) string {
 	active := 0
 	for _, session := range sim.Sessions() {
 		if session.Active() {
 			active++
 		}
 	}
-	fmt.Fprintf(w, `%s: %d people, %d sessions
+	return fmt.Sprintf(`%s: %d people, %d sessions
 
 Base URL          http://%s/commandcenter/api
 Service account   %s, password %s

@@ -23,8 +23,8 @@ func (c *check) counted() {
 		letters[r.Status] += len(r.letters)
 	}
 	for _, n := range c.h.Counters {
-		compare(c, n, "jobs", n.Settled, settled[n.Worker])
-		compare(c, n, "sessions", n.Outcome, outcomes[n.Worker])
+		compare(c, n, counter[string]{"jobs", n.Settled, settled[n.Worker]})
+		compare(c, n, counter[jobs.Outcome]{"sessions", n.Outcome, outcomes[n.Worker]})
 		for reason, dead := range n.Dead {
 			counted[reason] += dead
 		}
@@ -36,15 +36,21 @@ func (c *check) counted() {
 	}
 }
 
-func compare[K ~string](c *check, n Counters, what string, counted, stored map[K]int) {
-	keys := maps.Clone(stored)
+// A counter is what a worker counted of one sort, and what it stored.
+type counter[K ~string] struct {
+	what            string
+	counted, stored map[K]int
+}
+
+func compare[K ~string](c *check, n Counters, of counter[K]) {
+	keys := maps.Clone(of.stored)
 	if keys == nil {
 		keys = map[K]int{}
 	}
-	maps.Copy(keys, counted)
+	maps.Copy(keys, of.counted)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if counted[key] > stored[key] || n.Final && counted[key] != stored[key] {
-			c.violated("I9", n.Worker, "it counted %d %s %s, and stored %d", counted[key], what, key, stored[key])
+		if of.counted[key] > of.stored[key] || n.Final && of.counted[key] != of.stored[key] {
+			c.violated("I9", n.Worker, "it counted %d %s %s, and stored %d", of.counted[key], of.what, key, of.stored[key])
 		}
 	}
 }

@@ -23,8 +23,8 @@ type Process struct {
 }
 
 // Launch starts a program.
-func Launch(name string, out *Output, environment []string, program string, args ...string) (*Process, error) {
-	p := &Process{Name: name, Out: out, cmd: exec.Command(program, args...), ended: make(chan struct{})}
+func Launch(name string, out *Output, environment []string, command ...string) (*Process, error) {
+	p := &Process{Name: name, Out: out, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})}
 	p.cmd.Env = environment
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

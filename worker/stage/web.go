@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -29,14 +30,14 @@ func StartWebServer(ctx context.Context, program string, flags ...string) (*WebS
 	}
 	s := &WebServer{Port: ports[0], control: fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
 	flags = append([]string{"-addr", fmt.Sprintf("127.0.0.1:%d", ports[0]), "-control", fmt.Sprintf("127.0.0.1:%d", ports[1]), "-people", "1"}, flags...)
-	if s.Process, err = Launch("simulator", &Output{}, os.Environ(), program, flags...); err != nil {
+	if s.Process, err = Launch("simulator", &Output{}, os.Environ(), append([]string{program}, flags...)...); err != nil {
 		return nil, err
 	}
 	var users []struct {
 		ID            int  `json:"id"`
 		Administrator bool `json:"administrator"`
 	}
-	if !Await(ctx, 10*time.Second, func() bool { return s.Ask(ctx, http.MethodGet, "/users", nil, &users) == nil }) {
+	if !Await(ctx, 10*time.Second, func() bool { return s.Ask(ctx, "GET /users", nil, &users) == nil }) {
 		return nil, fmt.Errorf("the simulator does not answer\n%s", s.Process.Out.Tail())
 	}
 	for _, user := range users {
@@ -50,7 +51,8 @@ func StartWebServer(ctx context.Context, program string, flags ...string) (*WebS
 }
 
 // Ask calls the control address. A body that is text is sent as it is, any other as JSON.
-func (s *WebServer) Ask(ctx context.Context, method, path string, body, answer any) error {
+func (s *WebServer) Ask(ctx context.Context, request string, body, answer any) error {
+	method, path, _ := strings.Cut(request, " ")
 	data, isText := body.(string)
 	if !isText && body != nil {
 		encoded, err := json.Marshal(body)
@@ -61,11 +63,11 @@ func (s *WebServer) Ask(ctx context.Context, method, path string, body, answer a
 	}
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, s.control+path, bytes.NewReader([]byte(data)))
+	asked, err := http.NewRequestWithContext(ctx, method, s.control+path, bytes.NewReader([]byte(data)))
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(asked)
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (s *WebServer) Ask(ctx context.Context, method, path string, body, answer a
 
 // SignOn signs sessions on and returns their IDs.
 func (s *WebServer) SignOn(ctx context.Context, n int) (ids []string, err error) {
-	return ids, s.Ask(ctx, http.MethodPost, "/sessions", map[string]int{"userId": s.User, "count": n}, &ids)
+	return ids, s.Ask(ctx, "POST /sessions", map[string]int{"userId": s.User, "count": n}, &ids)
 }
 
 // A Request is one of the journal.
@@ -106,7 +108,7 @@ func (s *WebServer) Journal(ctx context.Context, op string, since int) (all []Re
 	const page = 2000
 	for {
 		var some []Request
-		if err := s.Ask(ctx, http.MethodGet, fmt.Sprintf("/journal?op=%s&since=%d&limit=%d", op, since, page), nil, &some); err != nil {
+		if err := s.Ask(ctx, fmt.Sprintf("GET /journal?op=%s&since=%d&limit=%d", op, since, page), nil, &some); err != nil {
 			return nil, err
 		}
 		all = append(all, some...)

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"logoffworker/worker/webserver"
 )
 
@@ -40,8 +38,8 @@ var ErrNothingStored = errors.New("no pair is stored")
 
 // Inspect reads a bucket and changes nothing. Without a pair in it the error is [ErrNothingStored];
 // without a bucket [jetstream.ErrBucketNotFound].
-func Inspect(ctx context.Context, js jetstream.JetStream, bucket string, key Key, file webserver.Pair) (Stored, error) {
-	s := store{js: js, bucket: bucket, key: key}
+func (b Bucket) Inspect(ctx context.Context, key Key, file webserver.Pair) (Stored, error) {
+	s := store{Bucket: b, key: key}
 	r, _, err := s.read(ctx)
 	if errors.Is(err, errNoRecord) {
 		return Stored{}, ErrNothingStored

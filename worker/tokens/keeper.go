@@ -116,7 +116,7 @@ func New(c Config) (*Keeper, error) {
 	}
 	k := &Keeper{
 		c: c, instance: rand.Text(), first: make(chan struct{}), changed: make(chan struct{}), kicked: make(chan struct{}, 1),
-		store: store{js: js, bucket: c.Bucket, create: c.Create, replicas: c.Replicas, key: c.Key},
+		store: store{Bucket: Bucket{JS: js, Name: c.Bucket, Create: c.Create, Replicas: c.Replicas}, key: c.Key},
 	}
 	client, err := k.client("x")
 	if err != nil {

@@ -499,7 +499,7 @@ func TestBucketThatForgetsIsRefused(t *testing.T) {
 			if _, err := f.js().CreateKeyValue(t.Context(), test.config); err != nil {
 				t.Fatal(err)
 			}
-			if err := tokens.Provision(t.Context(), f.js(), bucket, true, 1); err == nil || !strings.Contains(err.Error(), test.says) {
+			if err := (tokens.Bucket{JS: f.js(), Name: bucket, Create: true, Replicas: 1}).Provision(t.Context()); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v", err)
 			}
 			a := f.start("a", nil)

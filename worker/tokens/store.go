@@ -32,21 +32,27 @@ func LegalBucket(name string) bool { return legalBucket.MatchString(name) }
 
 // A store is the bucket with the fleet's record. Writes are by compare-and-set alone.
 type store struct {
-	js       jetstream.JetStream
-	bucket   string
-	create   bool
-	replicas int
-	key      Key
-	kv       jetstream.KeyValue // nil until it was found, and after it failed
-	born     time.Time          // when the bucket that was last read was made
+	Bucket
+	key  Key
+	kv   jetstream.KeyValue // nil until it was found, and after it failed
+	born time.Time          // when the bucket that was last read was made
 }
 
-func (s *store) place() string { return s.bucket + "/" + pairKey }
+func (s *store) place() string { return s.Name + "/" + pairKey }
+
+// A Bucket is where the fleet's record is, or is to be.
+type Bucket struct {
+	JS   jetstream.JetStream
+	Name string
+	// Create says whether it is made where it is missing, with so many copies.
+	Create   bool
+	Replicas int
+}
 
 // Provision finds the bucket, or creates it where that is wanted, and checks that it keeps what it is
 // given.
-func Provision(ctx context.Context, js jetstream.JetStream, bucket string, create bool, replicas int) error {
-	s := store{js: js, bucket: bucket, create: create, replicas: replicas}
+func (b Bucket) Provision(ctx context.Context) error {
+	s := store{Bucket: b}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -55,24 +61,24 @@ func Provision(ctx context.Context, js jetstream.JetStream, bucket string, creat
 
 // open finds or creates the bucket.
 func (s *store) open(ctx context.Context) error {
-	kv, err := s.js.KeyValue(ctx, s.bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) && s.create {
+	kv, err := s.JS.KeyValue(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) && s.Create {
 		// A NATS server that deletes a stream gives its name free before it removes its files: those of a
 		// stream that is made right away may go with them, and it never confirms anything.
 		if !s.born.IsZero() {
 			s.born = time.Time{}
-			return fmt.Errorf("bucket %s: it was deleted; it is made anew in a moment", s.bucket)
+			return fmt.Errorf("bucket %s: it was deleted; it is made anew in a moment", s.Name)
 		}
-		kv, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: s.bucket, Description: "access token of the logoff workers, encrypted",
-			History: 1, Storage: jetstream.FileStorage, Replicas: s.replicas, MaxBytes: bucketBytes,
+		kv, err = s.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: s.Name, Description: "access token of the logoff workers, encrypted",
+			History: 1, Storage: jetstream.FileStorage, Replicas: s.Replicas, MaxBytes: bucketBytes,
 		})
 		if errors.Is(err, jetstream.ErrBucketExists) { // another replica was first
-			kv, err = s.js.KeyValue(ctx, s.bucket)
+			kv, err = s.JS.KeyValue(ctx, s.Name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+		return fmt.Errorf("bucket %s: %w", s.Name, err)
 	}
 	s.kv = kv
 	return nil
@@ -88,7 +94,7 @@ func (s *store) examine(ctx context.Context) error {
 	}
 	if err != nil {
 		s.kv = nil
-		return fmt.Errorf("bucket %s: %w", s.bucket, err)
+		return fmt.Errorf("bucket %s: %w", s.Name, err)
 	}
 	return nil
 }
@@ -132,7 +138,7 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 		return record{}, 0, errNoRecord
 	case err != nil:
 		s.kv = nil
-		return record{}, 0, fmt.Errorf("bucket %s: %w", s.bucket, err)
+		return record{}, 0, fmt.Errorf("bucket %s: %w", s.Name, err)
 	}
 	text, err := s.key.decrypt(entry.Value(), s.place())
 	if err != nil {
@@ -171,7 +177,7 @@ func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, e
 	}
 	if err != nil {
 		s.kv = nil
-		return 0, fmt.Errorf("bucket %s: %w", s.bucket, err)
+		return 0, fmt.Errorf("bucket %s: %w", s.Name, err)
 	}
 	return revision, nil
 }

@@ -302,8 +302,7 @@ func walkJSON(body []byte, v visitor) error {
 		holder, n := d.StackIndex(d.StackDepth())
 		switch t.Kind() {
 		case '{', '[':
-			around, _ := d.StackIndex(d.StackDepth() - 1)
-			name := named(around)
+			name := named(kindAround(d))
 			if open = append(open, name); len(open) > maxDepth {
 				return errTooDeep
 			}
@@ -329,6 +328,12 @@ func walkJSON(body []byte, v visitor) error {
 		return errors.New("more than one value")
 	}
 	return nil
+}
+
+// kindAround is the kind of what the object or list stands in that was just opened.
+func kindAround(d *jsontext.Decoder) jsontext.Kind {
+	kind, _ := d.StackIndex(d.StackDepth() - 1)
+	return kind
 }
 
 func walkXML(body []byte, v visitor) error {

@@ -40,19 +40,26 @@ type deployment struct {
 	acks []history.Ack
 }
 
-func (w *world) startDeployment(ctx context.Context, prefix, store string, servers, workers int, token *fleetToken) (*deployment, error) {
-	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Output{}, token: token}
-	ports, err := stage.FreePorts(2 * servers)
+// A size is what a deployment is made of.
+type size struct {
+	servers, workers int
+	store            string      // where the NATS servers keep their streams
+	token            *fleetToken // that the workers share; nil where each logs in by itself
+}
+
+func (w *world) startDeployment(ctx context.Context, prefix string, of size) (*deployment, error) {
+	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Output{}, token: of.token}
+	ports, err := stage.FreePorts(2 * of.servers)
 	if err != nil {
 		return nil, err
 	}
-	for i := range servers {
+	for i := range of.servers {
 		n := &stage.Node{
-			Name: fmt.Sprintf("%s-nats-%d", prefix, i), Store: filepath.Join(store, fmt.Sprint(i)), Port: ports[i],
+			Name: fmt.Sprintf("%s-nats-%d", prefix, i), Store: filepath.Join(of.store, fmt.Sprint(i)), Port: ports[i],
 			File: filepath.Join(w.dir, fmt.Sprintf("%s-%d.conf", prefix, i)), WorkerPassword: w.canaries["nats"], Out: &stage.Output{},
 		}
-		if servers > 1 {
-			n.ClusterPort, n.Routes = ports[servers+i], ports[servers:]
+		if of.servers > 1 {
+			n.ClusterPort, n.Routes = ports[of.servers+i], ports[of.servers:]
 		}
 		d.nodes = append(d.nodes, n)
 		if err := n.Start(); err != nil {
@@ -65,7 +72,7 @@ func (w *world) startDeployment(ctx context.Context, prefix, store string, serve
 	if err := d.provision(ctx); err != nil {
 		return d, err
 	}
-	for i := range workers {
+	for i := range of.workers {
 		r, err := d.newReplica(i)
 		if err != nil {
 			return d, err

@@ -205,7 +205,7 @@ func (d *deployment) fillJobs(ctx context.Context, _ *rand.Rand) (int, string, e
 		return 0, "", err
 	}
 	// While workers keep up the stream is never full; a Web Server that is down lets it fill up.
-	err := d.world.web.Ask(ctx, "POST", "/faults", `{"fault":"status","status":503,"count":30}`, nil)
+	err := d.world.web.Ask(ctx, "POST /faults", `{"fault":"status","status":503,"count":30}`, nil)
 	stage.Await(ctx, 8*time.Second, func() bool { return d.load.refused() > before })
 	return d.load.refused() - before, "jobs refused", errors.Join(err, d.limit(ctx, d.subjects.RequestStream(), noLimit))
 }

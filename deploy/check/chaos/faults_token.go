@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -53,7 +52,7 @@ func (t *fleetToken) give(ctx context.Context, life time.Duration) (chain int, e
 		Access  string `json:"accessToken"`
 		Refresh string `json:"refreshToken"`
 	}
-	if err := t.web.Ask(ctx, http.MethodPost, "/tokens", map[string]any{"userId": t.web.Admin, "expiry": expiry}, &made); err != nil {
+	if err := t.web.Ask(ctx, "POST /tokens", map[string]any{"userId": t.web.Admin, "expiry": expiry}, &made); err != nil {
 		return 0, err
 	}
 	text := fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q,"tokenExpiryTimestamp":%d,"renewableUntilTimestamp":%d}`,
@@ -73,7 +72,7 @@ type chain struct {
 }
 
 func (s *webServer) chains(ctx context.Context) (all []chain, err error) {
-	return all, s.Ask(ctx, http.MethodGet, "/tokens", nil, &all)
+	return all, s.Ask(ctx, "GET /tokens", nil, &all)
 }
 
 // noticed is how long the workers may take to see a new pair and to renew it: they look every 15 seconds,
@@ -141,7 +140,7 @@ func (d *deployment) revokeToken(ctx context.Context, _ *rand.Rand) (int, string
 		return 0, "", err
 	}
 	d.toldWithin(ctx, noticed, mark, "the pair file holds a new pair")
-	if err := d.world.web.Ask(ctx, http.MethodPost, "/tokens/revoke", nil, nil); err != nil {
+	if err := d.world.web.Ask(ctx, "POST /tokens/revoke", nil, nil); err != nil {
 		return 0, "", err
 	}
 	return d.renewals(ctx, given)
@@ -181,26 +180,26 @@ func (d *deployment) bucket() string { return "TRIO_TOKENS" }
 // failRenewal lets a renewal take place whose answer does not arrive. The pair must not be presented again.
 func (d *deployment) failRenewal(ctx context.Context, change, after string) (int, string, error) {
 	mark := d.log.Mark()
-	if err := d.world.web.Ask(ctx, http.MethodPut, "/settings", change, nil); err != nil {
+	if err := d.world.web.Ask(ctx, "PUT /settings", change, nil); err != nil {
 		return 0, "", err
 	}
 	if _, err := d.token.give(ctx, short); err != nil {
 		return 0, "", err
 	}
 	n := d.toldWithin(ctx, noticed, mark, "a renewal has no known outcome")
-	return n, "alarms", d.world.web.Ask(ctx, http.MethodPut, "/settings", after, nil)
+	return n, "alarms", d.world.web.Ask(ctx, "PUT /settings", after, nil)
 }
 
 // mangleRenewal lets the answer to a renewal be no proper JSON, as some servers' is.
 func (d *deployment) mangleRenewal(ctx context.Context, random *rand.Rand) (int, string, error) {
-	if err := d.world.web.Ask(ctx, http.MethodPut, "/settings", `{"renewal":"mangled"}`, nil); err != nil {
+	if err := d.world.web.Ask(ctx, "PUT /settings", `{"renewal":"mangled"}`, nil); err != nil {
 		return 0, "", err
 	}
 	n, counts, err := d.renewToken(ctx, random)
 	if err != nil {
 		return n, counts, err
 	}
-	return n, counts, d.world.web.Ask(ctx, http.MethodPut, "/settings", `{"renewal":"200"}`, nil)
+	return n, counts, d.world.web.Ask(ctx, "PUT /settings", `{"renewal":"200"}`, nil)
 }
 
 // crashRenewal makes the worker that renews die at a crash point of the renewal.

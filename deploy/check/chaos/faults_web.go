@@ -14,7 +14,7 @@ import (
 // success.
 func (w *world) webFaults() []fault {
 	set := func(settings map[string]any) func(context.Context) error {
-		return func(ctx context.Context) error { return w.web.Ask(ctx, http.MethodPut, "/settings", settings, nil) }
+		return func(ctx context.Context) error { return w.web.Ask(ctx, "PUT /settings", settings, nil) }
 	}
 	toWeb := links{}
 	for _, d := range []*deployment{w.solo, w.trio} {
@@ -26,7 +26,7 @@ func (w *world) webFaults() []fault {
 		{name: "web/down", inject: w.webFault(injected, set(map[string]any{"down": 503}))},
 		{name: "web/down-reset", inject: w.webFault(injected, set(map[string]any{"down": -1}))},
 		{name: "web/token-revoked", inject: w.webFault(tokenDead, func(ctx context.Context) error {
-			return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
+			return w.web.Ask(ctx, "POST /logins/revoke", nil, nil)
 		})},
 		{name: "web/maintenance", inject: w.webFault(injected, set(map[string]any{"maintenance": true}))},
 		{name: "web/cut", inject: w.cutWeb(toWeb)},
@@ -73,7 +73,7 @@ func (w *world) answerFaults() (faults []fault) {
 		{"web/error-500", injected, few + `"fault":"generic500"`},
 	} {
 		faults = append(faults, fault{name: f.name, inject: w.webFault(f.is, func(ctx context.Context) error {
-			return w.web.Ask(ctx, http.MethodPost, "/faults", "{"+f.form+"}", nil)
+			return w.web.Ask(ctx, "POST /faults", "{"+f.form+"}", nil)
 		})})
 	}
 	return faults
@@ -96,7 +96,7 @@ func (w *world) webFault(is func(stage.Request) bool, inflict func(context.Conte
 		if err != nil {
 			return 0, counts, err
 		}
-		if err := w.web.Ask(ctx, http.MethodPut, "/settings", map[string]any{"down": 0, "maintenance": false}, nil); err != nil {
+		if err := w.web.Ask(ctx, "PUT /settings", map[string]any{"down": 0, "maintenance": false}, nil); err != nil {
 			return 0, counts, err
 		}
 		return failed, counts, w.web.heal(ctx)

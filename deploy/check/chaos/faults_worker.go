@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/http"
 	"syscall"
 	"time"
 
@@ -107,7 +106,7 @@ func (w *world) crashWorker(ctx context.Context, r *replica, point worker.Point)
 func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) error {
 	switch point {
 	case worker.MidLogin:
-		return w.web.Ask(ctx, http.MethodPost, "/logins/revoke", nil, nil)
+		return w.web.Ask(ctx, "POST /logins/revoke", nil, nil)
 	case worker.MidSplit, worker.BeforeDeadLetter:
 		for range 4 {
 			if err := w.solo.load.poison(ctx, jobs.Urgent); err != nil {
@@ -123,13 +122,13 @@ func (w *world) provoke(ctx context.Context, r *replica, point worker.Point) err
 // provokeDrain tells a worker to stop while it has jobs in hand that it has not sent.
 func (w *world) provokeDrain(ctx context.Context, r *replica) error {
 	stage.Await(ctx, 10*time.Second, func() bool { return r.page(ctx, "/livez") != nil })
-	if err := w.web.Ask(ctx, http.MethodPut, "/settings", `{"down":503}`, nil); err != nil {
+	if err := w.web.Ask(ctx, "PUT /settings", `{"down":503}`, nil); err != nil {
 		return err
 	}
 	stage.Pause(ctx, 500*time.Millisecond) // jobs gather in its hands
 	r.process.Signal(syscall.SIGTERM)
 	ended := r.process.EndsWithin(10 * time.Second)
-	if err := w.web.Ask(ctx, http.MethodPut, "/settings", `{"down":0}`, nil); err != nil {
+	if err := w.web.Ask(ctx, "PUT /settings", `{"down":0}`, nil); err != nil {
 		return err
 	}
 	if ended && !r.process.Killed() {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -127,6 +128,14 @@ func (r *replica) page(ctx context.Context, path string) []byte {
 	return body
 }
 
+func labelsOf(m *dto.Metric) map[string]string {
+	labels := map[string]string{}
+	for _, pair := range m.GetLabel() {
+		labels[pair.GetName()] = pair.GetValue()
+	}
+	return labels
+}
+
 // look records what the worker serves now: metrics, readiness and status page.
 func (r *replica) look(ctx context.Context, final bool) {
 	r.mu.Lock()
@@ -145,10 +154,7 @@ func (r *replica) look(ctx context.Context, final bool) {
 	counters := history.Counters{Worker: name, Final: final, Settled: map[string]int{}, Outcome: map[jobs.Outcome]int{}, Dead: map[jobs.Status]int{}}
 	for family, values := range families {
 		for _, m := range values.GetMetric() {
-			label := map[string]string{}
-			for _, pair := range m.GetLabel() {
-				label[pair.GetName()] = pair.GetValue()
-			}
+			label := labelsOf(m)
 			value := int(m.GetCounter().GetValue() + m.GetGauge().GetValue())
 			switch family {
 			case "process_resident_memory_bytes":

@@ -35,7 +35,7 @@ func (w *world) startWebServer(ctx context.Context) (*webServer, error) {
 	for i, id := range w.poison {
 		bad[id] = []int{400, 500}[i%2]
 	}
-	if err := s.Ask(ctx, http.MethodPut, "/settings", map[string]any{"badIDs": bad, "journalLimit": 2_000_000}, nil); err != nil {
+	if err := s.Ask(ctx, "PUT /settings", map[string]any{"badIDs": bad, "journalLimit": 2_000_000}, nil); err != nil {
 		return nil, err
 	}
 	return s, s.heal(ctx)
@@ -43,10 +43,10 @@ func (w *world) startWebServer(ctx context.Context) (*webServer, error) {
 
 // heal ends all faults but that of the background.
 func (s *webServer) heal(ctx context.Context) error {
-	if err := s.Ask(ctx, http.MethodDelete, "/faults", nil, nil); err != nil {
+	if err := s.Ask(ctx, "DELETE /faults", nil, nil); err != nil {
 		return err
 	}
-	return s.Ask(ctx, http.MethodPost, "/faults", background, nil)
+	return s.Ask(ctx, "POST /faults", background, nil)
 }
 
 // session returns a session that is on and that no job has named.
@@ -72,10 +72,10 @@ func (s *webServer) user(ctx context.Context, sessions int) (user int64, ids []s
 	var made struct {
 		ID int64 `json:"id"`
 	}
-	if err := s.Ask(ctx, http.MethodPost, "/users", map[string]string{"login": login, "display": login}, &made); err != nil {
+	if err := s.Ask(ctx, "POST /users", map[string]string{"login": login, "display": login}, &made); err != nil {
 		return 0, nil, err
 	}
-	err = s.Ask(ctx, http.MethodPost, "/sessions", map[string]int64{"userId": made.ID, "console": 19, "count": int64(sessions)}, &ids)
+	err = s.Ask(ctx, "POST /sessions", map[string]int64{"userId": made.ID, "console": 19, "count": int64(sessions)}, &ids)
 	return made.ID, ids, err
 }
 

@@ -102,14 +102,14 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.solo, err = w.startDeployment(ctx, "logoff", store, 1, 3, nil); err != nil {
+	if w.solo, err = w.startDeployment(ctx, "logoff", size{servers: 1, workers: 3, store: store}); err != nil {
 		return err
 	}
 	token, err := w.newFleetToken(ctx, "trio")
 	if err != nil {
 		return err
 	}
-	w.trio, err = w.startDeployment(ctx, "trio", filepath.Join(w.dir, "trio"), 3, 2, token)
+	w.trio, err = w.startDeployment(ctx, "trio", size{servers: 3, workers: 2, store: filepath.Join(w.dir, "trio"), token: token})
 	return err
 }
 
