@@ -220,7 +220,7 @@ func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 }
 
 func (r *Result) shortenTexts() {
-	r.Sessions = slices.Clone(r.Sessions) // the caller keeps his
+	r.Sessions = slices.Clone(r.Sessions) // the caller keeps theirs
 	for i := range r.Sessions {
 		r.Sessions[i].ServerText = escape(r.Sessions[i].ServerText, shortText)
 		r.Sessions[i].Error = escape(r.Sessions[i].Error, shortText)

@@ -156,7 +156,7 @@ func (l *lane) lookUpResults(again []*delivery) {
 	for _, d := range again {
 		looking.Go(func() error {
 			if stored := l.w.settler.storedResult(ctx, d); stored != nil {
-				l.w.jobLog.step(d, "looked up: it has a result", "status", stored.Status)
+				l.w.jobLog.step(d, "it has a result already", "status", stored.Status)
 				d.settledAs(stored)
 			}
 			return nil

@@ -47,7 +47,7 @@ func (l *jobLog) finished(d *delivery) {
 	if d.result != nil {
 		facts = append(facts, "error", d.result.Shortfall())
 	}
-	l.log.Info("job: finished", facts...)
+	l.log.Info("job: it is finished", facts...)
 }
 
 // admits reports whether a job of this status has a line of its own, and counts it otherwise.
@@ -89,7 +89,7 @@ func (l *jobLog) summarize() {
 		}
 	}
 	clear(l.skipped)
-	l.log.Info("job: more were finished", append([]any{"jobs", total}, facts...)...)
+	l.log.Info("job: more jobs were finished than have a line of their own", append([]any{"jobs", total}, facts...)...)
 }
 
 // counted are a job's sessions by outcome.
@@ -115,7 +115,7 @@ func harmless(health *metrics.Health, kind, words string) {
 // taken tells of a job that was taken from the stream.
 func (l *jobLog) taken(d *delivery) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.step(d, "taken", "lane", d.lane, "publisher", d.publisher, "deliveries", d.deliveries, "sessions", len(d.targets), "users", len(d.users))
+		l.step(d, "it was taken from the stream", "lane", d.lane, "publisher", d.publisher, "deliveries", d.deliveries, "sessions", len(d.targets), "users", len(d.users))
 	}
 }
 
@@ -137,6 +137,6 @@ func (s *sender) logRequest(doc document, request string, problem *webserver.Err
 		verdict = problem.Verdict.String()
 	}
 	for d, sessions := range s.queue.askers(doc) {
-		s.w.jobLog.step(d, "sent", "request", request, "sessions", sessions, "others", len(doc)-sessions, "verdict", verdict)
+		s.w.jobLog.step(d, "its sessions were sent", "request", request, "sessions", sessions, "others", len(doc)-sessions, "verdict", verdict)
 	}
 }

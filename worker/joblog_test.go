@@ -38,7 +38,7 @@ func TestEveryFinishedJobHasALine(t *testing.T) {
 			{"level=INFO", "job=two", "lane=urgent", "status=partial", "sessions.accepted=1", "sessions.rejected=1", `error="1 of 2 sessions not ended: 1 rejected (400`},
 			{"level=INFO", "job=three", "status=invalid", "error="},
 		} {
-			if n := len(s.linesWith(append(words, "job: finished")...)); n != 1 {
+			if n := len(s.linesWith(append(words, "job: it is finished")...)); n != 1 {
 				t.Errorf("%d lines with %q:\n%s", n, words, s.log)
 			}
 		}
@@ -56,11 +56,11 @@ func TestFloodOfJobsIsSampled(t *testing.T) {
 		s.await(3001)
 		took := time.Since(began)
 		passes(t, 10*time.Second)
-		lines, more := s.linesWith("job: finished"), s.linesWith("job: more were finished")
+		lines, more := s.linesWith("job: it is finished"), s.linesWith("job: more jobs were finished")
 		if most := int(took/time.Second+2) * 10; len(lines) > most || len(lines) < 10 {
 			t.Errorf("%d lines in %v", len(lines), took)
 		}
-		if n := len(s.linesWith("job: finished", "status=invalid")); n != 1 {
+		if n := len(s.linesWith("job: it is finished", "status=invalid")); n != 1 {
 			t.Errorf("%d lines of the job that was not done", n)
 		}
 		counted := 0
@@ -93,11 +93,11 @@ func TestWayOfOneJobIsTold(t *testing.T) {
 			way = append(way, strings.TrimSpace(line))
 		}
 		want := []string{
-			`DEBUG msg="job: taken" job=one sequence=1 lane=urgent publisher="" deliveries=1 sessions=1 users=0`,
-			`DEBUG msg="job: sent" job=one sequence=1 request=w-1 sessions=1 others=2 verdict=accepted`,
-			`DEBUG msg="job: result stored" job=one sequence=1`,
-			`INFO msg="job: finished" job=one publisher="" lane=urgent status=accepted sessions.accepted=1 time_to_logoff=120ms`,
-			`DEBUG msg="job: acknowledged" job=one sequence=1`,
+			`DEBUG msg="job: it was taken from the stream" job=one sequence=1 lane=urgent publisher="" deliveries=1 sessions=1 users=0`,
+			`DEBUG msg="job: its sessions were sent" job=one sequence=1 request=w-1 sessions=1 others=2 verdict=accepted`,
+			`DEBUG msg="job: its result is stored" job=one sequence=1`,
+			`INFO msg="job: it is finished" job=one publisher="" lane=urgent status=accepted sessions.accepted=1 time_to_logoff=120ms`,
+			`DEBUG msg="job: it is acknowledged" job=one sequence=1`,
 		}
 		if strings.Join(way, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(way, "\n"), strings.Join(want, "\n"))

@@ -136,7 +136,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	case r.Stored():
 		d.stored = true
 		settled.Add(d.lane, d.status, d.sessions, d.took())
-		s.jobLog.step(d, "result stored")
+		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
 	case !r.Known():
@@ -216,7 +216,7 @@ func (s *settler) deadLetterStored(_ context.Context, d *delivery, r stream.Repl
 	d.kept = true
 	if r.Stored() {
 		s.metrics.DeadLettered(d.status)
-		s.jobLog.step(d, "kept as a dead letter", "status", d.status)
+		s.jobLog.step(d, "it is kept as a dead letter", "status", d.status)
 		s.health.Begin(metrics.Condition{
 			Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
 			What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),

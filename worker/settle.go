@@ -83,7 +83,7 @@ func (s *settler) returnJob(d *delivery) {
 		return // somebody else may have it already
 	}
 	if err := d.msg.Nak(); err != nil {
-		s.jobLog.step(d, "not handed back", "error", err)
+		s.jobLog.step(d, "it could not be handed back", "error", err)
 		harmless(s.health, "not_handed_back", "jobs could not be handed back, and are delivered again when their leases have run out: "+err.Error())
 		return
 	}
@@ -105,9 +105,9 @@ func (s *settler) acknowledge(ds []*delivery) {
 			err = d.msg.Ack()
 		}
 		if err != nil {
-			s.jobLog.step(d, "not acknowledged; it will come again and be found settled", "error", err)
+			s.jobLog.step(d, "it could not be acknowledged; it will come again and be found settled", "error", err)
 		}
-		s.jobLog.step(d, "acknowledged")
+		s.jobLog.step(d, "it is acknowledged")
 		s.leases.release(d)
 	}
 }

@@ -32,7 +32,7 @@ type attempt struct {
 // server that answers that one is well, and its path is the right one.
 func (s *sender) judge(doc document, problem *webserver.Error, try attempt) (scope, *webserver.Error) {
 	switch {
-	case problem.Op != "logoff":
+	case problem.Op != webserver.OpLogoff:
 		return everybody, problem
 	case tookTooLong(doc, problem) && s.w.server.CheckAlive(time.Now()):
 		return itself, problem // a smaller one may do

@@ -320,7 +320,7 @@ func (w *Worker) watchStreams(ctx context.Context) {
 // operation: those that renew a pair of tokens. It may be called before Run.
 func (w *Worker) CountOther(op string) {
 	kind := gate.Write
-	if op == "ping" {
+	if op == webserver.OpPing {
 		kind = gate.Read
 	}
 	w.others[kind].Add(1)

@@ -143,7 +143,7 @@ func (r *reloader) hangup() {
 			changed = append(changed, variable)
 		}
 	}
-	r.log.Info("SIGHUP: the files of the settings were read again, and the Web Server is tried at once if it is held",
+	r.log.Info("SIGHUP came: the files of the settings were read again, and the Web Server is tried at once if requests are held.",
 		"changed", named(changed), "unreadable", named(unread), "changed_and_needs_a_restart", named(atStart),
 		"protected_sessions", len(r.sessions), "protected_users", len(r.users))
 }
@@ -174,7 +174,7 @@ func (r *reloader) look() {
 	}
 	r.adopt(sessions, users)
 	r.send(worker.Reload{ProtectedSessions: sessions, ProtectedUsers: users})
-	r.log.Info("what is protected has changed, and is taken up", "protected_sessions", len(sessions), "protected_users", len(users))
+	r.log.Info("The protected sessions and users have changed, and the worker uses the new ones.", "protected_sessions", len(sessions), "protected_users", len(users))
 }
 
 func (r *reloader) adopt(sessions, users []string) {

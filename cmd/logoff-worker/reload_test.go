@@ -61,7 +61,7 @@ func (w *world) hangUp(signal func(os.Signal) error, times int) {
 	if err := signal(syscall.SIGHUP); err != nil {
 		w.t.Fatal(err)
 	}
-	w.says("SIGHUP: the files of the settings were read again", times)
+	w.says("SIGHUP came: the files of the settings were read again", times)
 }
 
 // says waits until words are so many times in the log.
@@ -193,7 +193,7 @@ func TestProtectedFilesAreReadAgain(t *testing.T) {
 	w.poll("/readyz", http.StatusServiceUnavailable, "LOGOFF_PROTECTED_SESSIONS_FILE: nothing is in the file", "stays protected")
 	protects(0, 1, 2)
 	write(t, path, ids[3]+"\n")
-	w.says("what is protected has changed", 1) // without a signal
+	w.says("The protected sessions and users have changed", 1) // without a signal
 	w.poll("/readyz", http.StatusOK)
 	protects(1, 3)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {

@@ -85,7 +85,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	p := newProcess(s, log)
 	config := s.workerConfig()
-	log.Info("logoff-worker starts", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
+	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 	files, err := newReloader(s, p.health, log)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (p *process) work(ctx context.Context, w *worker.Worker) error {
 // observe hears of a request to the Web Server.
 func (p *process) observe(c webserver.Call) {
 	p.metrics.Called(c.Op, c.Verdict.String(), c.Sessions, c.Took)
-	if c.Op == "login" || c.Op == "renew" {
+	if c.Op == webserver.OpLogin || c.Op == webserver.OpRenew {
 		p.reached(string(worker.MidLogin))
 	}
 }
@@ -152,10 +152,10 @@ func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(),
 	go func() {
 		defer close(served)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics and probes are no longer served", "error", err)
+			log.Error("The status page, metrics and probes are no longer served.", "error", err)
 		}
 	}()
-	log.Info("status page, metrics and probes", "url", "http://"+listener.Addr().String()+"/")
+	log.Info("The status page, metrics and probes are served.", "url", "http://"+listener.Addr().String()+"/")
 	return func() {
 		_ = server.Close() // whoever still reads a probe gets no answer, as from any program that ended
 		<-served
@@ -174,7 +174,7 @@ func (p *process) connect(ctx context.Context) (nc *nats.Conn, stop func(), err 
 		}
 		stopBroker = b.Shutdown
 		c.URL, c.Options = "", []nats.Option{b.InProcess()}
-		p.log.Info("embedded NATS broker", "url", b.URL(), "store", s.NATS.StoreDir)
+		p.log.Info("The embedded NATS broker runs.", "url", b.URL(), "store", s.NATS.StoreDir)
 	}
 	nc, err = stream.Connect(c, p.health, p.metrics, p.log)
 	if err != nil {
@@ -249,7 +249,7 @@ func logout(server *webserver.Client, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := server.Logout(ctx); err != nil {
-		log.Warn("the worker's own session was not logged out; it ends by its idle time-out", "error", err)
+		log.Warn("The worker's own session was not logged out; it ends by its idle time-out.", "error", err)
 	}
 	server.CloseIdle()
 }

@@ -267,8 +267,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "token-in-the-log", file: "worker/tokens/renew.go", by: fleet,
-		before: "k.c.Log.Info(\"access token: renewed\", ",
-		after:  "k.c.Log.Info(\"access token: renewed\", \"token\", r.Pair.Access, ",
+		before: "k.c.Log.Info(\"access token: it was renewed\", ",
+		after:  "k.c.Log.Info(\"access token: it was renewed\", \"token\", r.Pair.Access, ",
 	},
 
 	// What tests of the packages notice.

@@ -92,16 +92,16 @@ func (s *Server) CheckAlive(since time.Time) bool {
 func (s *Server) Ping() *webserver.Error {
 	for renewed := false; ; renewed = true {
 		if wait := s.Gate.Take(gate.Read); wait > 0 {
-			return &webserver.Error{Op: "ping", Verdict: webserver.Throttled, RetryAfter: wait}
+			return &webserver.Error{Op: webserver.OpPing, Verdict: webserver.Throttled, RetryAfter: wait}
 		}
 		problem, err := webserver.Problem(s.Client.Ping(s.finish))
 		switch {
 		case err != nil:
-			return &webserver.Error{Op: "ping", Verdict: webserver.Unavailable, Err: err}
+			return &webserver.Error{Op: webserver.OpPing, Verdict: webserver.Unavailable, Err: err}
 		case problem == nil:
 			s.Well()
 			return nil
-		case problem.Verdict == webserver.Throttled && problem.Op == "ping":
+		case problem.Verdict == webserver.Throttled && problem.Op == webserver.OpPing:
 			s.Gate.Limit(gate.Read, problem)
 		case problem.Verdict == webserver.Unauthorized && !renewed:
 			if problem = s.Renew(problem); problem == nil {
@@ -133,7 +133,7 @@ func (s *Server) Watch(ctx context.Context, keepAlive time.Duration, well func()
 		case problem == nil || problem.OldVersion():
 			pass.Succeeded()
 			well()
-		case problem.Verdict == webserver.Throttled && problem.Op == "ping":
+		case problem.Verdict == webserver.Throttled && problem.Op == webserver.OpPing:
 			pass.Cancel()
 			pause(ctx, min(max(problem.RetryAfter, s.backoff.Max), time.Minute))
 		case problem.Verdict == webserver.NotFound:

@@ -89,7 +89,7 @@ func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) 
 // Reason says what a failure that concerns every request is a reason to hold. A login that there are too many
 // of keeps everything from being asked.
 func Reason(problem *webserver.Error) gate.Scope {
-	if problem.Verdict == webserver.Throttled && problem.Op != "login" && problem.Op != "renew" {
+	if problem.Verdict == webserver.Throttled && problem.Op != webserver.OpLogin && problem.Op != webserver.OpRenew {
 		return gate.OfItsKind
 	}
 	return gate.Everything
@@ -99,7 +99,7 @@ func Reason(problem *webserver.Error) gate.Scope {
 // where the problem itself does not tell.
 func (s *Server) checkAll(problem *webserver.Error, begun time.Time) bool {
 	switch problem.Op {
-	case "login", "renew", "token": // without a token nothing else is answered
+	case webserver.OpLogin, webserver.OpRenew, webserver.OpToken: // without a token nothing else is answered
 		return true
 	}
 	switch problem.Verdict {

@@ -75,7 +75,7 @@ func (s *Server) Dispute(on bool) { s.renewal.dispute(on) }
 // and otherwise the problem is what came of the request: that of the renewal, or the refusal itself, where
 // another token would not help. Whatever request meets a 401 comes here.
 func (s *Server) Renew(refused *webserver.Error) *webserver.Error {
-	if s.renewal.isDisputed() && refused.Op != "ping" {
+	if s.renewal.isDisputed() && refused.Op != webserver.OpPing {
 		if problem := s.Ping(); problem != nil { // which has the token replaced if it is that
 			return problem
 		}
@@ -95,7 +95,7 @@ func (s *Server) Renew(refused *webserver.Error) *webserver.Error {
 	problem, err := webserver.Problem(s.Client.Renew(s.finish, refused))
 	switch {
 	case err != nil: // a stop has taken too long
-		return &webserver.Error{Op: "renew", Verdict: webserver.Unavailable, Err: err}
+		return &webserver.Error{Op: webserver.OpRenew, Verdict: webserver.Unavailable, Err: err}
 	case problem == nil:
 		s.renewal.renewed(begun)
 	}

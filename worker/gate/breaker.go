@@ -122,7 +122,7 @@ func (b *breaker) holds(c *Caller) bool {
 // readsGoOn reports whether what the breaker is open for concerns logoffs alone: they are refused, or answered with
 // something that nobody knows. Whether they took effect all the same shows when the sessions are read back.
 func (b *breaker) readsGoOn() bool {
-	return b.scope == LogoffsOnly || b.why != nil && b.why.Op == "logoff" && b.why.Unknown
+	return b.scope == LogoffsOnly || b.why != nil && b.why.Op == webserver.OpLogoff && b.why.Unknown
 }
 
 // isNext reports whether a caller is the one that tries now.
@@ -217,7 +217,7 @@ func (b *breaker) answered(t ticket, kind Kind) {
 
 // clearedByRead reports whether an answer to something that changes nothing shows that the reason is gone.
 func (b *breaker) clearedByRead() bool {
-	if b.why == nil || b.why.Op != "logoff" {
+	if b.why == nil || b.why.Op != webserver.OpLogoff {
 		return true
 	}
 	switch b.why.Verdict {

@@ -170,7 +170,7 @@ func seesOthers(ctx context.Context, server *webserver.Client) error {
 	if err != nil || len(others) > 1 || len(others) == 1 && self != 0 {
 		return err
 	}
-	return &webserver.Error{Op: "user", Verdict: webserver.Forbidden, Err: errNoOthers}
+	return &webserver.Error{Op: webserver.OpUser, Verdict: webserver.Forbidden, Err: errNoOthers}
 }
 
 var errNoOthers = errors.New("no other users are shown to the worker's account")

@@ -163,6 +163,6 @@ func (k *Keeper) settle(ctx context.Context, outcome record) (record, uint64, er
 func (k *Keeper) concluded(r record, revision uint64) {
 	k.adopt(r, revision)
 	if r.State == good && r.Failures == 0 {
-		k.c.Log.Info("access token: renewed", "expires", when(r.Pair.Expires), "renewals", r.Renewals)
+		k.c.Log.Info("access token: it was renewed", "expires", when(r.Pair.Expires), "renewals", r.Renewals)
 	}
 }

@@ -51,8 +51,8 @@ func (c *Client) failure(a answer) *Error {
 		Text:    c.secrets.clean(w.shown(a)),
 		Page:    w.page,
 	}
-	e.Unknown = a.op == "logoff" && e.Verdict == Unavailable && a.status/100 == 2 && a.whole() && !e.Page
-	if a.op == "logoff" && !utf8.Valid(a.body) {
+	e.Unknown = a.op == OpLogoff && e.Verdict == Unavailable && a.status/100 == 2 && a.whole() && !e.Page
+	if a.op == OpLogoff && !utf8.Valid(a.body) {
 		e.first = string(a.body[:min(len(a.body), 16)])
 	}
 	if a.status/100 == 3 {
@@ -153,9 +153,9 @@ func (w words) shown(a answer) string {
 	switch {
 	case w.page, w.text != "" && structured:
 		return w.text
-	case a.op == "login", a.op == "renew", a.op == "token", !utf8.Valid(a.body):
+	case a.op == OpLogin, a.op == OpRenew, a.op == OpToken, !utf8.Valid(a.body):
 		return ""
-	case (a.op == "sessions" || a.op == "user") && startsWith(content(a), '{', '<', '['):
+	case (a.op == OpSessions || a.op == OpUser) && startsWith(content(a), '{', '<', '['):
 		return ""
 	}
 	return string(a.body[:min(len(a.body), maxBody)])

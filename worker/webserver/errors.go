@@ -47,9 +47,21 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
+// The operations: what a call is for. OpToken is the reading of a secret that was given, which is no request.
+const (
+	OpLogoff   = "logoff"
+	OpSessions = "sessions"
+	OpUser     = "user"
+	OpPing     = "ping"
+	OpLogin    = "login"
+	OpRenew    = "renew"
+	OpLogout   = "logout"
+	OpToken    = "token"
+)
+
 // An Error is a call that was no success, as facts. None of its fields holds a token or a password.
 type Error struct {
-	Op      string // logoff, sessions, user, ping, login, renew, logout or token
+	Op      string // one of the operations
 	Verdict Verdict
 	Status  int // of the answer; 0 without one
 	// Text is what the server said: one line, printable, at most 300 bytes. It is empty when the
@@ -149,7 +161,7 @@ func (e *Error) advice() string {
 		return e.hint
 	case e.Location != "":
 		return fmt.Sprintf("it points to %s: the base URL is wrong, or a login page stands in front", e.Location)
-	case e.Op == "logoff" && e.Page && e.Status/100 == 4 && e.Verdict != NotFound && e.Verdict != Unauthorized:
+	case e.Op == OpLogoff && e.Page && e.Status/100 == 4 && e.Verdict != NotFound && e.Verdict != Unauthorized:
 		return "a page, which the Web Server does not answer with: something in front of it refuses DELETE, such as WebDAV or request filtering of IIS, a load balancer or a firewall"
 	case e.Verdict == Misconfigured && (e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented):
 		return "something in front of the Web Server blocks the method: WebDAV, a request filter or a proxy"
@@ -159,7 +171,7 @@ func (e *Error) advice() string {
 		return "the path of the base URL is wrong, or the document too large for IIS"
 	case e.Verdict == Misconfigured && e.Status == http.StatusNotFound:
 		return "the path of the base URL is wrong"
-	case e.Verdict == Misconfigured && e.Op == "logoff" && e.Status/100 == 4:
+	case e.Verdict == Misconfigured && e.Op == OpLogoff && e.Status/100 == 4:
 		return "something in front of the Web Server refuses the request as it is: a request filter, a load balancer or a proxy"
 	case e.Verdict == Forbidden && e.Page:
 		return "a firewall in front of the Web Server answers: it must let this address and User-Agent through"

@@ -21,7 +21,7 @@ func (c *Client) Logoff(ctx context.Context, requestID string, ids []string) err
 		return e
 	}
 	return asError(c.authorized(ctx, request{
-		op:       "logoff",
+		op:       OpLogoff,
 		method:   http.MethodDelete,
 		path:     "/Sessions",
 		format:   "application/xml",
@@ -40,7 +40,7 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 func (c *Client) whoAmI(ctx context.Context, tell func(User)) *Error {
-	return c.authorized(ctx, request{op: "ping", method: http.MethodGet, path: "/WhoAmI", format: "application/json"}, func(a answer) *Error {
+	return c.authorized(ctx, request{op: OpPing, method: http.MethodGet, path: "/WhoAmI", format: "application/json"}, func(a answer) *Error {
 		if e := c.judgePing(a); e != nil {
 			return e
 		}
@@ -51,11 +51,11 @@ func (c *Client) whoAmI(ctx context.Context, tell func(User)) *Error {
 
 func misfits(ids []string) *Error {
 	if len(ids) == 0 {
-		return &Error{Op: "logoff", Verdict: Refused, Err: errors.New("no session to end")}
+		return &Error{Op: OpLogoff, Verdict: Refused, Err: errors.New("no session to end")}
 	}
 	for i, id := range ids {
 		if reason := misfit(id); reason != "" {
-			return &Error{Op: "logoff", Verdict: Refused, Err: fmt.Errorf("session ID %d of %d %s", i+1, len(ids), reason)}
+			return &Error{Op: OpLogoff, Verdict: Refused, Err: fmt.Errorf("session ID %d of %d %s", i+1, len(ids), reason)}
 		}
 	}
 	return nil

@@ -62,10 +62,10 @@ func (c *Client) RenewPair(ctx context.Context, p Pair) (Pair, error) {
 	case err != nil:
 		return Pair{}, notPair("pair", errors.New("is not valid UTF-8"))
 	case ctx.Err() != nil:
-		return Pair{}, givenUp("token", ctx)
+		return Pair{}, givenUp(OpToken, ctx)
 	}
 	r := request{
-		op: "token", method: http.MethodPost, path: "/V4/AccessToken/Renew", format: "application/json", body: body, fresh: true,
+		op: OpToken, method: http.MethodPost, path: "/V4/AccessToken/Renew", format: "application/json", body: body, fresh: true,
 		token: &token{value: "Bearer " + p.Access},
 	}
 	renewed, e := c.presentPair(ctx, r, p)
@@ -81,7 +81,7 @@ func (c *Client) RenewPair(ctx context.Context, p Pair) (Pair, error) {
 }
 
 func notPair(what string, err error) *Error {
-	return &Error{Op: "token", Verdict: Misconfigured, Err: fmt.Errorf("the %s %w", what, err)}
+	return &Error{Op: OpToken, Verdict: Misconfigured, Err: fmt.Errorf("the %s %w", what, err)}
 }
 
 // presentPair makes one call.

@@ -29,7 +29,7 @@ func (c *Client) Identify(ctx context.Context) (int64, error) {
 	case self != 0:
 		return self, nil
 	case name == "":
-		return 0, &Error{Op: "ping", Verdict: Unavailable, Err: errNobody}
+		return 0, &Error{Op: OpPing, Verdict: Unavailable, Err: errNobody}
 	}
 	user, err := c.UserByName(ctx, name)
 	if err != nil {

@@ -71,7 +71,7 @@ type Listed struct {
 // as ended has ended, and it says nothing else.
 func (c *Client) Sessions(ctx context.Context, userID int64) (Listing, error) {
 	if userID <= 0 {
-		return Listing{}, &Error{Op: "sessions", Verdict: Refused, Err: errors.New("a userId is positive")}
+		return Listing{}, &Error{Op: OpSessions, Verdict: Refused, Err: errors.New("a userId is positive")}
 	}
 	var rows []Listed
 	read := func(path string) func(bool) *Error {
@@ -96,7 +96,7 @@ func (c *Client) Sessions(ctx context.Context, userID int64) (Listing, error) {
 func (c *Client) ask(ctx context.Context, op, path string, judge func(answer) *Error) *Error {
 	e := c.authorized(ctx, request{op: op, method: http.MethodGet, path: path, format: "application/json", limit: maxRead}, func(a answer) *Error {
 		e := judge(a)
-		if a.old != "" && (e == nil && op == "sessions" || e != nil && errors.Is(e, ErrNoUser)) {
+		if a.old != "" && (e == nil && op == OpSessions || e != nil && errors.Is(e, ErrNoUser)) {
 			return oldAnswer(op, a.old)
 		}
 		return e

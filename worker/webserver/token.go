@@ -136,7 +136,7 @@ func (c *Client) authorized(ctx context.Context, r request, judge func(answer) *
 // obtain returns a token other than the refused one.
 func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 	if ctx.Err() != nil {
-		return nil, givenUp("login", ctx)
+		return nil, givenUp(OpLogin, ctx)
 	}
 	c.auth.mu.Lock()
 	if c.auth.flight == nil {
@@ -152,7 +152,7 @@ func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 	case <-f.done:
 		return f.token, f.failure.copied()
 	case <-ctx.Done():
-		return nil, givenUp("login", ctx)
+		return nil, givenUp(OpLogin, ctx)
 	}
 }
 
@@ -230,11 +230,11 @@ func (c *Client) renew(ctx context.Context, old *token) (*token, *Error) {
 	if err != nil {
 		return nil, c.unreadable("token", err)
 	}
-	if e := c.admitted(ctx, "renew"); e != nil {
+	if e := c.admitted(ctx, OpRenew); e != nil {
 		return nil, e
 	}
 	var l loginAnswer
-	e := c.call(ctx, request{op: "renew", method: http.MethodPost, path: "/RenewLoginToken", format: "application/json", body: body},
+	e := c.call(ctx, request{op: OpRenew, method: http.MethodPost, path: "/RenewLoginToken", format: "application/json", body: body},
 		func(a answer) *Error {
 			if l = readLogin(a); l.complete() {
 				return nil
@@ -290,11 +290,11 @@ func (c *Client) login(ctx context.Context) (*token, *Error) {
 	if err != nil {
 		return nil, c.unreadable("user name", errors.New("not valid UTF-8"))
 	}
-	if e := c.admitted(ctx, "login"); e != nil {
+	if e := c.admitted(ctx, OpLogin); e != nil {
 		return nil, e
 	}
 	var l loginAnswer
-	e := c.call(ctx, request{op: "login", method: http.MethodPost, path: "/Login", format: "application/json", body: body},
+	e := c.call(ctx, request{op: OpLogin, method: http.MethodPost, path: "/Login", format: "application/json", body: body},
 		func(a answer) *Error {
 			if l = readLogin(a); l.complete() {
 				return nil
@@ -456,7 +456,7 @@ func givenUp(op string, ctx context.Context) *Error {
 }
 
 func (c *Client) unreadable(what string, err error) *Error {
-	return &Error{Op: "login", Verdict: Misconfigured, Err: &cause{words: c.secrets.clean("the " + what + ": " + err.Error())}}
+	return &Error{Op: OpLogin, Verdict: Misconfigured, Err: &cause{words: c.secrets.clean("the " + what + ": " + err.Error())}}
 }
 
 // Logout ends the session that our own login made, so that it does not stay until its idle time-out.
@@ -466,7 +466,7 @@ func (c *Client) Logout(ctx context.Context) error {
 	if e != nil || t == nil {
 		return asError(e)
 	}
-	e = c.call(ctx, request{op: "logout", method: http.MethodPost, path: "/Logout", token: t}, func(a answer) *Error {
+	e = c.call(ctx, request{op: OpLogout, method: http.MethodPost, path: "/Logout", token: t}, func(a answer) *Error {
 		w := readWords(a)
 		gone := a.status == http.StatusUnauthorized || a.status/100 == 2 && remark(w.text) == Unauthorized
 		if gone || a.status/100 == 2 && a.whole() && !w.page && !w.refusing {
@@ -495,7 +495,7 @@ func (c *Client) leaving(ctx context.Context) (*token, *Error) {
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return nil, givenUp("logout", ctx)
+			return nil, givenUp(OpLogout, ctx)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (u User) HasAddress(address string) bool {
 // NotFound is nothing else; a wrong path is Misconfigured.
 func (c *Client) UserByID(ctx context.Context, id int64) (User, error) {
 	if id <= 0 {
-		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New("a userId is positive")}
+		return User{}, &Error{Op: OpUser, Verdict: Refused, Err: errors.New("a userId is positive")}
 	}
 	var user User
 	var denials int
@@ -83,7 +83,7 @@ func (c *Client) UserByID(ctx context.Context, id int64) (User, error) {
 // too, and Refused one that leaves open whom it is about.
 func (c *Client) UserByName(ctx context.Context, name string) (User, error) {
 	if reason := misfit(name); reason != "" {
-		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New("the name " + reason)}
+		return User{}, &Error{Op: OpUser, Verdict: Refused, Err: errors.New("the name " + reason)}
 	}
 	var user User
 	e := c.nameCalls.either(func(bool) (e *Error) {
@@ -161,7 +161,7 @@ func (c *Client) identify(ctx context.Context, shown User, name string) (User, *
 	case e == nil, errors.Is(e, ErrNoUser):
 		return User{}, another()
 	case e.elsewhere, e.Verdict == Refused, e.Verdict == Forbidden:
-		return User{}, &Error{Op: "user", Verdict: Refused, Err: fmt.Errorf(
+		return User{}, &Error{Op: OpUser, Verdict: Refused, Err: fmt.Errorf(
 			"the answer shows user %d under another name, and no call tells the name to log in with; name the user by id or email", shown.ID)}
 	}
 	return User{}, e
@@ -177,7 +177,7 @@ func (c *Client) newerForm(ctx context.Context, id int64) (user User, e *Error) 
 	return user, e
 }
 
-func another() *Error { return &Error{Op: "user", Verdict: Unavailable, Err: errAnother} }
+func another() *Error { return &Error{Op: OpUser, Verdict: Unavailable, Err: errAnother} }
 
 // searchName returns the one user of the whole list who logs in with a name.
 func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
@@ -193,11 +193,11 @@ func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New("more than one user has the name; name the user by id")}
+		return User{}, &Error{Op: OpUser, Verdict: Refused, Err: errors.New("more than one user has the name; name the user by id")}
 	case len(all.users) < 2:
 		return User{}, oneAccount()
 	case !all.logins:
-		return User{}, &Error{Op: "user", Verdict: Refused, Err: errors.New(
+		return User{}, &Error{Op: OpUser, Verdict: Refused, Err: errors.New(
 			"the list of users shows full names, and not the names to log in with; name the user by id or email")}
 	}
 	return User{}, all.nobody()
@@ -212,7 +212,7 @@ func (c *Client) searchName(ctx context.Context, name string) (User, *Error) {
 // says nobody's address is Unavailable.
 func (c *Client) UsersByEmail(ctx context.Context, email string) ([]User, error) {
 	if reason := misfit(email); reason != "" {
-		return nil, &Error{Op: "user", Verdict: Refused, Err: errors.New("the e-mail address " + reason)}
+		return nil, &Error{Op: OpUser, Verdict: Refused, Err: errors.New("the e-mail address " + reason)}
 	}
 	all, e := c.users(ctx)
 	if e != nil {
@@ -277,7 +277,7 @@ func (c *Client) Users(ctx context.Context) ([]User, error) {
 }
 
 func oneAccount() *Error {
-	return &Error{Op: "user", Verdict: Forbidden, Err: errors.New("the list of users shows one account at most")}
+	return &Error{Op: OpUser, Verdict: Forbidden, Err: errors.New("the list of users shows one account at most")}
 }
 
 // users returns the whole list.
@@ -365,7 +365,7 @@ func (p people) nobody() *Error {
 	if p.old != "" {
 		return oldAnswer("user", p.old)
 	}
-	return noUser(&Error{Op: "user"})
+	return noUser(&Error{Op: OpUser})
 }
 
 func (p people) matching(match func(User) bool) []User {
