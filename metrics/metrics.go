@@ -1,5 +1,6 @@
 // Package metrics is what operators see: Prometheus instruments, the probes /livez and /readyz, and
-// a status page made from the same numbers.
+// a status page made from the same numbers; and the [Health] behind them, which collects what is wrong with
+// each part in words, and logs it when it begins, while it lasts, and when it is over.
 //
 // Other packages say what happened; this one decides what that counts. Every label value exists at
 // zero from the start, so that a rate over it is never missing, and no label holds an id, a name or

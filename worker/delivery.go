@@ -23,7 +23,7 @@ type delivery struct {
 	received   time.Time
 	lane       jobs.Lane
 	publisher  string
-	looks      int64  // at protected users that had begun by then
+	lists      int64  // of protected users' sessions that had been asked for by then
 	key        string // of its result
 	job        jobs.Job
 	invalid    string  // why it is no job

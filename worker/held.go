@@ -27,14 +27,14 @@ func (s *sender) withoutProtected(doc document) document {
 		if len(doc) == 0 {
 			return nil
 		}
-		untold, others, looks := s.queue.untold(doc)
-		if s.held.any() && len(untold) > 0 {
-			s.hold(untold)
+		unconfirmed, others, lists := s.queue.unconfirmed(doc)
+		if s.held.any() && len(unconfirmed) > 0 {
+			s.hold(unconfirmed)
 			return s.leaveOut(others)
 		}
 		known, err := true, error(nil)
-		if len(untold) > 0 {
-			known, err = s.mayLeave(looks, s.lookUntil(doc))
+		if len(unconfirmed) > 0 {
+			known, err = s.mayLeave(lists, s.lookUntil(doc))
 		}
 		switch {
 		case access.Stopped(err):
@@ -43,7 +43,7 @@ func (s *sender) withoutProtected(doc document) document {
 		case known:
 			return s.leaveOut(doc)
 		case err == nil || !s.w.server.IsDown():
-			s.hold(untold)
+			s.hold(unconfirmed)
 			return s.leaveOut(others)
 		}
 	}
@@ -51,13 +51,13 @@ func (s *sender) withoutProtected(doc document) document {
 
 // mayLeave reports whether it is known which sessions are left alone. The session of a token that was given may be in
 // the oldest job, so it was looked for once; that of a login just now is in no job yet, and looked for meanwhile.
-func (s *sender) mayLeave(looks int64, deadline time.Time) (known bool, err error) {
+func (s *sender) mayLeave(lists int64, deadline time.Time) (known bool, err error) {
 	if !s.w.Server.LogsIn() {
 		if err := s.w.roster.SeekOwn(deadline, false); access.Stopped(err) || err != nil && s.w.server.IsDown() {
 			return false, err
 		}
 	}
-	return s.w.roster.Know(looks, deadline)
+	return s.w.roster.Know(lists, deadline)
 }
 
 // lookUntil is how long a document waits for a look in its slot.
@@ -106,8 +106,8 @@ func (s *sender) hold(doc document) {
 // sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop it is handed back.
 func (s *sender) sendHeld() {
 	for {
-		untold, others, looks := s.queue.untold(s.held.part())
-		if s.dropOverdue(&untold); !s.held.restore(untold) && len(others) == 0 {
+		unconfirmed, others, lists := s.queue.unconfirmed(s.held.part())
+		if s.dropOverdue(&unconfirmed); !s.held.restore(unconfirmed) && len(others) == 0 {
 			return
 		}
 		if len(others) > 0 { // which a list has shown meanwhile
@@ -115,7 +115,7 @@ func (s *sender) sendHeld() {
 			s.w.readBacks.Go(s.sendWaiting)
 			continue
 		}
-		known, err := s.mayLeave(looks, s.lookUntil(untold))
+		known, err := s.mayLeave(lists, s.lookUntil(unconfirmed))
 		switch {
 		case access.Stopped(err):
 			s.handBack(s.held.letGo())

@@ -16,7 +16,7 @@ import (
 // stream. All are in hand before the first is looked at, so that no lease runs out meanwhile.
 func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	var again, over []*delivery
-	held := make([]*delivery, 0, len(msgs))
+	taken := make([]*delivery, 0, len(msgs))
 	work := make([]*delivery, 0, len(msgs))
 	now := time.Now()
 	for _, msg := range msgs {
@@ -24,21 +24,21 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 		if d == nil || !l.w.leases.takeOn(d) {
 			continue // not a job, or one that is in hand already
 		}
-		held = append(held, d)
+		taken = append(taken, d)
 		if l.cameBefore(d) {
 			again = append(again, d)
 		}
 	}
 	l.w.Metrics.Received(l.name, len(msgs))
 	l.w.Metrics.Redelivered(l.name, len(again))
-	for _, d := range held {
+	for _, d := range taken {
 		l.open(d)
 		l.w.jobLog.taken(d)
 		l.w.leases.weigh(d)
 	}
 	l.lookUpResults(again)
 	l.tellUnsettled(again)
-	for _, d := range held {
+	for _, d := range taken {
 		if !d.stored && d.left > 0 {
 			work = append(work, d)
 		} else {
@@ -59,7 +59,7 @@ func (l *lane) tellUnsettled(again []*delivery) {
 		}
 	}
 	if n > 0 {
-		harmless(l.w.Health, "came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled: a worker was stopped or died, or something that is no worker takes jobs from the consumer %s", n, l.name))
+		harmless(l.w.Health, "came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled; probably a worker was stopped or died, and otherwise something that is no worker takes jobs from the consumer %s", n, l.name))
 	}
 }
 
@@ -72,11 +72,11 @@ func (l *lane) cameBefore(d *delivery) bool {
 	return before
 }
 
-// newDelivery is a job as it came; nil where a message is none.
+// newDelivery is a job as it came; nil where a message is no job.
 func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
-		harmless(l.w.Health, "no_job", "messages come without the marks of a job and are left alone: "+err.Error())
+		harmless(l.w.Health, "no_job", "messages come that JetStream did not send as jobs (they lack the reply subject of one) and are left alone: "+err.Error())
 		return nil
 	}
 	d := &delivery{
@@ -87,7 +87,7 @@ func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 		received:   now,
 		completed:  now,
 		lane:       l.name,
-		looks:      l.w.roster.Looks(),
+		lists:      l.w.roster.ListsAskedFor(),
 		key:        jobs.Key(meta.Sequence.Stream, meta.Timestamp),
 		lease:      lease,
 	}

@@ -15,14 +15,14 @@ import (
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
 type leases struct {
-	mu   sync.Mutex
-	held map[string]*delivery // by key
-	of   map[jobs.Lane]int    // what those weigh that are worked, by lane: one for a job, or its sessions
-	kept map[jobs.Lane]int    // and those of which something cannot be stored
+	mu     sync.Mutex
+	inHand map[string]*delivery // by key
+	worked map[jobs.Lane]int    // what those weigh that are worked, by lane: one for a job, or its sessions
+	parked map[jobs.Lane]int    // and those of which something cannot be stored
 }
 
 func newLeases() *leases {
-	return &leases{held: map[string]*delivery{}, of: map[jobs.Lane]int{}, kept: map[jobs.Lane]int{}}
+	return &leases{inHand: map[string]*delivery{}, worked: map[jobs.Lane]int{}, parked: map[jobs.Lane]int{}}
 }
 
 // takeOn takes a job in hand. It returns false for one that is in hand already, as happens when a
@@ -31,23 +31,23 @@ func newLeases() *leases {
 func (l *leases) takeOn(d *delivery) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[d.key] != nil {
+	if l.inHand[d.key] != nil {
 		return false
 	}
-	l.held[d.key] = d
+	l.inHand[d.key] = d
 	d.weight = 1
-	l.of[d.lane] += d.weight
+	l.worked[d.lane] += d.weight
 	return true
 }
 
 func (l *leases) release(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.held, d.key)
+	delete(l.inHand, d.key)
 	if d.parked {
-		l.kept[d.lane] -= d.weight
+		l.parked[d.lane] -= d.weight
 	} else {
-		l.of[d.lane] -= d.weight
+		l.worked[d.lane] -= d.weight
 	}
 }
 
@@ -58,8 +58,8 @@ func (l *leases) park(ds []*delivery) {
 	for _, d := range ds {
 		if !d.parked {
 			d.parked = true
-			l.of[d.lane] -= d.weight
-			l.kept[d.lane] += d.weight
+			l.worked[d.lane] -= d.weight
+			l.parked[d.lane] += d.weight
 		}
 	}
 }
@@ -68,9 +68,9 @@ func (l *leases) park(ds []*delivery) {
 func (l *leases) weigh(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.of[d.lane] -= d.weight
+	l.worked[d.lane] -= d.weight
 	d.weight = max(1, len(d.targets)+len(d.users))
-	l.of[d.lane] += d.weight
+	l.worked[d.lane] += d.weight
 }
 
 // lane is how many sessions of a lane are worked, and how many wait for something to be stored, with one for
@@ -78,7 +78,7 @@ func (l *leases) weigh(d *delivery) {
 func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.of[name], l.kept[name]
+	return l.worked[name], l.parked[name]
 }
 
 // weightOf is how many sessions of a lane are in hand in all.
@@ -90,14 +90,14 @@ func (l *leases) weightOf(name jobs.Lane) int {
 func (l *leases) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.held)
+	return len(l.inHand)
 }
 
 func (l *leases) all() []*delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*delivery, 0, len(l.held))
-	for _, d := range l.held {
+	all := make([]*delivery, 0, len(l.inHand))
+	for _, d := range l.inHand {
 		all = append(all, d)
 	}
 	return all

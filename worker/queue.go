@@ -22,8 +22,8 @@ type session struct {
 	refused      bool
 	acceptedThen int64
 	large        bool  // it waits apart
-	told         bool  // the Web Server has told whose it is, and nobody's who is protected
-	looks        int64 // at protected users, before the latest job that names it was taken
+	ownerKnown   bool  // the Web Server has said whose it is, and it is nobody's who is protected
+	lists        int64 // of protected users' sessions, asked for before the latest job that names it was taken
 }
 
 // An asker is one job's interest in a session: its place in that job.
@@ -93,8 +93,8 @@ func (q *queue) add(d *delivery, from, most int) {
 			q.known[key] = s
 			q.line(s)
 		}
-		s.looks = max(s.looks, d.looks)
-		s.told = s.told || d.found(i)
+		s.lists = max(s.lists, d.lists)
+		s.ownerKnown = s.ownerKnown || d.found(i)
 		s.askers = append(s.askers, asker{d, i})
 	}
 }
@@ -117,20 +117,20 @@ func (q *queue) again(doc document) {
 	}
 }
 
-// untold are the sessions of a document of which jobs alone have told, and the others. looks is how many looks at
-// protected users are not enough for the first.
-func (q *queue) untold(doc document) (untold, others document, looks int64) {
+// unconfirmed are the sessions of a document of which only jobs have said whose they are, if anybody has, and the
+// others. lists is how many lists of protected users' sessions are too old for the first.
+func (q *queue) unconfirmed(doc document) (unconfirmed, others document, lists int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range doc {
-		if s.told {
+		if s.ownerKnown {
 			others = append(others, s)
 		} else {
-			untold = append(untold, s)
-			looks = max(looks, s.looks)
+			unconfirmed = append(unconfirmed, s)
+			lists = max(lists, s.lists)
 		}
 	}
-	return untold, others, looks
+	return unconfirmed, others, lists
 }
 
 // length is the number of sessions that wait, and how many of them are of jobs that fit into a document.

@@ -20,9 +20,9 @@ type reader struct {
 	sender *sender
 }
 
-// looks are the waits before a list is read again because something is still on: the effect of a logoff
+// readAgainAfter are the waits before a list is read again because something is still on: the effect of a logoff
 // may show late.
-var looks = []time.Duration{time.Second, 3 * time.Second}
+var readAgainAfter = []time.Duration{time.Second, 3 * time.Second}
 
 // readBackTime bounds how long read-back waits for the Web Server, or for the budget of reads: that of accepted
 // sessions, and that of a job whose notAfter has passed. What is known is then told as it is.
@@ -31,20 +31,20 @@ const readBackTime = 30 * time.Second
 // wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
 // others are settled.
 func (r *reader) wrapUp(ds []*delivery) {
-	var known []*delivery
-	var open [2][]*delivery // those with users wait for the Web Server as long as it takes
+	var settled []*delivery
+	var doubtful [2][]*delivery // those with users wait for the Web Server as long as it takes
 	for _, d := range ds {
 		switch {
 		case d.returned || d.stored || len(r.doubtful(d)) == 0:
-			known = append(known, d)
+			settled = append(settled, d)
 		case len(d.users) > 0:
-			open[1] = append(open[1], d)
+			doubtful[1] = append(doubtful[1], d)
 		default:
-			open[0] = append(open[0], d)
+			doubtful[0] = append(doubtful[0], d)
 		}
 	}
-	r.w.settler.settle(known)
-	for _, ds := range open {
+	r.w.settler.settle(settled)
+	for _, ds := range doubtful {
 		if len(ds) > 0 {
 			r.w.readBacks.Go(func() { r.readBack(ds) })
 		}
@@ -81,12 +81,12 @@ func (d *delivery) sent() bool {
 	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return canBeReadBack(s.Outcome) })
 }
 
-// readBack reads back until nothing that may change is on, or the looks are used up. Jobs of which more has
+// readBack reads back until nothing that may change is on, or it was read as often as is worth it. Jobs of which more has
 // to be ended are sent again, and come back.
 func (r *reader) readBack(ds []*delivery) {
 	soon := time.Now().Add(readBackTime)
 	for try := 0; ; try++ {
-		last := try == len(looks)
+		last := try == len(readAgainAfter)
 		listings := r.list(ds, soon)
 		if r.w.stopping.Err() != nil {
 			r.settleAsIs(ds)
@@ -110,7 +110,7 @@ func (r *reader) readBack(ds []*delivery) {
 		if len(waiting) == 0 {
 			return
 		}
-		if !pause(r.w.stopping, looks[try]) {
+		if !pause(r.w.stopping, readAgainAfter[try]) {
 			r.settleAsIs(waiting)
 			return
 		}
@@ -134,8 +134,8 @@ func (d *delivery) inDoubt() bool {
 	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return s.Outcome == jobs.Undecided })
 }
 
-// list reads the lists of all owners of whom jobs are in doubt, those of jobs without users, and of jobs that are
-// overdue, until soon at most.
+// list reads the lists of all owners about whom jobs are in doubt. Those of jobs with users are waited for as long
+// as it takes; the others, and those of jobs that are overdue, no longer than until soon.
 func (r *reader) list(ds []*delivery, soon time.Time) roster.Lists {
 	wanted := roster.Wanted{}
 	for _, d := range ds {

@@ -57,7 +57,7 @@ func (s *sender) send(doc document, free func()) {
 			s.w.reach(MidSplit)
 		case again:
 			pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
-		case held:
+		case deferred:
 			if free = s.standAside(free, caller, split.rest); free == nil {
 				free = func() {}
 				s.handBack(split.rest...)
@@ -88,10 +88,10 @@ func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) f
 
 // A reply is what the Web Server has to say about a document.
 type reply struct {
-	answered bool // the Web Server has said something about this document
-	request  string
-	problem  *webserver.Error // nil after success
-	scope    scope            // of the problem
+	final   bool // no other request is made about this document as it is
+	request string
+	problem *webserver.Error // nil after success
+	scope   scope            // of the problem
 }
 
 // is reports whether the document met a problem with this verdict.
@@ -131,7 +131,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
 		try := attempt{begun: time.Now(), accepted: s.w.accepted.Load(), silence: &silence}
 		r, wait, err := s.try(*doc, pass, try)
 		switch {
-		case err != nil || r.answered:
+		case err != nil || r.final:
 			return r, err
 		case wait > 0 && !pause(s.w.stopping, wait):
 			return reply{}, s.w.stopping.Err()
@@ -139,7 +139,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
 	}
 }
 
-// try makes one request about a document, and gives the pass back. A reply that is not answered asks for another
+// try makes one request about a document, and gives the pass back. A reply that is not final asks for another
 // request, after the wait.
 func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
 	request, problem, err := s.call(doc)
@@ -156,10 +156,10 @@ func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait 
 	case problem == nil:
 		s.w.server.Dispute(false)
 		pass.Succeeded()
-		return reply{answered: true, request: request}, 0, nil
+		return reply{final: true, request: request}, 0, nil
 	}
-	scope, problem := s.judge(doc, problem, try)
-	r = reply{answered: scope != everybody, request: request, problem: problem, scope: scope}
+	scope, problem := s.judge(doc, problem, try) // an unclear one holds logoffs alone: questions go on
+	r = reply{final: scope != everybody, request: request, problem: problem, scope: scope}
 	switch scope {
 	case itself:
 		pass.Succeeded()

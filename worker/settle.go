@@ -106,8 +106,9 @@ func (s *settler) acknowledge(ds []*delivery) {
 		}
 		if err != nil {
 			s.jobLog.step(d, "it could not be acknowledged; it will come again and be found settled", "error", err)
+		} else {
+			s.jobLog.step(d, "it is acknowledged")
 		}
-		s.jobLog.step(d, "it is acknowledged")
 		s.leases.release(d)
 	}
 }

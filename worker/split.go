@@ -10,11 +10,11 @@ import "logoffworker/worker/webserver"
 // verdict is sent again until its tries are used up; the larger documents that it was in count as
 // tries. No outcome is ever inferred: a session that fails has an answer of its own.
 type splitting struct {
-	rest  []document // the last is sent next
-	total int
-	alone int  // sessions that have failed
-	held  bool // a session that stands alone waits for others to be accepted
-	tries int  // of a session without a verdict
+	rest     []document // the last is sent next
+	total    int
+	alone    int  // sessions that have failed
+	deferred bool // a session that stands alone waits for others to be accepted
+	tries    int  // of a session without a verdict
 }
 
 // A step is what follows from an answer.
@@ -26,7 +26,7 @@ const (
 	failed               // its only session has
 	divided              // its parts are sent next
 	again                // it is sent again
-	held                 // others are sent first
+	deferred             // others are sent first
 )
 
 func newSplitting(doc document, tries int) *splitting {
@@ -50,14 +50,14 @@ func (s *splitting) answered(doc document, r reply) step {
 	case len(doc) == 0:
 		return nothing
 	case r.problem == nil:
-		s.held = false
+		s.deferred = false
 		return accepted
-	case r.scope == unclear && (s.held || len(doc) == 1):
-		s.held = true
+	case r.scope == unclear && (s.deferred || len(doc) == 1):
+		s.deferred = true
 		s.rest = append([]document{doc}, s.rest...)
-		return held
+		return deferred
 	}
-	s.held = s.held && r.scope == unclear
+	s.deferred = s.deferred && r.scope == unclear
 	if r.is(webserver.Undecided) {
 		for _, session := range doc {
 			session.doubts++

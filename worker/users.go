@@ -280,17 +280,6 @@ func (u *user) leftOn() string {
 	return fmt.Sprintf("left on, because they began after eventTime: %d", u.newer)
 }
 
-// earlier is the earlier of two times; zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// overdue reports whether a time has come; zero never does.
-func overdue(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
 // target adds a session to what the job ends, unless it is there already.
 func (d *delivery) target(row webserver.Listed) {
 	d.mu.Lock()

@@ -110,9 +110,9 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 	return unclear, problem
 }
 
-// acceptedBefore is how many documents of others had been accepted when this one, or the larger one that it
-// was in, was refused before, or else when its call began: what was accepted since shows that the refusal is
-// about this one.
+// acceptedBefore is a baseline: if more documents of others were accepted since, the refusal is about this one. It
+// is how many had been accepted when the request began, or earlier, when this document or the larger one that it
+// is a part of was refused for the first time.
 func (doc document) acceptedBefore(try attempt) int64 {
 	if doc[0].refused {
 		return min(try.accepted, doc[0].acceptedThen)

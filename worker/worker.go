@@ -339,13 +339,3 @@ func (w *Worker) sayStopped() {
 	}
 	w.Log.Info("The worker has stopped, and nothing is left in its hands.")
 }
-
-// pause waits, and reports whether it could wait to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

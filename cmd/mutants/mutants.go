@@ -116,7 +116,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "looked-at-once-only", file: "worker/readback.go", by: people,
-		before: "		last := try == len(looks)\n",
+		before: "		last := try == len(readAgainAfter)\n",
 		after:  "		last := try == 0\n",
 	},
 	{
@@ -131,8 +131,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "500-is-already-ended", file: "worker/split.go", by: people,
-		before: "	case r.problem == nil:\n		s.held = false\n",
-		after:  "	case r.problem == nil, r.is(webserver.Undecided) && len(doc) > 1:\n		s.held = false\n",
+		before: "	case r.problem == nil:\n		s.deferred = false\n",
+		after:  "	case r.problem == nil, r.is(webserver.Undecided) && len(doc) > 1:\n		s.deferred = false\n",
 	},
 
 	// Users, and what is left alone.
@@ -153,7 +153,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "old-list-believed", file: "worker/webserver/sessions.go", by: people,
-		before: "a.old != \"\" && (e == nil && op == \"sessions\" || ",
+		before: "a.old != \"\" && (e == nil && op == OpSessions || ",
 		after:  "a.old != \"\" && (",
 	},
 	{
@@ -404,7 +404,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "held-without-notafter", file: "worker/held.go", test: "TestWaitForProtectionEndsWithNotAfterAndWithAStop",
-		before: "		if s.dropOverdue(&untold); !s.held",
+		before: "		if s.dropOverdue(&unconfirmed); !s.held",
 		after:  "		if !s.held",
 	},
 	{

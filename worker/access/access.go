@@ -3,11 +3,13 @@
 //
 // [Server.Ask] makes requests that change nothing, and waits out whatever concerns every request.
 // [Server.Ping] asks the one question that concerns nobody, which shows whether the Web Server is well.
-// [Server.Renew] is what follows from a 401, whatever request met it: nobody else renews. [Server.Watch]
-// asks how the Web Server is while no job does.
+// [Server.Renew] is what follows from a 401, whatever request met it. [Server.Watch] asks how the Web Server is
+// while no job does, and [Server.WatchSecret] has a new secret tried at once.
 //
-// It guarantees that every request, renewals, logins and repeats included, is counted by the gate before it
-// is made, and that a Web Server which refuses every token is not asked for one after the other.
+// It guarantees that every request of the worker, renewals, logins and repeats included, is counted by the gate
+// before it is made (the client waits for [gate.Gate.Await] before each login and renewal; see [New]), and that a
+// Web Server which refuses every token is not asked for one after the other. What others do with the account,
+// such as renewing a pair of tokens, is counted when it is known.
 //
 // It knows no job. Those who end sessions enter the gate themselves, because what an answer means for a
 // document is theirs to say.

@@ -18,7 +18,7 @@ const asks = 3
 //
 // A question alone never opens the breaker: a Web Server that cannot answer it may well end sessions.
 func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Context) error) (problem *webserver.Error, err error) {
-	done, err := s.Turn(s.asking[who], deadline)
+	done, err := s.TakePlace(s.asking[who], deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func (s *Server) checkAll(problem *webserver.Error, begun time.Time) bool {
 	return false
 }
 
-// Turn takes a place in a channel of places; done frees it. The errors are those of [Server.Ask].
-func (s *Server) Turn(places chan struct{}, deadline time.Time) (done func(), err error) {
+// TakePlace takes a place in a channel of places; done frees it. The errors are those of [Server.Ask].
+func (s *Server) TakePlace(places chan struct{}, deadline time.Time) (done func(), err error) {
 	ctx := s.stopping
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc

@@ -156,8 +156,8 @@ func (r *Roster) Protects(s jobs.Session) bool { return r.guard.protects(s) }
 // ProtectsUser reports whether a user is one of those whom the settings protect, for all that is known.
 func (r *Roster) ProtectsUser(userID int64) bool { return r.guard.protectsUser(userID) }
 
-// Looks is how often the sessions of protected users were asked for so far, for [Roster.Know].
-func (r *Roster) Looks() int64 { return r.guard.looks() }
+// ListsAskedFor is how often the sessions of protected users were asked for so far, for [Roster.Know].
+func (r *Roster) ListsAskedFor() int64 { return r.guard.looks() }
 
 // protects reports whether a session is left alone, for all that is known; by its owner too, if the job names one.
 func (g *guard) protects(s jobs.Session) bool {

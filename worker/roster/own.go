@@ -24,7 +24,7 @@ func (r *Roster) SeekOwn(deadline time.Time, again bool) error {
 	if !r.OwnUnknown(again) {
 		return nil
 	}
-	done, err := r.server.Turn(r.guard.ownTurn, deadline)
+	done, err := r.server.TakePlace(r.guard.ownTurn, deadline)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (r *Roster) LookTime() time.Duration {
 func (r *Roster) refresh() {
 	g := r.guard
 	deadline := time.Now().Add(r.LookTime())
-	done, err := r.server.Turn(g.turn, deadline)
+	done, err := r.server.TakePlace(g.turn, deadline)
 	if err != nil {
 		return
 	}
@@ -75,7 +75,7 @@ func (r *Roster) Know(after int64, deadline time.Time) (known bool, err error) {
 	if g.enough(after, spacing, time.Now()) {
 		return true, nil
 	}
-	done, err := r.server.Turn(g.turn, deadline)
+	done, err := r.server.TakePlace(g.turn, deadline)
 	if err != nil {
 		return false, err
 	}

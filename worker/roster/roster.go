@@ -11,7 +11,8 @@
 //     else of the same company was listed just before and just after;
 //   - what protects a user is known before a session that only a job has told of is let go, or else whoever
 //     asks is told that it is not known;
-//   - every request goes through the gate, and these take no more than a quarter of the budget of reads.
+//   - every request of a Roster goes through the gate, and what keeps protected users known takes no more than a
+//     quarter of the budget of reads.
 //
 // It ends no session, and knows no job but for the names that jobs use for users and sessions.
 package roster

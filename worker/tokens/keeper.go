@@ -21,7 +21,9 @@
 // for 30 seconds nothing is presented, so that whoever remembers a later one comes first. A pair that no
 // replica which still runs has seen (it is up to 15 seconds old, or all are down) is lost with the bucket.
 //
-// It leaves out making and revoking access tokens, which the Web Server's people do.
+// A worker's client gets the access token as its Config.Token, and does not know where it comes from. A token
+// that is given in the settings, or that a login makes, is the client's own business. Making and revoking access
+// tokens is left to the Web Server's people.
 package tokens
 
 import (

@@ -43,11 +43,11 @@ func (t *token) authorize(h http.Header) {
 
 // auth is the token and whoever is getting a new one.
 type auth struct {
-	mu     sync.Mutex
-	token  *token  // nil until there is one
-	flight *flight // nil when nobody is getting one
-	self   atomic.Int64
-	admit  func(context.Context) error // see AdmitLogins
+	mu      sync.Mutex
+	token   *token     // nil until there is one
+	pending *obtaining // nil when nobody is getting one
+	self    atomic.Int64
+	admit   func(context.Context) error // see AdmitLogins
 
 	// The last rejected login; nil when there is none that counts.
 	rejected         *Error
@@ -56,8 +56,8 @@ type auth struct {
 	refusedToken     string // the last given token that was refused
 }
 
-// A flight gets a token, once for everybody who waits for it.
-type flight struct {
+// An obtaining gets a token, once for everybody who waits for it.
+type obtaining struct {
 	done    chan struct{}
 	token   *token
 	failure *Error
@@ -139,14 +139,14 @@ func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 		return nil, givenUp(OpLogin, ctx)
 	}
 	c.auth.mu.Lock()
-	if c.auth.flight == nil {
+	if c.auth.pending == nil {
 		if c.auth.token != nil && c.auth.token != refused.token {
 			defer c.auth.mu.Unlock()
 			return c.auth.token, nil
 		}
-		c.auth.flight = c.depart(ctx, c.auth.token, refused.copied())
+		c.auth.pending = c.obtainOnce(ctx, c.auth.token, refused.copied())
 	}
-	f := c.auth.flight
+	f := c.auth.pending
 	c.auth.mu.Unlock()
 	select {
 	case <-f.done:
@@ -156,10 +156,10 @@ func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 	}
 }
 
-// depart starts to get a token in place of old. The end of one waiter's ctx does not end it; the
+// obtainOnce starts to get a token in place of old. The end of one waiter's ctx does not end it; the
 // time-out of its calls does.
-func (c *Client) depart(ctx context.Context, old *token, refused *Error) *flight {
-	f := &flight{done: make(chan struct{})}
+func (c *Client) obtainOnce(ctx context.Context, old *token, refused *Error) *obtaining {
+	f := &obtaining{done: make(chan struct{})}
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		replacement, e := c.replace(ctx, old, refused)
@@ -172,7 +172,7 @@ func (c *Client) depart(ctx context.Context, old *token, refused *Error) *flight
 			// These were calls of their own: what they did says nothing about the request that waits.
 			f.failure.Sent, f.failure.Timeout = false, false
 		}
-		c.auth.flight = nil
+		c.auth.pending = nil
 		close(f.done)
 	}()
 	return f
@@ -209,7 +209,7 @@ func (c *Client) reread(old *token, refused *Error) (*token, *Error) {
 		if c.config.Kept {
 			refused.RetryAfter = keptPause
 		}
-		refused.Op, refused.hint = "token", cmp.Or(old.hint(), "the given token is refused; a new one in its place is used at once")
+		refused.Op, refused.hint = OpToken, cmp.Or(old.hint(), "the given token is refused; a new one in its place is used at once")
 		return nil, refused
 	}
 	c.tokens.Add(1)
@@ -484,7 +484,7 @@ func (c *Client) Logout(ctx context.Context) error {
 func (c *Client) leaving(ctx context.Context) (*token, *Error) {
 	for {
 		c.auth.mu.Lock()
-		t, f := c.auth.token, c.auth.flight
+		t, f := c.auth.token, c.auth.pending
 		c.auth.mu.Unlock()
 		if f == nil {
 			if t != nil && t.own {

@@ -1,4 +1,6 @@
-// Package bubble runs tests of the whole in fake time, with the real broker and real HTTP inside.
+// Package bubble runs tests of the whole in fake time, with the real broker and real HTTP inside. A test that needs
+// time to pass, or anything with a timer, belongs in [Run]; each has a process of its own, because libraries share
+// timers within a process.
 package bubble
 
 import (
