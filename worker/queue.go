@@ -17,13 +17,12 @@ type session struct {
 	attempts  int  // requests that held it
 	doubts    int  // answers without a verdict from a Web Server that is well
 	uncertain bool // a call that held it may have taken effect, and nobody knows
-	// refused says that a document that held it was refused, which may concern all, and acceptedThen how many
-	// documents had been accepted by then.
-	refused      bool
-	acceptedThen int64
-	large        bool  // it waits apart
-	ownerKnown   bool  // the Web Server has said whose it is, and it is nobody's who is protected
-	lists        int64 // of protected users' sessions, asked for before the latest job that names it was taken
+	// refusedAt is the place, in the order of [Worker.order], of the latest refusal of a document that held it which may
+	// concern all; 0 when there was none.
+	refusedAt  int64
+	large      bool  // it waits apart
+	ownerKnown bool  // the Web Server has said whose it is, and it is nobody's who is protected
+	lists      int64 // of protected users' sessions, asked for before the latest job that names it was taken
 }
 
 // An asker is one job's interest in a session: its place in that job.

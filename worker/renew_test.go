@@ -303,6 +303,50 @@ func TestRefusalOfOneStopsNobodyElse(t *testing.T) {
 	}
 }
 
+// What was accepted while a request was on its way does not show that its refusal is its own: all may be refused from
+// then on. The same at the end of it: what is accepted after the refusal shows nothing until another try is refused.
+func TestRefusalToAllThatBeginsAndEndsBlamesNobody(t *testing.T) {
+	const takes = 200 * time.Millisecond
+	for _, status := range []int{401, 403} {
+		for _, offset := range []time.Duration{-190, -150, -100, -50, -10, 10, 50, 100} { // of the second job from the fault
+			t.Run(fmt.Sprint(status, " ", int64(offset)), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newSite(t, simulator.Settings{LatencyFixed: takes})
+					s.start(options{})
+					passes(t, time.Second)
+					ids := s.sim.SignOnMany(7, 6)
+					begun := time.Now()
+					at := func(d time.Duration, do func()) { passes(t, d-time.Since(begun)); do() }
+					publish := func(id string) func() { return func() { s.publish("logoff.requests", jobOf(id)) } }
+					fault := func() { s.sim.FailAtRate(1, simulator.Status(status)) }
+					at(0, publish(ids[0])) // accepted at 200 ms
+					if second := 210 + offset; second < 210 {
+						at(second*time.Millisecond, publish(ids[1]))
+						at(210*time.Millisecond, fault)
+					} else {
+						at(210*time.Millisecond, fault)
+						at(second*time.Millisecond, publish(ids[1]))
+					}
+					at(300*time.Millisecond, publish(ids[2]))
+					at(700*time.Millisecond, publish(ids[3]))
+					at(1500*time.Millisecond, s.sim.ClearFaults)
+					at(1510*time.Millisecond, publish(ids[4]))
+					at(1520*time.Millisecond, publish(ids[5]))
+					results := s.awaitFor(6, time.Minute)
+					for _, r := range results {
+						if !r.Status.Success() {
+							t.Errorf("%s: %+v", r.Status, r.Sessions)
+						}
+					}
+					if len(results) != 6 {
+						t.Errorf("%d results\n%s", len(results), s.log)
+					}
+				})
+			})
+		}
+	}
+}
+
 // A right that is missing for all holds all, says so, and costs few requests.
 func TestRightMissingForAllHoldsAll(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

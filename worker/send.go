@@ -128,8 +128,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
 		case err != nil: // the deadline has come
 			continue
 		}
-		try := attempt{begun: time.Now(), accepted: s.w.accepted.Load(), silence: &silence}
-		r, wait, err := s.try(*doc, pass, try)
+		r, wait, err := s.try(*doc, pass, s.attempt(&silence))
 		switch {
 		case err != nil || r.final:
 			return r, err
@@ -154,6 +153,7 @@ func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait 
 		pass.Cancel()
 		return reply{}, 0, err
 	case problem == nil:
+		s.w.noteAccepted(try)
 		s.w.server.Dispute(false)
 		pass.Succeeded()
 		return reply{final: true, request: request}, 0, nil
@@ -202,7 +202,6 @@ func (s *sender) call(doc document) (request string, problem *webserver.Error, e
 func (s *sender) note(doc document, problem *webserver.Error, err error) {
 	if err == nil && problem == nil {
 		s.w.cap.succeeded(len(doc))
-		s.w.accepted.Add(1)
 		s.w.server.Well()
 	}
 	for _, session := range doc {

@@ -22,9 +22,23 @@ const (
 
 // An attempt is one request about a document.
 type attempt struct {
-	begun    time.Time
-	accepted int64    // documents that had been accepted by then
-	silence  *silence // of the document's requests so far
+	begun   time.Time
+	order   int64    // its place in the order of [Worker.order]
+	others  int64    // the place of the latest of those requests that had been accepted by then
+	silence *silence // of the document's requests so far
+}
+
+// attempt begins a request.
+func (s *sender) attempt(silence *silence) attempt {
+	return attempt{begun: time.Now(), others: s.w.latestAccepted.Load(), order: s.w.order.Add(1), silence: silence}
+}
+
+// noteAccepted notes that the document of a request was accepted.
+func (w *Worker) noteAccepted(try attempt) {
+	w.accepted.Add(1)
+	for latest := w.latestAccepted.Load(); latest < try.order && !w.latestAccepted.CompareAndSwap(latest, try.order); {
+		latest = w.latestAccepted.Load()
+	}
 }
 
 // judge says whom a problem concerns, that of a login or a renewal included, and what it is: where it may as
@@ -103,27 +117,24 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 	case problem.Page || blocked(problem):
 		problem = problem.With(webserver.Misconfigured) // something in front refuses it, whatever its size
 	}
-	if s.w.accepted.Load() > doc.acceptedBefore(try) {
+	if doc.othersAccepted(try) {
 		return itself, problem
 	}
-	doc.refusedAt(s.w.accepted.Load())
+	doc.refusedNow(s.w.order.Add(1))
 	return unclear, problem
 }
 
-// acceptedBefore is a baseline: if more documents of others were accepted since, the refusal is about this one. It
-// is how many had been accepted when the request began, or earlier, when this document or the larger one that it
-// is a part of was refused for the first time.
-func (doc document) acceptedBefore(try attempt) int64 {
-	if doc[0].refused {
-		return min(try.accepted, doc[0].acceptedThen)
-	}
-	return try.accepted
+// othersAccepted reports whether the Web Server took another document between two refusals of this one: a request
+// that began after the refusal before, and was accepted before this one began. What was accepted while this one was
+// on its way shows nothing: all may be refused since.
+func (doc document) othersAccepted(try attempt) bool {
+	return doc[0].refusedAt > 0 && try.others > doc[0].refusedAt
 }
 
-// refusedAt notes how many documents had been accepted when this one was refused.
-func (doc document) refusedAt(accepted int64) {
+// refusedNow notes a refusal, with its place in the order of [Worker.order].
+func (doc document) refusedNow(order int64) {
 	for _, s := range doc {
-		s.refused, s.acceptedThen = true, accepted
+		s.refusedAt = order
 	}
 }
 

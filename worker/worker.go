@@ -170,22 +170,25 @@ type Worker struct {
 	// Reloads, if set, brings settings to be taken up while Run runs; the latest before it counts, too.
 	Reloads <-chan Reload
 
-	streams   *stream.Streams
-	server    *access.Server
-	roster    *roster.Roster
-	slots     *slots
-	leases    *leases
-	settler   *settler
-	jobLog    *jobLog
-	cap       *documentCap
-	rules     jobs.Rules
-	others    [2]atomic.Int64 // requests that were made beside ours, by kind
-	requests  atomic.Int64
-	accepted  atomic.Int64    // documents
-	stopping  context.Context // ends when Run is told to stop
-	finish    context.Context // ends when a stop has taken too long
-	sends     sync.WaitGroup
-	readBacks sync.WaitGroup // looking users up, reading back, and sending what that finds
+	streams  *stream.Streams
+	server   *access.Server
+	roster   *roster.Roster
+	slots    *slots
+	leases   *leases
+	settler  *settler
+	jobLog   *jobLog
+	cap      *documentCap
+	rules    jobs.Rules
+	others   [2]atomic.Int64 // requests that were made beside ours, by kind
+	requests atomic.Int64
+	accepted atomic.Int64 // documents
+	order    atomic.Int64 // counts the beginnings of logoffs, and refusals, to tell what came before what
+	// latestAccepted is the place in that order of the latest request that was accepted.
+	latestAccepted atomic.Int64
+	stopping       context.Context // ends when Run is told to stop
+	finish         context.Context // ends when a stop has taken too long
+	sends          sync.WaitGroup
+	readBacks      sync.WaitGroup // looking users up, reading back, and sending what that finds
 }
 
 // Run works jobs until ctx ends, then stops gracefully: nothing new is begun, calls in flight

@@ -500,13 +500,18 @@ var mutants = []mutant{
 	},
 	{
 		name: "refusal-of-one-holds-all", file: "worker/verdict.go", test: "TestRefusalOfOneStopsNobodyElse",
-		before: "	if s.w.accepted.Load() > doc.acceptedBefore(try) {\n",
-		after:  "	if s.w.accepted.Load() < doc.acceptedBefore(try) {\n",
+		before: "	if doc.othersAccepted(try) {\n",
+		after:  "	if doc.othersAccepted(try) && len(doc) == 0 {\n",
 	},
 	{
 		name: "missing-right-blamed-on-each", file: "worker/verdict.go", test: "TestRightMissingForAllHoldsAll",
-		before: "	if s.w.accepted.Load() > doc.acceptedBefore(try) {\n",
-		after:  "	if s.w.accepted.Load() >= doc.acceptedBefore(try) {\n",
+		before: "	if doc.othersAccepted(try) {\n",
+		after:  "	if doc.othersAccepted(try) || doc[0].refusedAt > 0 {\n",
+	},
+	{
+		name: "refusal-blamed-by-what-was-accepted-before", file: "worker/verdict.go", test: "TestRefusalToAllThatBeginsAndEndsBlamesNobody",
+		before: "	return doc[0].refusedAt > 0 && try.others > doc[0].refusedAt\n",
+		after:  "	return try.others > 0\n",
 	},
 	{
 		name: "gateway-rejects-the-login", file: "worker/webserver/token.go", test: "TestLoginVerdicts",
