@@ -139,7 +139,7 @@ func TestDayOfDeadTokens(t *testing.T) {
 						t.Fatalf("the worker says %+v", conditions)
 					}
 				}
-				t.Logf("%d logins, %d renewals, %d pings, %d logoffs", s.sim.Count("login"), s.sim.Count("renew"), s.sim.Count("ping"), s.sim.Count("logoff"))
+				t.Logf("%d logins, %d renewals, %d pings, %d logoffs", s.sim.Count("login"), s.sim.Count("renew"), s.sim.Count("whoami"), s.sim.Count("logoff"))
 			})
 		})
 	}
