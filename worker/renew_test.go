@@ -216,6 +216,34 @@ func TestGivenTokenThatIsRefusedIsReplacedAtOnce(t *testing.T) {
 	})
 }
 
+// A given token that was good until now, and is refused once, is tried once more at once: nobody waits for another
+// token, which does not come. That holds again after something was accepted.
+func TestStrayRefusalOfAGivenTokenHoldsNobody(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		for _, op := range []string{"logoff", "session", "user", "whoami"} {
+			t.Run(fmt.Sprint(op, " ", kept), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newSite(t, simulator.Settings{LatencyFixed: latency})
+					token := s.sim.Token(1)
+					r := s.start(options{client: func(c *webserver.Config) {
+						c.Username, c.Password, c.Kept = "", nil, kept
+						c.Token = func() (string, error) { return token, nil }
+					}})
+					passes(t, time.Second)
+					for range 3 {
+						s.sim.FailNextOn(op, simulator.Status(401))
+						s.publish("logoff.requests", jobOf(s.sim.SignOn(7, simulator.ConsoleWeb)), owned(s.sim.SignOn(7, simulator.ConsoleWeb), 7), ofUser(7))
+						if results := s.awaitFor(3, 2*time.Second); len(results) != 3 || !r.ready() {
+							t.Errorf("%d results in two seconds, ready: %t\n%s", len(results), r.ready(), s.log)
+						}
+						s.sim.ClearFaults()
+					}
+				})
+			})
+		}
+	}
+}
+
 // A login that something in front of the Web Server turned away is tried again soon; one that was rejected is
 // not, tells when it is, and is tried at once when that is asked for, or the password changes.
 func TestRejectedLoginSaysWhenItIsTriedNext(t *testing.T) {

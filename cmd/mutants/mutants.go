@@ -514,6 +514,11 @@ var mutants = []mutant{
 		after:  "	return try.others > 0\n",
 	},
 	{
+		name: "stray-refusal-of-a-given-token-holds", file: "worker/access/renew.go", test: "TestStrayRefusalOfAGivenTokenHoldsNobody", in: "./worker",
+		before: "	first := !r.repeated\n",
+		after:  "	first := r.repeated && r.unproved\n",
+	},
+	{
 		name: "gateway-rejects-the-login", file: "worker/webserver/token.go", test: "TestLoginVerdicts",
 		before: "turnedAway && l.refusing:",
 		after:  "turnedAway:",

@@ -15,6 +15,7 @@ type renewal struct {
 	unproved bool          // nothing was accepted with it yet
 	rest     time.Duration // before it may be replaced again while that is so
 	disputed bool          // a logoff was refused with 401, and a harmless question answered with the same token
+	repeated bool          // the same token was tried once more after a refusal, and nothing was accepted since
 }
 
 // How long a token that was refused from the start is not replaced again, the first time and at most.
@@ -52,7 +53,17 @@ func (r *renewal) renewed(begun time.Time) {
 func (r *renewal) proved() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unproved = false
+	r.unproved, r.repeated = false, false
+}
+
+// repeat reports whether a token that was refused, and that cannot be replaced, is tried once more: it was good
+// until now, and a Web Server that is busy refuses a good one now and then.
+func (r *renewal) repeat() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := !r.repeated
+	r.repeated = true
+	return first
 }
 
 func (r *renewal) dispute(on bool) {
@@ -98,6 +109,8 @@ func (s *Server) Renew(refused *webserver.Error) *webserver.Error {
 		return &webserver.Error{Op: webserver.OpRenew, Verdict: webserver.Unavailable, Err: err}
 	case problem == nil:
 		s.renewal.renewed(begun)
+	case problem.Op == webserver.OpToken && problem.Verdict == webserver.Unauthorized && s.renewal.repeat():
+		return nil // it is the same token still
 	}
 	return problem
 }
