@@ -55,8 +55,8 @@ type breaker struct {
 
 	mu       sync.Mutex
 	state    State
-	until    time.Time        // while open, no try before this
-	why      *webserver.Error // while not closed; nil before the first request
+	until    time.Time        // while open, no try before this; zero while closed
+	why      *webserver.Error // while not closed; nil before the first request, and while closed
 	scope    Scope
 	since    time.Time // of the last opening or closing
 	answer   time.Time // when the Web Server last gave an answer that it stands behind
@@ -178,13 +178,10 @@ func (b *breaker) wait(ctx context.Context, until time.Time) {
 
 // earliest is the first of the times that lie ahead; zero when none does.
 func earliest(a, b, now time.Time) time.Time {
-	switch {
-	case !a.After(now):
+	if !a.After(now) {
 		a = time.Time{}
-	case !b.After(now):
-		return a
 	}
-	if a.IsZero() || b.After(now) && b.Before(a) {
+	if b.After(now) && (a.IsZero() || b.Before(a)) {
 		return b
 	}
 	return a
@@ -332,9 +329,6 @@ func (b *breaker) move(to State) {
 func (b *breaker) rest(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.state == Closed {
-		return 0
-	}
 	return max(0, b.until.Sub(now))
 }
 
@@ -349,8 +343,5 @@ func (b *breaker) tryNow() {
 func (b *breaker) held() *webserver.Error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.state == Closed {
-		return nil
-	}
 	return b.why
 }

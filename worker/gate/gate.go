@@ -194,7 +194,7 @@ func (p *Pass) Succeeded() {
 // it comes again; where the breaker is open now, that is not at all, because Enter makes it wait.
 func (p *Pass) Failed(why *webserver.Error, only Scope) (wait time.Duration) {
 	p.caller.refused(time.Now())
-	if why.Verdict == webserver.Throttled && only == OfItsKind {
+	if only == OfItsKind {
 		p.gate.breaker.leave(p.breaker)
 		return p.gate.limits[p.caller.Kind].failed(p.limit, why, only)
 	}

@@ -61,6 +61,75 @@ func TestLimitHoldsItsOwnKind(t *testing.T) {
 	}
 }
 
+// A failure that is everybody's opens the breaker, be it for a throttled login; the limits stay as they are.
+func TestFailureOfEverythingIsNoLimitOfAKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTestGate(Config{})
+		p, _ := g.enters(t, &Caller{Rank: Urgent, Kind: Read})
+		p.Failed(&webserver.Error{Op: webserver.OpLogin, Verdict: webserver.Throttled, RetryAfter: time.Minute}, Everything)
+		if g.Held() == nil || g.Take(Read) != 0 {
+			t.Errorf("held for %v, a ping waits %v", g.Held(), g.Take(Read))
+		}
+		if _, waited := g.enters(t, urgent()); waited < time.Minute {
+			t.Errorf("a logoff waits %v", waited)
+		}
+	})
+}
+
+// Who gives up at the breaker leaves the try of the limit to another.
+func TestWhoGivesUpAtTheBreakerHoldsNoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTestGate(Config{})
+		g.Limit(Write, &webserver.Error{Op: "logoff", Verdict: webserver.Throttled, RetryAfter: time.Second})
+		read, _ := g.enters(t, &Caller{Rank: Urgent, Kind: Read})
+		read.Failed(&webserver.Error{Op: "session", Verdict: webserver.Unavailable, RetryAfter: time.Minute}, Everything)
+		if _, err := g.Enter(t.Context(), urgent(), time.Now().Add(10*time.Second)); !errors.Is(err, ErrOverdue) {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, err := g.Enter(t.Context(), urgent(), begun.Add(time.Hour)); err != nil || time.Since(begun) > time.Minute {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+	})
+}
+
+// The watch gives up when it is told to, and leaves a Web Server alone that somebody tries already.
+func TestWatchLeavesTheTryToWhoeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTestGate(Config{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		p, _ := g.enters(t, urgent())
+		p.Failed(&webserver.Error{Op: "logoff", Verdict: webserver.Unavailable, RetryAfter: time.Minute}, Everything)
+		watched := make(chan error)
+		go func() {
+			_, err := g.EnterIdle(ctx, 24*time.Hour)
+			watched <- err
+		}()
+		synctest.Wait()
+		try, waited := g.enters(t, urgent())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		select {
+		case err := <-watched:
+			t.Fatalf("the watch goes on beside the try: %v", err)
+		default:
+		}
+		if try.Succeeded(); waited != time.Minute {
+			t.Errorf("the try came after %v", waited)
+		}
+		if err := <-watched; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with nothing to ask about, the watch ends with %v", err)
+		}
+	})
+}
+
+func TestKindsHaveNames(t *testing.T) {
+	if Read.String() != "reads" || Write.String() != "writes" {
+		t.Errorf("%s and %s", Read, Write)
+	}
+}
+
 // At every size of a budget, bulk requests leave a fifth to urgent ones.
 func TestBudgetKeepsAFifthForUrgentJobs(t *testing.T) {
 	for _, limit := range []int{1, 2, 3, 4, 5, 6, 9, 10, 40, 100, 1000} {
@@ -173,6 +242,9 @@ func TestWaitForTheBudgetEndsAtDeadlineAndStop(t *testing.T) {
 		}
 		if err := g.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
+		}
+		if _, err := g.Enter(t.Context(), urgent(), begun.Add(2*time.Hour)); err != nil || time.Since(begun) != time.Hour {
+			t.Errorf("with a deadline after the budget is free: %v after %v", err, time.Since(begun))
 		}
 	})
 }

@@ -179,6 +179,16 @@ func TestTurnIsByRankThenByRefusal(t *testing.T) {
 	}
 }
 
+// Whom nothing holds is nobody's turn: it goes by itself, and in front of no one.
+func TestWhoIsNotHeldTakesNobodysTurn(t *testing.T) {
+	changes := 0
+	b := stood{state: Open, why: forbidden, scope: LogoffsOnly}.breaker(&changes)
+	read, logoff := &Caller{Rank: Own, Kind: Read}, bulk()
+	if b.waiting = []*Caller{read, logoff}; !b.isNext(logoff, time.Now()) {
+		t.Error("a read that waits no more keeps a logoff from trying")
+	}
+}
+
 // Reads wait for what concerns them, too, and for no refused logoff.
 func TestReadsGoOnWhileLogoffsAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -214,6 +224,7 @@ func TestEarliestIsTheFirstThatLiesAhead(t *testing.T) {
 		{at, late, late},
 		{late, at, late},
 		{time.Time{}, time.Time{}, time.Time{}},
+		{past, past, time.Time{}},
 	} {
 		if got := earliest(test.a, test.b, at); !got.Equal(test.want) {
 			t.Errorf("%d: %v, want %v", i, got.Sub(at), test.want.Sub(at))
