@@ -142,9 +142,7 @@ func (s *Server) Watch(ctx context.Context, keepAlive time.Duration, well func()
 			problem = problem.With(webserver.Misconfigured)
 			fallthrough
 		default:
-			if wait := pass.Failed(problem, gate.Everything); wait > 0 {
-				pause(ctx, wait)
-			}
+			pass.Failed(problem, gate.Everything)
 		}
 	}
 }

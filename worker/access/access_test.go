@@ -2,6 +2,8 @@ package access_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -19,40 +21,14 @@ const latency = 20 * time.Millisecond
 // A site is a simulated Web Server, and the way to it.
 type site struct {
 	*access.Server
-	sim  *simulator.Server
-	stop context.CancelFunc
+	sim    *simulator.Server
+	stop   context.CancelFunc
+	giveUp context.CancelFunc // of what was begun
 }
 
 // inBubble runs a test in fake time with a Web Server that was reached once.
 func inBubble(t *testing.T, change func(*access.Config), test func(t *testing.T, s *site)) {
-	synctest.Test(t, func(t *testing.T) {
-		sim := simulator.New(simulator.Settings{LatencyFixed: latency}, 1)
-		sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "p", Administrator: true})
-		sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane"})
-		dial, endPipe := sim.Pipe()
-		defer endPipe()
-		client, err := webserver.New(webserver.Config{
-			URL: "http://127.0.0.1/commandcenter/api", Username: "admin", DialContext: dial,
-			Password: func() (string, error) { return "p", nil },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.CloseIdle()
-		stopping, stop := context.WithCancel(t.Context())
-		defer stop()
-		c := access.Config{
-			Client: client,
-			Gate: gate.Config{
-				Backoff: gate.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
-				Moved:   func(gate.Change) {}, Limited: func(gate.Kind, gate.Change) {}, Spent: func(gate.Kind, gate.Rank, time.Duration) {},
-			},
-			Questions: 4, Repeated: func(webserver.Verdict) {}, Stopping: stopping, Finish: t.Context(),
-		}
-		if change != nil {
-			change(&c)
-		}
-		s := &site{access.New(c), sim, stop}
+	inColdBubble(t, nil, change, func(t *testing.T, s *site) {
 		if problem, err := s.ask(time.Time{}); problem != nil || err != nil {
 			t.Fatal(problem, err)
 		}
@@ -60,13 +36,75 @@ func inBubble(t *testing.T, change func(*access.Config), test func(t *testing.T,
 	})
 }
 
-// ask lists somebody's sessions.
-func (s *site) ask(deadline time.Time) (*webserver.Error, error) {
-	return s.Ask(gate.Urgent, deadline, func(ctx context.Context) error {
-		_, err := s.Client.Sessions(ctx, 7)
-		return err
+// inColdBubble runs one with a Web Server that nobody has asked yet.
+func inColdBubble(t *testing.T, secret func(*simulator.Server, *webserver.Config), change func(*access.Config), test func(t *testing.T, s *site)) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Settings{LatencyFixed: latency}, 1)
+		sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "p", Administrator: true})
+		sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane"})
+		dial, endPipe := sim.Pipe()
+		defer endPipe()
+		config := webserver.Config{
+			URL: "http://127.0.0.1/commandcenter/api", Username: "admin", DialContext: dial,
+			Password: func() (string, error) { return "p", nil },
+		}
+		if secret != nil {
+			secret(sim, &config)
+		}
+		client, err := webserver.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.CloseIdle()
+		stopping, stop := context.WithCancel(t.Context())
+		defer stop()
+		finish, giveUp := context.WithCancel(t.Context())
+		defer giveUp()
+		c := access.Config{
+			Client: client,
+			Gate: gate.Config{
+				Backoff: gate.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second},
+				Moved:   func(gate.Change) {}, Limited: func(gate.Kind, gate.Change) {}, Spent: func(gate.Kind, gate.Rank, time.Duration) {},
+			},
+			Questions: 4, Repeated: func(webserver.Verdict) {}, Stopping: stopping, Finish: finish,
+		}
+		if change != nil {
+			change(&c)
+		}
+		test(t, &site{access.New(c), sim, stop, giveUp})
 	})
 }
+
+// given has the worker use a token that somebody gave it.
+func given(token func() (string, error)) func(*simulator.Server, *webserver.Config) {
+	return func(_ *simulator.Server, c *webserver.Config) { c.Username, c.Password, c.Token = "", nil, token }
+}
+
+// ask lists somebody's sessions. That there is no problem means that they were listed.
+func (s *site) ask(deadline time.Time) (*webserver.Error, error) {
+	var last error
+	problem, err := s.Ask(gate.Urgent, deadline, func(ctx context.Context) error {
+		_, last = s.Client.Sessions(ctx, 7)
+		return last
+	})
+	if problem == nil && err == nil && last != nil {
+		return nil, fmt.Errorf("it counts as answered: %w", last)
+	}
+	return problem, err
+}
+
+// refused is a logoff that is refused with 401.
+func (s *site) refused(t *testing.T) *webserver.Error {
+	t.Helper()
+	s.sim.FailNext(simulator.Status(401))
+	problem, err := webserver.Problem(s.Client.Logoff(t.Context(), "1", s.sim.SignOnMany(7, 1)))
+	if err != nil || problem == nil || problem.Verdict != webserver.Unauthorized {
+		t.Fatalf("%v, %v", problem, err)
+	}
+	return problem
+}
+
+func always(f simulator.Fault) []simulator.Fault { return slices.Repeat([]simulator.Fault{f}, 1000) }
 
 // tokens is how often one was asked for.
 func (s *site) tokens() int { return s.sim.Count("login") + s.sim.Count("renew") }
@@ -84,8 +122,30 @@ func TestRefusedTokenIsRenewedOnceForAll(t *testing.T) {
 			})
 		}
 		asking.Wait()
-		if n := s.tokens() - before; n != 1 {
-			t.Errorf("%d tokens for one refusal", n)
+		if n := s.tokens() - before; n != 1 || s.sim.Count("whoami") != 0 {
+			t.Errorf("%d tokens for one refusal, %d pings", n, s.sim.Count("whoami"))
+		}
+		begun := time.Now()
+		s.sim.RevokeTokens()
+		if problem, err := s.ask(time.Time{}); problem != nil || err != nil || time.Since(begun) > time.Second {
+			t.Errorf("one that was good and is refused soon after: %v, %v after %v", problem, err, time.Since(begun))
+		}
+	})
+}
+
+// Those who wait for one token together count as one who asked for it.
+func TestTokenRefusedToManyIsReplacedTenSecondsLater(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		s.sim.FailNextOn("whoami", always(simulator.Status(401))...)
+		var asking sync.WaitGroup
+		for range 10 {
+			asking.Go(func() { s.Ping() })
+		}
+		asking.Wait()
+		before := s.tokens()
+		time.Sleep(11 * time.Second)
+		if s.Ping(); s.tokens() != before+1 {
+			t.Errorf("%d tokens", s.tokens()-before)
 		}
 	})
 }
@@ -204,6 +264,288 @@ func TestCheckAliveAsksOnlyWhereNothingNewerIsKnown(t *testing.T) {
 		time.Sleep(time.Second)
 		if s.CheckAlive(time.Now()) {
 			t.Error("a Web Server that is down is alive")
+		}
+	})
+}
+
+// Before the first answer nobody knows that the Web Server is well.
+func TestServerIsDownUntilItAnswers(t *testing.T) {
+	inColdBubble(t, nil, nil, func(t *testing.T, s *site) {
+		if !s.IsDown() {
+			t.Error("nobody has asked it")
+		}
+		if _, err := s.ask(time.Time{}); err != nil || s.IsDown() {
+			t.Errorf("it has answered: %v", err)
+		}
+	})
+}
+
+func TestOldVersionIsAlive(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		s.sim.FailNextOn("whoami", simulator.Answer(404, "application/json", `{"errorCode":404}`))
+		if !s.CheckAlive(time.Now()) {
+			t.Error("a version that does not know the harmless question counts as down")
+		}
+	})
+}
+
+// A ping that cannot be finished is no answer, nor is a renewal or a question.
+func TestNothingIsAnsweredWhenTimeIsUp(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		refused := s.refused(t)
+		s.giveUp()
+		if problem := s.Ping(); problem == nil || problem.Verdict != webserver.Unavailable {
+			t.Errorf("a ping: %v", problem)
+		}
+		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Unavailable {
+			t.Errorf("a renewal: %v", problem)
+		}
+		if problem, err := s.ask(time.Time{}); problem != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("a question: %v, %v", problem, err)
+		}
+	})
+}
+
+// Too many pings hold reads; too many logins, met by a ping, do not.
+func TestPingThatIsThrottledHoldsReads(t *testing.T) {
+	for op, held := range map[string]bool{"whoami": true, "login": false} {
+		inColdBubble(t, nil, nil, func(t *testing.T, s *site) {
+			s.sim.FailNextOn(op, simulator.Throttle(60))
+			problem := s.Ping()
+			if problem == nil || problem.Verdict != webserver.Throttled || s.Gate.Take(gate.Read) > 0 != held {
+				t.Errorf("%s: %v, and the next read waits %v", op, problem, s.Gate.Take(gate.Read))
+			}
+		})
+	}
+}
+
+// Only a refused token is replaced.
+func TestPingThatFailsCostsNoToken(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		before := s.tokens()
+		s.sim.FailNextOn("whoami", simulator.Status(503))
+		if problem := s.Ping(); problem == nil || problem.Verdict != webserver.Unavailable || s.tokens() != before {
+			t.Errorf("%v, %d tokens", problem, s.tokens()-before)
+		}
+	})
+}
+
+// The watch asks at the start and when nothing else does, and opens the gate or closes it by what it hears.
+func TestWatchTellsHowTheServerIs(t *testing.T) {
+	const keepAlive = 5 * time.Minute
+	for name, test := range map[string]struct {
+		op    string
+		fault simulator.Fault
+		well  bool
+		held  webserver.Verdict // 0 is not at all
+	}{
+		"well":                  {op: "user", well: true},
+		"an old version":        {op: "whoami", fault: simulator.Answer(404, "application/json", `{"errorCode":404}`), well: true},
+		"a wrong path":          {op: "whoami", fault: simulator.Answer(404, "text/html", "<html><title>no</title></html>"), held: webserver.Misconfigured},
+		"down":                  {op: "whoami", fault: simulator.Status(503), held: webserver.Unavailable},
+		"asked too often":       {op: "whoami", fault: simulator.Throttle(40)},
+		"too many tokens asked": {op: "login", fault: simulator.Throttle(40), held: webserver.Throttled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inColdBubble(t, nil, nil, func(t *testing.T, s *site) {
+				s.sim.FailNextOn(test.op, always(test.fault)...)
+				ctx, stop := context.WithCancel(t.Context())
+				ended, well := make(chan bool), 0
+				go func() {
+					defer close(ended)
+					s.Watch(ctx, keepAlive, func() { well++ })
+				}()
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				if held := s.Gate.Held(); (well == 1) != test.well || (held == nil) != (test.held == 0) || held != nil && held.Verdict != test.held {
+					t.Errorf("well %d times, held for %v", well, held)
+				}
+				time.Sleep(2*keepAlive - 40*time.Second)
+				synctest.Wait()
+				if test.well && (well != 2 || s.sim.Count("whoami") != 2) {
+					t.Errorf("asked %d times in twice the time that a token lives", s.sim.Count("whoami"))
+				}
+				s.sim.ClearFaults()
+				time.Sleep(3 * keepAlive)
+				synctest.Wait()
+				if well == 0 || s.Gate.Held() != nil {
+					t.Errorf("when all is well again: well %d times, held for %v", well, s.Gate.Held())
+				}
+				stop()
+				<-ended
+			})
+		})
+	}
+}
+
+// A secret that was refused is tried at once when it has been changed, and not before.
+func TestChangedSecretIsTriedAtOnce(t *testing.T) {
+	for _, login := range []bool{true, false} {
+		t.Run(fmt.Sprint("login ", login), func(t *testing.T) {
+			secret, good := "", "p"
+			read := func() (string, error) { return secret, nil }
+			use := given(read)
+			if login {
+				use = func(_ *simulator.Server, c *webserver.Config) { c.Password = read }
+			}
+			inColdBubble(t, use, nil, func(t *testing.T, s *site) {
+				if secret = "wrong"; !login {
+					secret, good = s.sim.Token(1), ""
+					s.sim.RevokeTokens()
+				}
+				changes := 0
+				go s.WatchSecret(t.Context(), func() { changes++ })
+				answered := make(chan time.Time, 1)
+				go func() {
+					if problem, err := s.ask(time.Time{}); problem != nil || err != nil {
+						t.Error(problem, err)
+					}
+					answered <- time.Now()
+				}()
+				time.Sleep(11 * time.Minute)
+				if changes != 0 || s.Gate.Held() == nil {
+					t.Fatalf("%d changes, held for %v", changes, s.Gate.Held())
+				}
+				if secret = good; !login {
+					secret = s.sim.Token(1)
+				}
+				changed := time.Now()
+				if took := (<-answered).Sub(changed); took > 3*time.Second || changes != 1 {
+					t.Errorf("it took %v with %d changes", took, changes)
+				}
+				s.sim.Configure(func(c *simulator.Settings) { c.Down = 503 })
+				go func() { _, _ = s.ask(time.Now().Add(time.Minute)) }()
+				time.Sleep(50 * time.Second)
+				if changes != 1 || s.Gate.Held() == nil {
+					t.Errorf("in an outage: %d changes, held for %v", changes, s.Gate.Held())
+				}
+			})
+		})
+	}
+}
+
+// Where all places for questions are taken, one more waits for its time or a stop.
+func TestQuestionWaitsForAPlace(t *testing.T) {
+	inBubble(t, func(c *access.Config) { c.Questions = 1 }, func(t *testing.T, s *site) {
+		end := make(chan bool)
+		go func() {
+			_, _ = s.Ask(gate.Urgent, time.Time{}, func(context.Context) error { <-end; return nil })
+		}()
+		defer close(end)
+		synctest.Wait()
+		begun := time.Now()
+		if problem, err := s.ask(begun.Add(time.Second)); problem != nil || !errors.Is(err, gate.ErrOverdue) || time.Since(begun) != time.Second {
+			t.Errorf("%v, %v after %v", problem, err, time.Since(begun))
+		}
+		s.stop()
+		if problem, err := s.ask(time.Now().Add(time.Hour)); problem != nil || !access.Stopped(err) {
+			t.Errorf("stopped: %v, %v", problem, err)
+		}
+	})
+}
+
+// What a question alone is refused for is asked again only where that may help.
+func TestQuestionIsAskedAgainWhereThatMayHelp(t *testing.T) {
+	for status, want := range map[int]struct {
+		asked, tokens int
+		verdict       webserver.Verdict
+	}{
+		403: {1, 0, webserver.Forbidden}, 503: {3, 0, webserver.Unavailable}, 401: {6, 3, webserver.Unauthorized},
+	} {
+		inBubble(t, nil, func(t *testing.T, s *site) {
+			asked, tokens := s.sim.Count("session"), s.tokens()
+			s.sim.FailNextOn("session", always(simulator.Status(status))...)
+			problem, err := s.ask(time.Now().Add(time.Hour))
+			if err != nil || problem == nil || problem.Verdict != want.verdict || s.sim.Count("session")-asked != want.asked || s.tokens()-tokens != want.tokens {
+				t.Errorf("%d: %v, %v, asked %d times with %d tokens", status, problem, err, s.sim.Count("session")-asked, s.tokens()-tokens)
+			}
+			if s.Gate.Held() != nil {
+				t.Errorf("%d holds all for %v", status, s.Gate.Held())
+			}
+		})
+	}
+}
+
+func TestReasonIsTheKindWhereItWasAskedTooOften(t *testing.T) {
+	for _, test := range []struct {
+		op      string
+		verdict webserver.Verdict
+		want    gate.Scope
+	}{
+		{webserver.OpSessions, webserver.Throttled, gate.OfItsKind},
+		{webserver.OpLogin, webserver.Throttled, gate.Everything},
+		{webserver.OpRenew, webserver.Throttled, gate.Everything},
+		{webserver.OpSessions, webserver.Unavailable, gate.Everything},
+	} {
+		if got := access.Reason(&webserver.Error{Op: test.op, Verdict: test.verdict}); got != test.want {
+			t.Errorf("%s %s: %d", test.op, test.verdict, got)
+		}
+	}
+}
+
+// A logoff that is refused with a token that is good for everything else costs no token.
+func TestDisputedTokenIsAskedAboutFirst(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		s.Dispute(true)
+		refused, before := s.refused(t), s.tokens()
+		if problem := s.Renew(refused); problem != refused || s.tokens() != before || s.sim.Count("whoami") != 1 {
+			t.Errorf("good: %v, %d tokens, %d pings", problem, s.tokens()-before, s.sim.Count("whoami"))
+		}
+		s.sim.FailNextOn("whoami", simulator.Status(503))
+		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Unavailable || s.tokens() != before {
+			t.Errorf("down: %v, %d tokens", problem, s.tokens()-before)
+		}
+		s.sim.FailNextOn("whoami", simulator.Status(401))
+		if problem := s.Renew(refused); problem != nil || s.tokens() != before+1 {
+			t.Errorf("refused to the ping too: %v, %d tokens", problem, s.tokens()-before)
+		}
+	})
+}
+
+// Who was refused with an old token comes again with the new one, and asks for none.
+func TestRefusalOfAnOldTokenIsNoNews(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		first, second, before := s.refused(t), s.refused(t), s.tokens()
+		for _, refused := range []*webserver.Error{first, second} {
+			if problem := s.Renew(refused); problem != nil || s.tokens() != before+1 {
+				t.Errorf("%v, %d tokens", problem, s.tokens()-before)
+			}
+		}
+	})
+}
+
+// A given token that is refused is tried once more, and then holds everything until there is another.
+func TestGivenTokenIsTriedOnceMore(t *testing.T) {
+	var sim *simulator.Server
+	var token string
+	read := func() (string, error) {
+		if token == "" {
+			return "", errors.New("no such file")
+		}
+		return token, nil
+	}
+	use := func(s *simulator.Server, c *webserver.Config) {
+		sim, token = s, s.Token(1)
+		given(read)(s, c)
+	}
+	inColdBubble(t, use, nil, func(t *testing.T, s *site) {
+		for range 2 {
+			sim.FailNextOn("session", simulator.Status(401))
+			if problem, err := s.ask(time.Time{}); problem != nil || err != nil || s.IsDown() {
+				t.Fatalf("refused by accident: %v, %v", problem, err)
+			}
+		}
+		refused := s.refused(t)
+		good := token
+		token = ""
+		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Misconfigured {
+			t.Errorf("a token that cannot be read: %v", problem)
+		}
+		token = good
+		sim.RevokeTokens()
+		asked := sim.Count("session")
+		if problem, err := s.ask(time.Now().Add(time.Minute)); problem != nil || !errors.Is(err, gate.ErrOverdue) || s.Gate.Held() == nil || sim.Count("session")-asked > 50 {
+			t.Errorf("refused for good: %v, %v, asked %d times", problem, err, sim.Count("session")-asked)
 		}
 	})
 }

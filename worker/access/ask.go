@@ -31,16 +31,14 @@ func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Co
 		}
 		problem, next, err := s.askOnce(pass, question)
 		switch {
-		case err != nil || problem == nil && next == over:
+		case err != nil:
 			return nil, err
 		case next == atOnce:
 			continue
 		case next == over || tries == asks:
 			return problem, nil
 		}
-		if !pause(s.stopping, s.backoff.After(10*tries)) {
-			return nil, s.stopping.Err()
-		}
+		pause(s.stopping, s.backoff.After(10*tries)) // a stop shows at the gate
 		tries++
 	}
 }
@@ -58,7 +56,7 @@ const (
 func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) (problem *webserver.Error, next follow, err error) {
 	begun := time.Now()
 	problem, err = webserver.Problem(question(s.finish))
-	if err == nil && problem != nil && problem.Verdict == webserver.Unauthorized {
+	if problem != nil && problem.Verdict == webserver.Unauthorized {
 		if problem = s.Renew(problem); problem == nil {
 			pass.Cancel()
 			return nil, atOnce, nil
@@ -74,9 +72,7 @@ func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) 
 		return nil, over, nil
 	case s.checkAll(problem, begun):
 		s.repeated(problem.Verdict)
-		if wait := pass.Failed(problem, Reason(problem)); wait > 0 && !pause(s.stopping, wait) {
-			return nil, over, s.stopping.Err()
-		}
+		pause(s.stopping, pass.Failed(problem, Reason(problem)))
 		return problem, atOnce, nil
 	}
 	pass.Cancel()

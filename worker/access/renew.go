@@ -109,7 +109,7 @@ func (s *Server) Renew(refused *webserver.Error) *webserver.Error {
 		return &webserver.Error{Op: webserver.OpRenew, Verdict: webserver.Unavailable, Err: err}
 	case problem == nil:
 		s.renewal.renewed(begun)
-	case problem.Op == webserver.OpToken && problem.Verdict == webserver.Unauthorized && s.renewal.repeat():
+	case problem.Op == webserver.OpToken && s.renewal.repeat():
 		return nil // it is the same token still
 	}
 	return problem
