@@ -165,12 +165,10 @@ func (w words) shown(a answer) string {
 func readWords(a answer) words {
 	body := content(a)
 	switch {
-	case len(body) == 0:
-		return words{}
 	case isPage(body):
 		return words{page: true, text: title(body)}
 	case !startsWith(body, '{', '<'):
-		if !utf8.Valid(body) && a.whole() {
+		if !utf8.Valid(body) {
 			return words{}
 		}
 		return words{text: string(body[:min(len(body), maxBody)])}
@@ -342,7 +340,7 @@ func walkXML(body []byte, v visitor) error {
 	var open []string
 	for roots := 0; ; {
 		t, err := d.Token()
-		if errors.Is(err, io.EOF) && roots == 1 && len(open) == 0 {
+		if errors.Is(err, io.EOF) && roots == 1 { // an element that is open is a syntax error
 			return nil
 		}
 		if err != nil {

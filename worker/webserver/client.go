@@ -153,8 +153,8 @@ func baseURL(raw string, allowHTTP bool) (string, error) {
 }
 
 func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	addr, _ := netip.ParseAddr(host) // what is no address is no loopback
+	return strings.EqualFold(host, "localhost") || addr.Unmap().IsLoopback()
 }
 
 func (c Config) credentialProblems() error {

@@ -42,8 +42,8 @@ func fractionalSeconds(value string, limit time.Duration) time.Duration {
 	if !decimal.MatchString(value) {
 		return seconds(value, limit)
 	}
-	n, err := strconv.ParseFloat(value, 64)
-	if err != nil || n > limit.Seconds() {
+	n, _ := strconv.ParseFloat(value, 64) // infinite where it is too large
+	if n > limit.Seconds() {
 		return limit
 	}
 	return time.Duration(n * float64(time.Second))
@@ -54,8 +54,8 @@ func seconds(digits string, limit time.Duration) time.Duration {
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
 		return 0
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n > int64(limit/time.Second) {
+	n, _ := strconv.ParseInt(digits, 10, 64) // the largest where it is too large
+	if n > int64(limit/time.Second) {
 		return limit
 	}
 	return time.Duration(n) * time.Second

@@ -35,7 +35,7 @@ func (l Listing) Covers(login time.Time) bool {
 	if l.Complete {
 		return true
 	}
-	return !login.IsZero() && !l.since.IsZero() && login.Truncate(time.Second).After(l.since)
+	return !l.since.IsZero() && login.Truncate(time.Second).After(l.since)
 }
 
 // Find returns the row of a session; IDs are compared without regard to case. Of several rows it is
@@ -82,11 +82,8 @@ func (c *Client) Sessions(ctx context.Context, userID int64) (Listing, error) {
 			})
 		}
 	}
-	switch e := c.sessionPaths.either(read("/Session"), read("/Sessions")); {
-	case e != nil && e.old:
-		return Listing{Sessions: rows}, e
-	case e != nil:
-		return Listing{}, e
+	if e := c.sessionPaths.either(read("/Session"), read("/Sessions")); e != nil {
+		return Listing{Sessions: rows}, e // there are rows in an old list alone
 	}
 	return c.listing(rows, userID), nil
 }

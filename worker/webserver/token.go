@@ -463,13 +463,13 @@ func (c *Client) unreadable(what string, err error) *Error {
 // It is nil when there is none, and when the session had ended already. A call after it logs in again.
 func (c *Client) Logout(ctx context.Context) error {
 	t, e := c.leaving(ctx)
-	if e != nil || t == nil {
+	if t == nil {
 		return asError(e)
 	}
 	e = c.call(ctx, request{op: OpLogout, method: http.MethodPost, path: "/Logout", token: t}, func(a answer) *Error {
 		w := readWords(a)
 		gone := a.status == http.StatusUnauthorized || a.status/100 == 2 && remark(w.text) == Unauthorized
-		if gone || a.status/100 == 2 && a.whole() && !w.page && !w.refusing {
+		if gone || a.status/100 == 2 && !w.page && !w.refusing {
 			return nil
 		}
 		return withoutDocument(c.failure(a))

@@ -50,7 +50,7 @@ func (c *Client) call(ctx context.Context, r request, judge func(answer) *Error)
 		if e = judge(a); e == nil || e.old {
 			c.clock.learn(r, a, begun)
 		}
-	case r.salvage != nil && a.status/100 == 2 && r.salvage(a):
+	case r.salvage != nil && r.salvage(a):
 		e = nil
 	}
 	c.lines.give(l, e == nil)
@@ -144,7 +144,7 @@ func read(response *http.Response, limit int) answer {
 		io.Closer
 	}{io.LimitReader(response.Body, int64(limit)+1), response.Body}
 	body, err := io.ReadAll(io.LimitReader(decoded(response), int64(limit)+1))
-	if err == nil && len(body) > limit {
+	if len(body) > limit {
 		err = fmt.Errorf("the body is longer than %d bytes", limit)
 	}
 	// Without a length or chunks the body ends with the connection, whatever was cut off.

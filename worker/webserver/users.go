@@ -59,7 +59,7 @@ func (c *Client) UserByID(ctx context.Context, id int64) (User, error) {
 				if denies(a) {
 					denials++
 				}
-				if e != nil && e.elsewhere && (proven && denies(a) || denials == 2) {
+				if proven && denies(a) || denials == 2 {
 					return noUser(e)
 				}
 				user = found
