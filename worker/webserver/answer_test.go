@@ -63,6 +63,7 @@ func TestEveryAnswerHasItsVerdict(t *testing.T) {
 		{name: "page after a declaration", status: 200, body: wcfPage, want: Error{Verdict: Unavailable, Sent: true, Page: true, Text: "Service"}},
 		{name: "page that mentions a token", status: 200, body: `<html><title>Invalid token</title></html>`, want: Error{Verdict: Unavailable, Sent: true, Page: true, Text: "Invalid token"}},
 		{name: "sentence", status: 200, body: "All is  well\nhere", want: Error{Verdict: Unavailable, Sent: true, Unknown: true, Text: "All is well here"}},
+		{name: "not text, with words", status: 200, body: "\xff\xfe\xfd the token has expired", want: Error{Verdict: Unavailable, Sent: true, Unknown: true}},
 		{name: "not text", status: 200, body: "\x1f\x8b\x08\x00\xff\xfe", want: Error{Verdict: Unavailable, Sent: true, Unknown: true}},
 
 		{name: "wrapped", status: 200, body: generic500, want: Error{Verdict: Refused, Sent: true, Text: "Something is not right. Please check web service logs for details (errorCode 500)"}},

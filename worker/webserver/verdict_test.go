@@ -37,6 +37,8 @@ func TestAdviceIsThatOfTheFailure(t *testing.T) {
 		{Error{Op: "ping", Page: true, Status: 400, Verdict: Refused}, ""},
 		{Error{Op: "logoff", Status: 405, Verdict: Misconfigured}, "something in front of the Web Server blocks"},
 		{Error{Op: "logoff", Status: 501, Verdict: Misconfigured}, "something in front of the Web Server blocks"},
+		{Error{Op: "logoff", Status: 411, Verdict: Misconfigured}, "something in front of the Web Server refuses"},
+		{Error{Op: "logoff", Status: 302, Verdict: Misconfigured}, ""},
 		{Error{Op: "ping", Status: 501, Verdict: Unavailable}, ""},
 		{Error{Op: "ping", Status: 400, Verdict: Misconfigured}, ""},
 		{Error{Op: "ping", Status: 404, Verdict: NotFound}, ""},
@@ -144,7 +146,7 @@ func TestBodyIsUnpackedWhereItIsPacked(t *testing.T) {
 			t.Errorf("%q of %q is %q (%v), want %q", test.encoding, test.body, a.body, a.cut, test.want)
 		}
 	}
-	for bytes, zlib := range map[string]bool{"\x78\x9c": true, "\x78\x01": true, "\x78\x9d": false, "\x79\x98": false, "\x78": false, "": false} {
+	for bytes, zlib := range map[string]bool{"\x78\x9c": true, "\x78\x01": true, "\x78\x9d": false, "\x79\x18": false, "\x78": false, "": false} {
 		if isZlib([]byte(bytes)) != zlib {
 			t.Errorf("% x: %t", bytes, !zlib)
 		}
@@ -257,6 +259,7 @@ func TestListsOfSessionsAreKnown(t *testing.T) {
 	for body, rows := range map[string]int{
 		`{"sessions":[` + row + `]}`: 1, `{"a":{"sessions":[` + row + `,` + row + `]}}`: 2, `{"sessions":[]}`: 0, `{"a":[],"sessions":[]}`: 0, `{"sessions":[],"a":[]}`: 0,
 		`<GetUserSessionsResponse/>`: 0, `<DM2ContentIndexing_GetSessionsResp></DM2ContentIndexing_GetSessionsResp>`: 0,
+		`{"sessions":{"row":[` + row + `],"b":{"x":1}}}`: 1, `<html><sessions sessionId="` + guid + `" userId="7"/></html>`: -1,
 		`{"a":[]}`: -1, `{}`: -1, `{"sessions":[{}]}`: -1, `{"sessions":["x"]}`: -1, `{"sessions":{"a":1}}`: -1, `<GetUserSessionsResponse a="1"/>`: -1, `<x><GetUserSessionsResponse/></x>`: -1,
 		`<GetUserSessionsResponse><b/></GetUserSessionsResponse>`: -1, `<LogoutResponse/>`: -1,
 		`{"sessions":[{"sessionId":"` + guid + `"}]}`: -1, `{"sessions":[{"sessionId":"","userId":7}]}`: -1, `{"sessions":[{"sessionId":"a\u0001b","userId":7}]}`: -1,
@@ -307,10 +310,12 @@ func TestListsOfUsersAreKnown(t *testing.T) {
 		users  int // -1 where it is no list
 		logins bool
 	}{
-		`{"users":[` + user("") + `]}`:                       {1, true},
-		`{"users":[` + user(`,"fullName":"Jane"`) + `]}`:     {1, false},
-		`{"users":[` + user(`,"fullName":"Jane Doe"`) + `]}`: {1, true},
-		`{"users":[]}`: {0, true},
+		`{"users":[` + user("") + `]}`:                                    {1, true},
+		`{"users":[` + user(`,"fullName":"Jane"`) + `]}`:                  {1, false},
+		`{"users":[` + user(`,"fullName":"Jane Doe"`) + `]}`:              {1, true},
+		`{"users":[` + user(`,"fullName":"Jane"`) + `,` + user("") + `]}`: {2, false},
+		`{"users":[]}`:            {0, true},
+		`{"users":[],"other":[]}`: {0, true},
 		`{"a":{"users":[` + user("") + `,` + user("") + `]}}`: {2, true},
 		`{"a":[]}`:                        {-1, false},
 		`{}`:                              {-1, false},
@@ -324,6 +329,9 @@ func TestListsOfUsersAreKnown(t *testing.T) {
 		if (err != nil) != (want.users < 0) || err == nil && (len(p.users) != want.users || p.logins != want.logins) {
 			t.Errorf("%s: %d users, logins %t, %v", body, len(p.users), p.logins, err)
 		}
+	}
+	if p, err := readUsers(answer{status: 200, body: []byte(`{"users":[` + user("") + `,{"userId":8}]}`)}); err != nil || !p.addresses {
+		t.Errorf("addresses of one user only: %t, %v", p.addresses, err)
 	}
 	two := []User{{ID: 1}, {ID: 2}}
 	for i, test := range []struct {
@@ -352,6 +360,7 @@ func TestOneUserIsKnownByID(t *testing.T) {
 		`{"userId":7,"name":"jane"}`: true, `{"id":7,"name":"jane","company":{"id":9,"name":"c"}}`: true, `{"data":{"id":7,"name":"jane"}}`: true, `{"user":{"id":7,"name":"jane"}}`: true,
 		`{"other":{"id":7,"name":"jane"}}`: false, `{"id":8,"name":"jane"}`: false, `{}`: false, `{"id":7`: false, `{"users":[]}`: false,
 		`{"users":[{"userId":7,"name":"a"},{"userId":8,"name":"b"}]}`: false,
+		`{"data":{"id":7,"name":"jane"},`:                             false, `{"id":7,"name":"jane","users":[]}`: false,
 	} {
 		u, err := readUser(answer{status: 200, body: []byte(body)}, 7)
 		if (err == nil) != good || good && (u.ID != 7 || u.Name != "jane") {
@@ -391,6 +400,49 @@ func TestProxyIsBlamedForItsOwnAnswers(t *testing.T) {
 	for status, good := range map[int]bool{200: true, 403: false, 407: false} {
 		if (proxyAnswered(t.Context(), nil, nil, &http.Response{StatusCode: status}) == nil) != good {
 			t.Errorf("%d: good %t", status, !good)
+		}
+	}
+}
+
+// The encoding is blamed where it is what hides an answer that nobody knows, and nowhere else.
+func TestEncodingIsBlamedForWhatItHides(t *testing.T) {
+	c := &Client{}
+	for name, test := range map[string]struct {
+		status         int
+		encoding, body string
+		want           string // of the hint, its beginning; empty for none
+	}{
+		"hidden":            {200, "br", "\x1b\x03\xff", "not an answer that is known; its encoding is said to be br"},
+		"a server in need":  {503, "br", "\x1b\x03\xff", ""},
+		"no encoding":       {200, "", "\x1b\x03\xff", ""},
+		"nothing to hide":   {200, "br", "", "an answer without a body"},
+		"an answer in text": {200, "identity", `{"status":"OK"}`, ""},
+	} {
+		a := answer{op: OpLogoff, status: test.status, header: http.Header{"Content-Encoding": {test.encoding}}, body: []byte(test.body)}
+		if e := c.judgeLogoff(a); e == nil || !strings.HasPrefix(e.hint, test.want) || test.want == "" && e.hint != "" {
+			t.Errorf("%s: %v, with the hint %q", name, e, e.hint)
+		}
+	}
+}
+
+// Why an answer could not be read is told where nothing else says what it is.
+func TestWhyAnAnswerWasNotReadIsToldWhereNothingElseIs(t *testing.T) {
+	c, why := &Client{}, errors.New("no list")
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   Verdict
+		told   bool
+	}{
+		"no list":                 {200, `{"a":1}`, Unavailable, true},
+		"words":                   {200, "starting", Unavailable, false},
+		"a page without a title":  {200, "<html></html>", Unavailable, false},
+		"a server that is down":   {503, `{"a":1}`, Unavailable, false},
+		"a verdict without words": {200, `["invalid token"]`, Unauthorized, false},
+	} {
+		e := c.unread(answer{op: OpSessions, status: test.status, body: []byte(test.body)}, why)
+		if e == nil || e.Verdict != test.want || (e.Err != nil) != test.told {
+			t.Errorf("%s: %+v", name, e)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func TestValuesAreThoseOfOneWholeAnswer(t *testing.T) {
 	for body, whole := range map[string]bool{
 		`{"a":1}`: true, ` {"a":[1,{"b":2}]} `: true, `<a/>`: true, "\ufeff<r> <b/> </r>\n": true, `<?xml version="1.0"?><a/>`: true,
 		`{"a":1}{"b":2}`: false, `{"a":1`: false, `{"a":1}x`: false, `[1]`: false, `"a"`: false, ``: false, ` `: false,
-		`<a/><b/>`: false, `<a>`: false, `<a/>text`: false, `<!-- nothing -->`: false, `<a></b>`: false, `<!DOCTYPE a><a/>`: false, `<html><p/></html>`: false,
+		`<a/><b/>`: false, `<a>`: false, `<a/>text`: false, `<?xml version="1.0"?>`: false, `<!-- nothing -->`: false, `<a></b>`: false, `<!DOCTYPE a><a/>`: false, `<html><p/></html>`: false,
 		deep(maxDepth): true, deep(maxDepth + 1): false, deepXML(maxDepth): true, deepXML(maxDepth + 1): false,
 	} {
 		if got := readValues(answer{body: []byte(body)}, func(string, string) {}); got != whole {
@@ -35,6 +35,30 @@ func TestValuesOfXMLAreAttributesAndTexts(t *testing.T) {
 	readValues(answer{body: []byte("<r xmlns='1' xmlns:i='2' x='3' i:y='4'>\n <s> t </s>\n</r>")}, func(name, value string) { got = append(got, name+"="+strings.TrimSpace(value)) })
 	if want := []string{"x=3", "y=4", "s=t"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	got = nil
+	readValues(answer{body: []byte("<r x='1'/><s><t>2</t></s>")}, func(name, value string) { got = append(got, name+"="+value) })
+	if want := []string{"x=1"}; !slices.Equal(got, want) {
+		t.Errorf("%q with what is in a second root, want %q", got, want)
+	}
+}
+
+// What a list may hold is not shown; what something in front says is.
+func TestWordsAreShownWhereTheyAreNoList(t *testing.T) {
+	c := &Client{}
+	for op, texts := range map[string]map[string]string{
+		OpSessions: {"starting": "starting", `["x"]`: "", `{"a":1}`: "", `<a/>`: "", `{"errorMessage":"m"}`: "m"},
+		OpUser:     {"starting": "starting", `["x"]`: "", `{"a":1}`: "", `<a/>`: ""},
+		OpLogoff:   {"starting": "starting", `["x"]`: `["x"]`, `{"a":1}`: `{"a":1}`},
+		OpLogin:    {"starting": "", `{"a":1}`: ""},
+		OpRenew:    {"starting": "", `{"a":1}`: ""},
+		OpToken:    {"starting": "", `{"a":1}`: ""},
+	} {
+		for body, want := range texts {
+			if got := c.failure(answer{op: op, status: 503, body: []byte(body)}).Text; got != want {
+				t.Errorf("%q to %s is shown as %q, want %q", body, op, got, want)
+			}
+		}
 	}
 }
 
@@ -105,6 +129,7 @@ func TestFailureTellsWhatIsNotKnown(t *testing.T) {
 // Of two calls for the same, the one that the version has is found, and what tells more than an unknown path is told.
 func TestChoiceRemembersWhatIsKnownToWork(t *testing.T) {
 	gone, forbidden := Error{Verdict: NotFound, elsewhere: true}, Error{Verdict: Forbidden, elsewhere: true}
+	alsoGone := gone
 	odd, final := Error{Verdict: Unavailable, elsewhere: true}, Error{Verdict: Forbidden}
 	for name, test := range map[string]struct {
 		first, second *Error
@@ -117,7 +142,7 @@ func TestChoiceRemembersWhatIsKnownToWork(t *testing.T) {
 		"the second, the other shut":     {&forbidden, nil, nil, 2, 2},
 		"the second, this time":          {&odd, nil, nil, 2, 0},
 		"one that ends it":               {&final, nil, &final, 1, 0},
-		"neither":                        {&gone, &gone, &gone, 2, 0},
+		"neither":                        {&gone, &alsoGone, &gone, 2, 0},
 		"an unknown path and a shut one": {&gone, &forbidden, &forbidden, 2, 0},
 		"a shut path and an unknown one": {&forbidden, &gone, &forbidden, 2, 0},
 		"two shut paths":                 {&forbidden, &odd, &forbidden, 2, 0},
