@@ -31,6 +31,7 @@ func TestListOfACacheIsAnErrorAndShowsWhatEnded(t *testing.T) {
 		"RFC 9211, forwarded":    {[]string{"Cache-Status", `proxy; fwd=uri-miss`}, false},
 		"no date":                {[]string{"Date", ""}, false},
 		"a date that is none":    {[]string{"Date", "yesterday"}, false},
+		"a date before all":      {[]string{"Date", "Mon, 01 Jan 0001 00:00:00 GMT"}, false},
 	} {
 		s := serve(t, map[string]http.HandlerFunc{"Session": says(200, list(listed(guid, 7, 100, 250, "")), test.header...)})
 		l, err := s.client(t).Sessions(t.Context(), 7)
@@ -90,6 +91,7 @@ func TestClockThatIsSetIsFollowed(t *testing.T) {
 		"back, reads":      {"GET", -time.Hour},
 		"forward, reads":   {"GET", time.Hour},
 		"forward, logoffs": {"DELETE", time.Hour},
+		"a little back":    {"GET", -3 * time.Second},
 	} {
 		inFakeTime(t, func() {
 			h := &hearing{}
@@ -106,16 +108,118 @@ func TestClockThatIsSetIsFollowed(t *testing.T) {
 	}
 }
 
+// What changes something comes from no cache, so a clock that it shows set back is believed at once.
+func TestLogoffTellsAtOnceThatTheClockWasSetBack(t *testing.T) {
+	for back, followed := range map[time.Duration]bool{time.Hour: true, 10 * time.Second: true, 3 * time.Second: false} {
+		inFakeTime(t, func() {
+			h := &hearing{}
+			h.hears("GET", "a", time.Now())
+			passes(time.Minute)
+			h.hears("DELETE", "b", time.Now().Add(-back))
+			if got := h.ahead < -time.Second; got != followed {
+				t.Errorf("%v back: the difference is %v", back, h.ahead)
+			}
+		})
+	}
+}
+
+// A cache that says so, and whose answer is some seconds old, does not set the clock back, however long ago the clock
+// was told.
+func TestAnswerOfACacheSetsNoClockBack(t *testing.T) {
+	inFakeTime(t, func() {
+		h := &hearing{}
+		h.hears("GET", "a", time.Now())
+		passes(2 * clockAge)
+		r := request{op: OpSessions, method: http.MethodGet, path: "b"}
+		a := answer{header: http.Header{"Date": {time.Now().Add(-3 * time.Second).UTC().Format(http.TimeFormat)}}, old: "its Age is 3"}
+		h.learn(r, a, time.Now())
+		if h.ahead.Abs() > time.Second {
+			t.Errorf("the difference is %v", h.ahead)
+		}
+	})
+}
+
+// An answer that tells no Date tells nothing of the clock, and is not old for that.
+func TestAnswerWithoutADateTellsNoTime(t *testing.T) {
+	inFakeTime(t, func() {
+		h, r := &hearing{}, request{op: OpSessions, method: http.MethodGet, path: "a"}
+		if h.learn(r, answer{}, time.Now()); h.known {
+			t.Error("the clock is known")
+		}
+		h.hears("GET", "b", time.Now())
+		passes(time.Minute)
+		if why := h.old(r, answer{}, time.Now()); why != "" {
+			t.Errorf("old: %s", why)
+		}
+	})
+}
+
+// Where the same question has the same Date again it is an old answer's, although the answer to another question said
+// more of the clock.
+func TestOldAnswerIsKnownByItsOwnQuestion(t *testing.T) {
+	for method, old := range map[string]bool{"GET": true, "DELETE": false} {
+		inFakeTime(t, func() {
+			h, first := &hearing{}, time.Now()
+			h.hears("GET", "a", first)
+			passes(time.Second)
+			h.hears("GET", "b", time.Now().Add(time.Second))
+			passes(2 * time.Second)
+			if got := h.hears(method, "a", first); got != old {
+				t.Errorf("%s: old %t", method, got)
+			}
+		})
+	}
+}
+
+// The clock is that of the Web Server's own answers, to reads and logoffs alike.
+func TestClockIsLearntFromAnswersThatAreUnderstood(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"WhoAmI": says(503, ""), "Sessions": says(200, successElement)})
+	c := s.client(t)
+	facts(t, c.Ping(t.Context()))
+	if _, known := c.ClockDifference(); known {
+		t.Error("the clock is that of whoever answers 503")
+	}
+	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		t.Fatal(err)
+	}
+	if ahead, known := c.ClockDifference(); !known || ahead.Abs() > time.Minute {
+		t.Errorf("the difference is %v, known %t", ahead, known)
+	}
+}
+
+// Lists that seem old because the clock was set back are believed again after the first that came late enough.
+func TestReadsFollowAClockThatIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := time.Duration(0)
+		s := pipeSite(t, map[string]http.HandlerFunc{
+			"Login": says(200, `{"token":"QSDK 3a","aliasName":"1"}`, "Date", ""),
+			"Session": func(w http.ResponseWriter, r *http.Request) {
+				says(200, list(listed(guid, 7, 100, 0, "")), "Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))(w, r)
+			},
+		})
+		for i, old := range []bool{false, true, false} {
+			_, err := s.client.Sessions(t.Context(), 7)
+			if (err != nil) != old {
+				t.Errorf("list %d: %v", i, err)
+			}
+			ahead = -time.Hour
+			passes(2 * clockAge)
+		}
+	})
+}
+
 // A Date that stands still, that of the logoffs too, makes every list old.
 func TestDateThatStandsStillMakesListsOld(t *testing.T) {
 	inFakeTime(t, func() {
 		h, date := &hearing{}, time.Now()
 		h.hears("POST", "login", date)
-		for range 20 {
+		for i := range 20 {
 			passes(time.Minute)
 			h.hears("DELETE", "b", date)
-			if !h.hears("GET", "a", date) {
-				t.Fatal("the list counts as new")
+			for _, path := range []string{"a", strconv.Itoa(i)} {
+				if !h.hears("GET", path, date) {
+					t.Fatalf("minute %d: the list %s counts as new", i, path)
+				}
 			}
 		}
 	})
@@ -130,6 +234,10 @@ func TestServersOfOneAddressMayDifferBySeconds(t *testing.T) {
 			if h.hears("GET", "a", time.Now().Add(time.Duration(i%2)*4*time.Second)) {
 				t.Fatal("a new answer is old")
 			}
+		}
+		h.hears("DELETE", "b", time.Now())
+		if off := h.ahead - 4*time.Second; off.Abs() > time.Second {
+			t.Errorf("the difference is %v, although one of the clocks is 4s ahead", h.ahead)
 		}
 	})
 }

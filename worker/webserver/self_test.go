@@ -43,6 +43,24 @@ func TestSelfIsFoundOutWithAGivenToken(t *testing.T) {
 	}
 }
 
+// Why nothing is found out is told as it is, and nobody is looked up under no name.
+func TestSelfThatIsNotFoundOutSaysWhy(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		whoAmI string
+		want   Verdict
+	}{
+		"refused":  {401, "", Unauthorized},
+		"no right": {403, "no", Forbidden},
+		"no name":  {200, "{}", Unavailable},
+	} {
+		s := serve(t, map[string]http.HandlerFunc{"WhoAmI": says(test.status, test.whoAmI)})
+		if e := facts(t, second(s.client(t).Identify(t.Context()))); e.Op != OpPing || e.Verdict != test.want || len(s.asked()) != 1 {
+			t.Errorf("%s: %v after %q", name, e, s.asked())
+		}
+	}
+}
+
 // The harmless question tells it on its way.
 func TestPingTellsWhoWeAre(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"WhoAmI": says(200, `{"user":{"userId":42}}`)})

@@ -151,6 +151,41 @@ func TestRowsOfNobodyAreNotOurs(t *testing.T) {
 	}
 }
 
+// Whoever is shown the session of the token, asking for another's, has no right to see that.
+func TestOwnSessionsInAnothersPlaceAreForbidden(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Session": says(200, list(listed(guid, 1, 1, 0, `,"isCurrentSession":true`)))})
+	if e := facts(t, second(s.client(t).Sessions(t.Context(), 7))); e.Verdict != Forbidden {
+		t.Errorf("%v", e)
+	}
+}
+
+// A cache makes lists of sessions old, and that there is nobody. What else an answer says, it says from a cache, too.
+func TestCacheChangesNoOtherVerdict(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   Verdict // 0 for none
+	}{
+		"a user":        {200, v4Jane, 0},
+		"nobody":        {404, `{"errorMessage":"User not found","errorCode":2}`, Unavailable},
+		"no right":      {403, iisPage, Forbidden},
+		"a dead token":  {401, "", Unauthorized},
+		"another user":  {200, v4Max, Unavailable},
+		"something odd": {200, "{}", Unavailable},
+	} {
+		_, err := directory(t, calls{v4ID: says(test.status, test.body, "Age", "7")}).client(t).UserByID(t.Context(), 7)
+		if e, _ := Problem(err); test.want == 0 && e != nil || test.want != 0 && (e == nil || e.Verdict != test.want || e.old != (name == "nobody")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for status, want := range map[int]Verdict{200: Unavailable, 401: Unauthorized, 403: Forbidden, 429: Throttled} {
+		s := serve(t, map[string]http.HandlerFunc{"Session": says(status, list(listed(guid, 7, 1, 0, "")), "Age", "7")})
+		if e := facts(t, second(s.client(t).Sessions(t.Context(), 7))); e.Verdict != want || e.old != (status == 200) {
+			t.Errorf("a list with %d: %v", status, e)
+		}
+	}
+}
+
 func TestEmptyListOfSessions(t *testing.T) {
 	for _, body := range []string{list(), `<?xml version="1.0"?><Api_GetSessionsResponse />`, `<Api_GetSessionsResponse xmlns:xsi="x"></Api_GetSessionsResponse>`} {
 		l, err := listing(t, 1, body)
