@@ -88,7 +88,7 @@ func (s *site) ask(deadline time.Time) (*webserver.Error, error) {
 		return last
 	})
 	if problem == nil && err == nil && last != nil {
-		return nil, fmt.Errorf("it counts as answered: %w", last)
+		return nil, fmt.Errorf("it counts as answered: %v", last)
 	}
 	return problem, err
 }
@@ -413,6 +413,7 @@ func TestChangedSecretIsTriedAtOnce(t *testing.T) {
 				if took := (<-answered).Sub(changed); took > 3*time.Second || changes != 1 {
 					t.Errorf("it took %v with %d changes", took, changes)
 				}
+				time.Sleep(10 * time.Second)
 				s.sim.Configure(func(c *simulator.Settings) { c.Down = 503 })
 				go func() { _, _ = s.ask(time.Now().Add(time.Minute)) }()
 				time.Sleep(50 * time.Second)

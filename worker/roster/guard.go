@@ -162,7 +162,7 @@ func (r *Roster) ListsAskedFor() int64 { return r.guard.looks() }
 // protects reports whether a session is left alone, for all that is known; by its owner too, if the job names one.
 func (g *guard) protects(s jobs.Session) bool {
 	own := g.own.Load()
-	return own != nil && strings.EqualFold(*own, s.ID) || g.protectsSession(s.ID) || s.UserID != 0 && g.protectsUser(s.UserID)
+	return own != nil && strings.EqualFold(*own, s.ID) || g.protectsSession(s.ID) || g.protectsUser(s.UserID)
 }
 
 func (g *guard) protectsSession(id string) bool {
@@ -209,8 +209,8 @@ func (g *guard) enough(after int64, spacing time.Duration, now time.Time) bool {
 func (g *guard) unlisted(after int64, spacing time.Duration, now time.Time) (ids []int64) {
 	missing := map[int64]bool{}
 	for _, u := range g.users {
-		if u.missing && u.named.ID != 0 {
-			missing[u.named.ID] = true
+		if u.missing {
+			missing[u.named.ID] = true // of a name it is 0, which is nobody's
 		}
 	}
 	for id := range g.ids {

@@ -67,7 +67,7 @@ const (
 // Standing is what the list says of a session.
 func (l List) Standing(id string) Standing {
 	switch row, found := l.Find(id); {
-	case found && !row.LogoutTime.IsZero():
+	case !row.LogoutTime.IsZero():
 		return Off // in an old list too
 	case l.Problem != "":
 		return Unknown

@@ -3,6 +3,8 @@ package roster
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +23,24 @@ const latency = 20 * time.Millisecond
 type site struct {
 	*Roster
 	sim    *simulator.Server
+	client *webserver.Client
 	health *metrics.Health
+	log    *strings.Builder
+	stop   context.CancelFunc
 }
 
+// inBubble runs a test in fake time with a worker that logs in.
 func inBubble(t *testing.T, c Config, test func(t *testing.T, s *site)) {
+	inBubbleAs(t, c, func(*simulator.Server, *webserver.Config) {}, test)
+}
+
+// given has the worker use a token that somebody gave it, so that it does not know whose it is.
+func given(sim *simulator.Server, c *webserver.Config) {
+	token := sim.Token(1)
+	c.Username, c.Password, c.Token = "", nil, func() (string, error) { return token, nil }
+}
+
+func inBubbleAs(t *testing.T, c Config, secret func(*simulator.Server, *webserver.Config), test func(t *testing.T, s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Settings{LatencyFixed: latency}, 1)
 		sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "p", Administrator: true})
@@ -33,10 +49,12 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, s *site)) {
 		sim.AddUser(simulator.User{ID: 9, Login: `CORP\mary`, Display: "Mary", Email: "mary@corp.example"})
 		dial, endPipe := sim.Pipe()
 		defer endPipe()
-		client, err := webserver.New(webserver.Config{
+		config := webserver.Config{
 			URL: "http://127.0.0.1/commandcenter/api", Username: "admin", DialContext: dial,
 			Password: func() (string, error) { return "p", nil },
-		})
+		}
+		secret(sim, &config)
+		client, err := webserver.New(config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,9 +70,48 @@ func inBubble(t *testing.T, c Config, test func(t *testing.T, s *site)) {
 			},
 			Questions: 4, Repeated: func(webserver.Verdict) {}, Stopping: stopping, Finish: t.Context(),
 		})
-		health := metrics.NewHealth(slog.New(slog.DiscardHandler), PartProtected)
-		test(t, &site{New(c, server, health, stopping), sim, health})
+		log := &strings.Builder{}
+		health := metrics.NewHealth(slog.New(slog.NewTextHandler(log, nil)), PartProtected)
+		test(t, &site{New(c, server, health, stopping), sim, client, health, log, stop})
 	})
+}
+
+// lists and lookUps are how often lists of sessions, and users, were asked for.
+func (s *site) lists() int   { return s.sim.Count("session") }
+func (s *site) lookUps() int { return s.sim.Count("user") + s.sim.Count("userv4") }
+
+// fails lets requests of a kind fail until the faults are cleared.
+func (s *site) fails(status int, ops ...string) {
+	for _, op := range ops {
+		s.sim.FailNextOn(op, slices.Repeat([]simulator.Fault{simulator.Status(status)}, 10_000)...)
+	}
+}
+
+// knows asks for what is known of protected users, and whether it is.
+func (s *site) knows(t *testing.T, after int64) bool {
+	t.Helper()
+	known, err := s.Know(after, time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
+// logged counts the lines with all these words.
+func (s *site) logged(words ...string) (n int) {
+	for line := range strings.Lines(s.log.String()) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			n++
+		}
+	}
+	return n
+}
+
+func rows(ids ...string) (all []webserver.Listed) {
+	for _, id := range ids {
+		all = append(all, webserver.Listed{ID: id})
+	}
+	return all
 }
 
 // A list says of a session what it shows, and no more.
@@ -148,14 +205,14 @@ func TestUserIsLookedUpOnceSinceTheJobCame(t *testing.T) {
 		}
 		came := time.Now()
 		ask(came)
-		asked := s.sim.Count("user")
+		asked := s.lookUps()
 		ask(came)
-		if n := s.sim.Count("user"); n != asked {
+		if n := s.lookUps(); n != asked {
 			t.Errorf("%d requests for what was known", n-asked)
 		}
 		time.Sleep(time.Second)
 		ask(time.Now())
-		if n := s.sim.Count("user"); n == asked {
+		if n := s.lookUps(); n == asked {
 			t.Error("a later job believes what was found out before")
 		}
 		if users, problem, err := s.WhoIs(gate.Urgent, Question{Named: jobs.User{Name: "nobody"}}); len(users) != 0 || problem != nil || err != nil {
@@ -172,14 +229,14 @@ func TestManyUsersAreOneReading(t *testing.T) {
 			questions = append(questions, Question{Named: jobs.User{Email: email}, Since: time.Now()})
 		}
 		s.LookUpTogether(gate.Urgent, questions)
-		asked := s.sim.Count("user")
+		asked := s.lookUps()
 		for i, q := range questions {
 			users, problem, err := s.WhoIs(gate.Urgent, q)
 			if problem != nil || err != nil || len(users) != map[bool]int{true: 1}[i < 3] {
 				t.Error(q.Named, users, problem, err)
 			}
 		}
-		if n := s.sim.Count("user"); n != asked {
+		if n := s.lookUps(); n != asked {
 			t.Errorf("%d requests more", n-asked)
 		}
 	})
