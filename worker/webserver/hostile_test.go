@@ -269,7 +269,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 		t.Errorf("trusted: %v", err)
 	}
 	for name, err := range map[string]error{"unknown CA": call(server.URL, nil), "other host": call("https://other.test", trusted)} {
-		if e := facts(t, err); e.Verdict != Misconfigured || e.Sent || !strings.Contains(e.Error(), "certificate") {
+		if e := facts(t, err); e.Verdict != Misconfigured || e.Sent || !strings.Contains(e.Error(), "the certificate is not trusted") {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
@@ -304,6 +304,25 @@ func TestHTTPSToAnHTTPServerIsAMisconfiguration(t *testing.T) {
 	c := s.client(t, func(c *Config) { c.URL = strings.Replace(s.URL, "http:", "https:", 1) })
 	if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Misconfigured || e.Sent {
 		t.Errorf("%+v", e)
+	}
+}
+
+// What speaks neither TLS nor HTTP is not told to be a Web Server without TLS.
+func TestHTTPSToWhatSpeaksNeitherIsAnOutage(t *testing.T) {
+	c, _ := raw(t, nil, func(c *Config) {
+		c.URL = "https://127.0.0.1/api"
+		c.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer far.Close()
+				go io.Copy(io.Discard, far)
+				io.WriteString(far, "SSH-2.0-OpenSSH_9.9\r\n")
+			}()
+			return near, nil
+		}
+	})
+	if e := facts(t, c.Ping(t.Context())); e.Verdict != Unavailable || strings.Contains(e.Error(), "speaks http") {
+		t.Errorf("%v", e)
 	}
 }
 

@@ -192,6 +192,16 @@ func TestRenewPairVerdicts(t *testing.T) {
 	}
 }
 
+// An error is shown in its words; a success that is not understood may hold tokens, so nothing of it is.
+func TestRenewPairShowsTheWordsOfErrorsAlone(t *testing.T) {
+	for body, want := range map[string]string{`{"errorMessage":"no such pair","errorCode":5}`: "no such pair (errorCode 5)", `{"message":"anything"}`: ""} {
+		s := serve(t, map[string]http.HandlerFunc{"Renew": says(200, body)})
+		if e := facts(t, second(s.client(t).RenewPair(t.Context(), oldPair))); e.Text != want {
+			t.Errorf("%s is shown as %q", body, e.Text)
+		}
+	}
+}
+
 func TestRenewPairUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, dials := raw(t, func(conn net.Conn) { passes(time.Hour) })
@@ -206,7 +216,8 @@ func TestRenewPairUnanswered(t *testing.T) {
 }
 
 func TestRenewPairThatWasNotSentIsSafe(t *testing.T) {
-	c, err := New(Config{URL: "https://web.example/api", Token: fixed("t"), DialContext: func(context.Context, string, string) (net.Conn, error) {
+	calls := 0
+	c, err := New(Config{URL: "https://web.example/api", Token: fixed("t"), Observe: func(Call) { calls++ }, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("refused canary-old-refresh")
 	}})
 	if err != nil {
@@ -219,8 +230,8 @@ func TestRenewPairThatWasNotSentIsSafe(t *testing.T) {
 	hides(t, e)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if e := facts(t, second(c.RenewPair(ended, oldPair))); e.Sent || e.Op != "token" || !errors.Is(e, context.Canceled) {
-		t.Errorf("%+v", e)
+	if e := facts(t, second(c.RenewPair(ended, oldPair))); e.Sent || e.Op != "token" || !errors.Is(e, context.Canceled) || calls != 1 {
+		t.Errorf("%+v after %d calls", e, calls)
 	}
 }
 

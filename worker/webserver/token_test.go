@@ -179,6 +179,80 @@ func TestChangedSecretIsNoticed(t *testing.T) {
 		if unreadable = errors.New("no such file"); c.SecretChanged() {
 			t.Errorf("%s: changed, and cannot be read", name)
 		}
+		if secret, unreadable = "half\nwritten", nil; name == "token" && c.SecretChanged() {
+			t.Errorf("%s: changed to one that cannot be sent", name)
+		}
+	}
+}
+
+// Whoever keeps a token hears of a question as of a refusal, so that only a refusal asks; and the next is soon there.
+func TestKeptTokenIsAskedForAfterARefusalAlone(t *testing.T) {
+	for kept, pause := range map[bool]time.Duration{true: keptPause, false: 0} {
+		s := serve(t, map[string]http.HandlerFunc{"WhoAmI": says(401, "")})
+		asked := 0
+		c := s.client(t, func(c *Config) {
+			c.Kept = kept
+			c.Token = func() (string, error) { asked++; return "QSDK 3a", nil }
+		})
+		refused := facts(t, c.Renew(t.Context(), facts(t, c.Ping(t.Context()))))
+		if refused.RetryAfter != pause || asked != 2 {
+			t.Errorf("kept %t: the next try is in %v, and %d tokens were asked for", kept, refused.RetryAfter, asked)
+		}
+		if c.SecretChanged(); kept && asked != 2 {
+			t.Error("it is asked for without a refusal")
+		}
+	}
+}
+
+// A caller who is gone makes no login.
+func TestCallerWhoIsGoneMakesNoLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := pipeSite(t, map[string]http.HandlerFunc{"Login": says(200, `{"token":"QSDK 3a"}`), "WhoAmI": says(200, "{}")})
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		e := facts(t, s.client.Ping(gone))
+		synctest.Wait()
+		if !errors.Is(e, context.Canceled) || e.Op != OpLogin || s.count("Login") != 0 {
+			t.Errorf("%v after %d logins", e, s.count("Login"))
+		}
+	})
+}
+
+// A refusal of a token that is gone, and for which there is no other yet, is no renewal that has happened.
+func TestTokenThatIsGoneIsNotTakenForRenewed(t *testing.T) {
+	var down atomic.Bool
+	s := serve(t, map[string]http.HandlerFunc{
+		"Login": func(w http.ResponseWriter, r *http.Request) {
+			either(&down, says(503, ""), says(200, `{"token":"QSDK 3a"}`))(w, r)
+		},
+		"RenewLoginToken": says(401, ""),
+		"WhoAmI":          says(401, ""),
+	})
+	c := s.client(t, withLogin(fixed("p")))
+	refused := facts(t, c.Ping(t.Context()))
+	down.Store(true)
+	for range 2 {
+		if e := facts(t, c.Renew(t.Context(), refused)); e.Op != OpLogin || e.Status != 503 {
+			t.Errorf("%v", e)
+		}
+	}
+	down.Store(false)
+	if err := c.Renew(t.Context(), refused); err != nil || len(s.received("Login")) != 4 {
+		t.Errorf("%v after %d logins", err, len(s.received("Login")))
+	}
+}
+
+// What JSON cannot carry is not sent in another form.
+func TestNamesAndTokensThatJSONCannotCarryAreNotSent(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"Login": says(200, `{"token":"QSDK 3a"}`), "RenewLoginToken": says(200, `{"token":"QSDK 3b"}`)})
+	if e := facts(t, s.client(t, withLogin(fixed("p")), func(c *Config) { c.Username = "a\xff" }).Ping(t.Context())); e.Verdict != Misconfigured || e.Op != OpLogin {
+		t.Errorf("user name: %v", e)
+	}
+	if renewed, e := s.client(t, withLogin(fixed("p"))).renew(t.Context(), &token{value: "a\xff", own: true}); renewed != nil || e == nil || e.Verdict != Misconfigured {
+		t.Errorf("token: %v, %v", renewed, e)
+	}
+	if len(s.requests) != 0 {
+		t.Errorf("%d requests", len(s.requests))
 	}
 }
 
@@ -198,6 +272,11 @@ func TestLoginsAreAdmitted(t *testing.T) {
 	}
 	if n := len(s.received("RenewLoginToken")); n != 0 {
 		t.Errorf("%d renewals that were not admitted", n)
+	}
+	other := s.client(t, withLogin(fixed("secret")))
+	other.AdmitLogins(func(context.Context) error { return context.Canceled })
+	if e := facts(t, other.Ping(t.Context())); !errors.Is(e, context.Canceled) || e.Op != OpLogin || len(s.received("Login")) != 1 {
+		t.Errorf("%v after %d logins", e, len(s.received("Login")))
 	}
 }
 
@@ -426,6 +505,9 @@ func TestSecretsThatCannotBeReadAreAMisconfiguration(t *testing.T) {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
+	if len(s.requests) != 0 {
+		t.Errorf("%d requests without a secret", len(s.requests))
+	}
 }
 
 func TestWaiterWhoLeavesDoesNotEndTheLogin(t *testing.T) {
@@ -466,7 +548,10 @@ func TestLogoutEndsOurOwnSession(t *testing.T) {
 		"done":        {200, "User logged out", true},
 		"dead":        {200, "Invalid authorization token provided.", true},
 		"dead, 401":   {401, maintenance, true},
+		"dead, error": {200, `{"errorMessage":"Session expired. Please log in again.","errorCode":1}`, true},
 		"unavailable": {503, "", false},
+		"out of use":  {503, "Invalid authorization token provided.", false},
+		"refused":     {200, `{"errorMessage":"m","errorCode":5}`, false},
 		"page":        {200, maintenance, false},
 	} {
 		t.Run(name, func(t *testing.T) {

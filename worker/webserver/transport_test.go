@@ -131,7 +131,7 @@ func TestProxyAddressIsNeverShown(t *testing.T) {
 	} {
 		s := serve(t, nil)
 		e := facts(t, s.client(t, func(c *Config) { c.Proxy = proxy }).Ping(t.Context()))
-		if e.Sent || !strings.Contains(e.Error(), "HTTPS_PROXY") || strings.Contains(e.Error(), "canary") {
+		if e.Sent || !strings.Contains(e.Error(), "HTTPS_PROXY") || strings.Contains(e.Error(), "canary") || (e.Verdict == Misconfigured) != (name == "no address") {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
@@ -149,6 +149,33 @@ func TestRefusedTokenWithoutSchemeGetsAHint(t *testing.T) {
 		e := facts(t, s.client(t, func(c *Config) { c.Token = fixed(token) }).Ping(t.Context()))
 		if want != "" && !strings.Contains(e.Error(), want) || want == "" && strings.Contains(e.Error(), "(") {
 			t.Errorf("%q: %v", token, e)
+		}
+	}
+	if hint := (&token{value: "3a5f00", own: true}).hint(); hint != "" {
+		t.Errorf("of a token that a login gave: %s", hint)
+	}
+	s = serve(t, map[string]http.HandlerFunc{"WhoAmI": says(503, "")})
+	if e := facts(t, s.client(t, func(c *Config) { c.Token = fixed("3a5f00") }).Ping(t.Context())); strings.Contains(e.Error(), "(") {
+		t.Errorf("not refused: %v", e)
+	}
+}
+
+func TestCallThatCannotBeMadeIsNotSent(t *testing.T) {
+	s := serve(t, nil)
+	e := s.client(t).call(t.Context(), request{op: OpPing, method: http.MethodGet, path: "/\x7f"}, func(answer) *Error { return nil })
+	if e == nil || e.Verdict != Misconfigured || e.Sent || len(s.requests) != 0 {
+		t.Errorf("%v after %d requests", e, len(s.requests))
+	}
+}
+
+// What TLS says has a hint, and what anything else says of certificates has none.
+func TestHintIsOfTLSAlone(t *testing.T) {
+	for words, hinted := range map[string]bool{
+		"remote error: tls: bad certificate": true, "remote error: tls: protocol version not supported": true, "remote error: tls: handshake failure": true,
+		"remote error: tls: internal error": false, "the client certificate cannot be read": false,
+	} {
+		if got := tlsHint(errors.New(words)); (got != "") != hinted {
+			t.Errorf("%s: %q", words, got)
 		}
 	}
 }
