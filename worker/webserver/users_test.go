@@ -289,12 +289,99 @@ func TestUserByNameTellsNobodyFromNoAnswer(t *testing.T) {
 	}
 }
 
+// Who is shown under another name is told by the newer call or by the list, and never by an answer about somebody else.
+func TestShownUserIsMadeSureOf(t *testing.T) {
+	fullName := strings.NewReplacer(`CORP\\jane`, "Jane Doe")
+	shown := says(200, fullName.Replace(oldList(oldJane)))
+	listed := strings.Replace(v4Jane, `CORP\\jane`, "jane", 1)
+	others := strings.Replace(v4Max, "JANE@", "max@", 1)
+	all := says(200, v4List(listed, others))
+	for name, test := range map[string]struct {
+		calls calls
+		name  string
+		want  int64 // 0 for an error
+		lists int   // how often lists are asked for
+	}{
+		"by the newer call":                        {calls{byName: shown, v4ID: says(200, listed), v4List: all}, "jane", 7, 0},
+		"not by an answer about another":           {calls{byName: shown, v4ID: says(200, strings.Replace(listed, `"id":7`, `"id":9`, 1)), v4List: all}, "jane", 0, 0},
+		"not by what a refusal shows":              {calls{byName: shown, v4ID: says(403, v4Jane), v4List: all}, "jane", 7, 1},
+		"not by a full name":                       {calls{byName: shown, v4ID: says(200, fullName.Replace(v4Jane)), v4List: all}, "jane", 7, 1},
+		"another login":                            {calls{byName: shown, v4ID: says(200, v4Jane), v4List: all}, "jane", 0, 0},
+		"an address, which the newer call has not": {calls{byName: shown, v4ID: says(200, v4Jane), v4List: says(200, v4List(v4Jane, others))}, "jane@corp.example", 7, 1},
+		"an address of somebody else":              {calls{byName: shown, v4ID: says(200, v4Jane), v4List: says(200, v4List(v4Jane, others))}, "max@corp.example", 0, 1},
+	} {
+		s := directory(t, test.calls)
+		u, err := s.client(t).UserByName(t.Context(), test.name)
+		lists := len(s.received("user"))
+		if u.ID != test.want || (err != nil) != (test.want == 0) || lists != test.lists {
+			t.Errorf("%s: %+v, %v after %d lists", name, u, err, lists)
+		}
+	}
+}
+
+// A list is searched for what somebody is called, and for addresses only where that is asked for.
+func TestNameIsSearchedAmongLogins(t *testing.T) {
+	row := func(id int, name, full, email string) string {
+		return fmt.Sprintf(`{"id":%d,"name":%q,"fullName":%q,"email":%q}`, id, name, full, email)
+	}
+	for name, test := range map[string]struct {
+		list    string
+		name    string
+		want    int64
+		verdict Verdict
+	}{
+		"a login":                           {v4List(row(7, "jane", "Jane Doe", ""), row(8, "max", "", "")), "jane", 7, 0},
+		"a full name, where all are such":   {v4List(row(7, "Jane", "Jane", ""), row(8, "max", "max", "")), "max", 0, Refused},
+		"a login before the same address":   {v4List(row(7, "jane@x", "Jane Doe", ""), row(8, "max", "", "jane@x")), "jane@x", 7, 0},
+		"an address":                        {v4List(row(7, "jane", "Jane Doe", ""), row(8, "max", "", "jane@x")), "jane@x", 8, 0},
+		"an address, which is not one":      {v4List(row(7, "jane", "Jane Doe", ""), row(8, "max", "", "moritz")), "moritz", 0, NotFound},
+		"one account":                       {v4List(row(8, "max", "", "")), "jane", 0, Forbidden},
+		"one account, which has that name":  {v4List(row(8, "max", "", "")), "max", 8, 0},
+		"nobody among full names":           {v4List(row(7, "Jane", "Jane", ""), row(8, "Max", "max", "")), "moritz", 0, Refused},
+		"nobody, of one account, full name": {v4List(row(7, "Jane", "Jane", "")), "moritz", 0, Forbidden},
+	} {
+		u, err := directory(t, calls{v4List: says(200, test.list)}).client(t).UserByName(t.Context(), test.name)
+		if e, _ := Problem(err); u.ID != test.want || (e == nil) != (test.verdict == 0) || e != nil && e.Verdict != test.verdict {
+			t.Errorf("%s: %+v, %v", name, u, err)
+		}
+	}
+}
+
+// A list is searched where the name may have been changed on its way, or has another spelling; and not where the
+// question failed.
+func TestListIsSearchedForNamesThatMayBeOthers(t *testing.T) {
+	for _, test := range []struct {
+		status   int
+		name     string
+		searched bool
+	}{
+		{200, `CORP\boss`, true},
+		{200, "jane@corp.example", true},
+		{200, "boss", true},
+		{200, "jane", false},
+		{503, `CORP\boss`, false},
+		{503, "jane@corp.example", false},
+		{503, "boss", false},
+	} {
+		s := directory(t, calls{byName: says(test.status, unknownUser), v4List: says(200, v4List(v4Jane, v4Max))})
+		_, err := s.client(t).UserByName(t.Context(), test.name)
+		if searched := len(s.received("user")) > 0; searched != test.searched {
+			t.Errorf("%q after %d: searched %t, %v", test.name, test.status, searched, err)
+		}
+	}
+	s := directory(t, calls{byName: says(200, `{"a":1}`)})
+	if e := facts(t, second(s.client(t).UserByName(t.Context(), "jane"))); !strings.Contains(e.Error(), "no list of users") {
+		t.Errorf("%v", e)
+	}
+}
+
 func TestUsersByEmail(t *testing.T) {
 	for name, c := range map[string]calls{
 		"V4":              {v4List: says(200, v4List(v4Jane, v4Max))},
 		"old":             {oldList: says(200, oldList(oldJane, oldMax))},
 		"V4 pages":        {v4List: says(200, `{"numberOfUsers":2,"users":[`+v4Jane+`]}`), oldList: says(200, oldList(oldJane, oldMax))},
 		"V4 out of scope": {v4List: says(403, ""), oldList: says(200, oldList(oldJane, oldMax))},
+		"a cached list":   {v4List: says(200, v4List(v4Jane, v4Max), "X-Cache", "HIT")},
 	} {
 		client := directory(t, c).client(t)
 		for email, want := range map[string][]User{
@@ -335,6 +422,8 @@ func TestUsersByEmailTellsNobodyFromNoAnswer(t *testing.T) {
 		"error beside a list":            {calls{v4List: says(200, `{"errorCode":2,`+v4List(v4Jane, v4Max)[1:])}, Refused, false},
 		"403, and no old list":           {calls{v4List: says(403, "")}, Forbidden, false},
 		"503, though there is an old":    {calls{v4List: says(503, ""), oldList: says(200, oldList(oldJane, oldMax))}, Unavailable, false},
+		"503 and a list, and an old one": {calls{v4List: says(503, v4List(v4Jane, v4Max)), oldList: says(200, oldList(oldJane, oldMax))}, Unavailable, false},
+		"{}, though there is an old":     {calls{v4List: says(200, "{}"), oldList: says(200, oldList(oldJane, oldMax))}, Unavailable, false},
 		"429":                            {calls{v4List: says(429, "")}, Throttled, false},
 		"a page, and the old one is out": {calls{v4List: says(200, `{"numberOfUsers":3,"users":[`+v4Jane+`]}`), oldList: says(503, "")}, Unavailable, false},
 	} {
@@ -378,6 +467,23 @@ func TestUsersIsTheWholeListOrAnError(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, all, err)
 		}
 	}
+	for name, test := range map[string]struct {
+		list http.HandlerFunc
+		want Verdict
+	}{
+		"out of use":  {says(503, ""), Unavailable},
+		"a cache's":   {says(200, v4List(v4Jane, v4Max), "X-Cache", "HIT"), Unavailable},
+		"one account": {says(200, v4List(v4Jane)), Forbidden},
+		"no such":     {nil, Misconfigured},
+	} {
+		if e := facts(t, second(directory(t, calls{v4List: test.list}).client(t).Users(t.Context()))); e.Verdict != test.want {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+	full := v4List(strings.Replace(v4Jane, `CORP\\jane`, "Jane Doe", 1), strings.Replace(v4Max, `"fullName":""`, `"fullName":"max"`, 1))
+	if all, err := directory(t, calls{v4List: says(200, full)}).client(t).Users(t.Context()); err != nil || len(all) != 2 || all[0].Name != "" || all[1].Name != "" {
+		t.Errorf("full names count as logins: %+v, %v", all, err)
+	}
 }
 
 // Whoever has logged in last is the first to have a session listed.
@@ -391,6 +497,12 @@ func TestLatestAreThoseWhoLoggedInLast(t *testing.T) {
 	}
 	if latest, err := directory(t, calls{v4List: says(200, v4List(v4Max, v4Jane))}).client(t).Latest(t.Context()); err != nil || len(latest) != 2 || latest[0].Company != "corp" {
 		t.Errorf("%+v, %v", latest, err)
+	}
+	for status, want := range map[int]bool{403: true, 503: false, 429: false} {
+		latest, err := directory(t, calls{oldList: says(status, ""), v4List: says(200, v4List(v4Max, v4Jane))}).client(t).Latest(t.Context())
+		if (err == nil) != want || want && len(latest) != 2 {
+			t.Errorf("after %d: %+v, %v", status, latest, err)
+		}
 	}
 	if _, err := directory(t, calls{}).client(t).Latest(t.Context()); err == nil {
 		t.Error("there is nobody to tell")
