@@ -51,10 +51,10 @@ func fractionalSeconds(value string, limit time.Duration) time.Duration {
 
 // seconds reads digits alone. A number too large for an integer is the limit all the same.
 func seconds(digits string, limit time.Duration) time.Duration {
-	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+	if strings.Trim(digits, "0123456789") != "" {
 		return 0
 	}
-	n, _ := strconv.ParseInt(digits, 10, 64) // the largest where it is too large
+	n, _ := strconv.ParseInt(digits, 10, 64) // 0 of nothing, and the largest where it is too large
 	if n > int64(limit/time.Second) {
 		return limit
 	}
