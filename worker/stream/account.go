@@ -17,7 +17,7 @@ const minAPILevel = 4
 func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	account, err := js.AccountInfo(ctx)
 	switch {
-	case err != nil && c.API != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, context.DeadlineExceeded)):
+	case c.API != "" && (errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, context.DeadlineExceeded)):
 		return nil, fmt.Errorf("no JetStream answers at %s; look at LOGOFF_NATS_DOMAIN or LOGOFF_NATS_API_PREFIX, and at what the account may publish: %w", c.API, err)
 	case err != nil:
 		return nil, fmt.Errorf("ask for JetStream: %w", err)

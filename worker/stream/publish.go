@@ -346,10 +346,7 @@ func plainYes(data []byte) (place uint64, is bool) {
 	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"duplicate"`)) {
 		return 0, false
 	}
-	_, rest, found := bytes.Cut(data, []byte(`"seq":`))
-	if !found {
-		return 0, false
-	}
+	_, rest, _ := bytes.Cut(data, []byte(`"seq":`))
 	digits := bytes.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
 	place, err := strconv.ParseUint(string(rest[:max(digits, 0)]), 10, 64)
 	return place, err == nil

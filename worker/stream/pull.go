@@ -89,7 +89,7 @@ func (p *Puller) Pull(n int, wait time.Duration) ([]*nats.Msg, error) {
 
 // listen subscribes once; the subscription outlives reconnects.
 func (p *Puller) listen() error {
-	if p.sub != nil && p.sub.IsValid() {
+	if p.sub.IsValid() { // none is not
 		return nil
 	}
 	p.inbox = p.nc.NewInbox()
@@ -160,12 +160,9 @@ func (p *Puller) Renew() []*nats.Msg { return p.close(silentWait) }
 // close ends the subscription and returns the jobs that were on their way, as far as they come in time. The
 // server forgets what was asked for, so that no job is sent to a pull that nobody waits for.
 func (p *Puller) close(wait time.Duration) (late []*nats.Msg) {
-	if p.sub == nil {
-		return nil
-	}
 	sub := p.sub
 	p.sub = nil
-	if err := sub.Drain(); err != nil {
+	if err := sub.Drain(); err != nil { // there is none, or none any more
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
