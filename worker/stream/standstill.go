@@ -22,6 +22,7 @@ type standstill struct {
 	delivered, acked uint64
 	inHand           int
 	accepted         int64 // documents, of both lanes
+	waits            bool  // something waits, or is in hand
 	since            time.Time
 }
 
@@ -31,10 +32,10 @@ func (w *Watch) lookForStandstill(found look) (suspect bool) {
 	explained := w.explained()
 	for _, lane := range jobs.Lanes {
 		info := found.lanes[lane]
-		now := standstill{info.Delivered.Consumer, info.AckFloor.Consumer, info.NumAckPending, w.Accepted(), time.Time{}}
+		waits := info.NumPending > 0 || info.NumAckPending > 0
+		now := standstill{info.Delivered.Consumer, info.AckFloor.Consumer, info.NumAckPending, w.Accepted(), waits, time.Time{}}
 		before := w.still[lane]
 		now.since = before.since
-		waits := info.NumPending > 0 || info.NumAckPending > 0
 		if now != before || before.since.IsZero() || !waits || explained {
 			now.since = time.Now()
 		}
