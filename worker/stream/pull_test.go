@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -87,6 +88,8 @@ func TestWordsOfTheServerEndAPull(t *testing.T) {
 			"409 Consumer Deleted":                   "Consumer Deleted",
 			"409 Exceeded MaxAckPending":             "Exceeded MaxAckPending",
 			"503 ":                                   "missing",
+			"500 Batch Completed":                    "500",
+			"500 Message Size Exceeds MaxBytes":      "500",
 			"500 Something else that nobody expects": "500",
 		} {
 			answer <- status(words)
@@ -100,6 +103,75 @@ func TestWordsOfTheServerEndAPull(t *testing.T) {
 		answer <- status("404 No Messages")
 		if msgs, err := p.Pull(1, time.Second); err != nil || len(msgs) != 0 || asked != 2 || p.bytes != 2*pullBytes {
 			t.Errorf("a job larger than a pull: %v, %v after %d requests of %d bytes", msgs, err, asked, p.bytes)
+		}
+	})
+}
+
+// A pull returns what came before a job that is too large, passes over the end of an earlier one, and keeps its subscription.
+func TestPullIsOfItsOwnRequest(t *testing.T) {
+	withOutbox(t, func(t *testing.T, o *Outbox) {
+		js, err := jetstream.New(o.nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateConsumer(t.Context(), "S", jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		publish := func(bytes int) {
+			if _, err := js.Publish(t.Context(), "s", make([]byte, bytes)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := newPuller(o.nc, "$JS.API", "S", "c")
+		if late := p.Drain(); late != nil {
+			t.Errorf("before the first pull: %v", late)
+		}
+		publish(10)
+		publish(1000)
+		p.bytes = 500
+		if msgs, err := p.Pull(2, time.Second); len(msgs) != 1 || err != nil || p.bytes != 500 {
+			t.Errorf("before a large one: %d jobs, %v, then %d bytes", len(msgs), err, p.bytes)
+		}
+		inbox, others := p.inbox, o.nc.NumSubscriptions()
+		ends := &nats.Msg{Subject: inbox + ".1", Header: status("408 Request Timeout")}
+		if err := o.nc.PublishMsg(ends); err != nil {
+			t.Fatal(err)
+		}
+		p.bytes = pullBytes
+		if msgs, err := p.Pull(2, time.Second); len(msgs) != 1 || err != nil || p.inbox != inbox || o.nc.NumSubscriptions() != others {
+			t.Errorf("after an earlier one: %d jobs, %v", len(msgs), err)
+		}
+		publish(10)
+		if err := o.nc.PublishMsg(ends); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.ask(1, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if late := p.Drain(); len(late) != 1 {
+			t.Errorf("%d jobs were on their way", len(late))
+		}
+		publish(10)
+		if msgs, err := p.Pull(1, time.Second); len(msgs) != 1 || err != nil {
+			t.Errorf("anew: %d jobs, %v", len(msgs), err)
+		}
+		if err := p.sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+		publish(10)
+		if msgs, err := p.Pull(1, time.Second); len(msgs) != 1 || err != nil {
+			t.Errorf("where the subscription has ended: %d jobs, %v", len(msgs), err)
+		}
+		time.AfterFunc(time.Second, o.nc.Close)
+		if _, err := p.Pull(1, 10*time.Second); !errors.Is(err, nats.ErrConnectionClosed) {
+			t.Errorf("cut short: %v", err)
+		}
+		if _, err := p.Pull(1, time.Second); err == nil || !strings.Contains(err.Error(), "subscribe for jobs") {
+			t.Errorf("without a connection: %v", err)
 		}
 	})
 }

@@ -1,9 +1,13 @@
 package stream
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
 )
 
 // A consumer is past a job that it takes for acknowledged, or has delivered while it knows of none in hand.
@@ -12,15 +16,101 @@ func TestConsumerThatIsPastAJobIsKnown(t *testing.T) {
 		consumer jetstream.ConsumerInfo
 		past     bool
 	}{
-		"not delivered yet":         {consumer: jetstream.ConsumerInfo{NumPending: 1}},
-		"acknowledged":              {consumer: jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 7}, NumPending: 3}, past: true},
-		"delivered, none in hand":   {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}}, past: true},
-		"delivered, one in hand":    {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}, NumAckPending: 1}},
-		"delivered, another waits":  {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}, NumPending: 1}},
-		"only those before are off": {consumer: jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 6}, NumPending: 1}},
+		"not delivered yet":          {consumer: jetstream.ConsumerInfo{NumPending: 1}},
+		"none delivered, none waits": {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 6}}},
+		"acknowledged":               {consumer: jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 7}, NumPending: 3}, past: true},
+		"delivered, none in hand":    {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}}, past: true},
+		"delivered, one in hand":     {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}, NumAckPending: 1}},
+		"delivered, another waits":   {consumer: jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 7}, NumPending: 1}},
+		"only those before are off":  {consumer: jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 6}, NumPending: 1}},
 	} {
 		if got := isPast(&test.consumer, 7); got != test.past {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
+}
+
+// A job that is stranded at two looks is told, and delivered again unless the consumers are the operator's.
+func TestStrandedJobIsDeliveredAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		provision Provision
+		consumer  string // that is there
+		says      string
+		again     bool
+	}{
+		"create":             {ProvisionCreate, "urgent", "1 jobs are stranded: they are in the stream LOGOFF_REQUESTS, from sequence 1 on, and their consumer is past them; all that is in the stream is delivered again", true},
+		"verify":             {ProvisionVerify, "urgent", "make them anew with `logoff-worker init`", false},
+		"without a consumer": {ProvisionCreate, "", "they cannot be delivered again: ", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := DefaultConfig()
+			c.Provision = test.provision
+			withStreams(t, c, func(t *testing.T, s *told) {
+				if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
+					t.Fatal(err)
+				}
+				p := s.Puller(jobs.Urgent)
+				if msgs, err := p.Pull(1, time.Second); err != nil || len(msgs) != 1 {
+					t.Fatal(msgs, err)
+				}
+				if test.consumer == "" {
+					if err := s.js.DeleteConsumer(t.Context(), "LOGOFF_REQUESTS", "urgent"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				past, waits := &jetstream.ConsumerInfo{Delivered: jetstream.SequenceInfo{Stream: 1}}, &jetstream.ConsumerInfo{NumPending: 1}
+				found := look{requests: jetstream.StreamState{Msgs: 1, FirstSeq: 1, LastSeq: 1}, lanes: map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: past, jobs.Bulk: past}}
+				counted := found
+				counted.lanes = map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: waits, jobs.Bulk: past}
+				w := &Watch{Streams: s.Streams}
+				if w.lookForStranded(t.Context(), counted) || w.stranded != (strandedJob{}) {
+					t.Error("a job that waits is suspected")
+				}
+				if !w.lookForStranded(t.Context(), found) || s.said() != "[]" {
+					t.Errorf("at the first look: %s", s.said())
+				}
+				if !w.lookForStranded(t.Context(), found) || !strings.Contains(s.said(), test.says) {
+					t.Errorf("at the second look: %s", s.said())
+				}
+				if msgs, err := p.Pull(1, time.Second); (len(msgs) == 1) != test.again {
+					t.Errorf("%d jobs, %v", len(msgs), err)
+				}
+				if w.lookForStranded(t.Context(), counted) || s.said() != "[]" {
+					t.Errorf("afterwards: %s", s.said())
+				}
+			})
+		})
+	}
+}
+
+// What cannot be looked at, or is not past, is not stranded.
+func TestJobThatIsNotPastIsNotStranded(t *testing.T) {
+	withStreams(t, DefaultConfig(), func(t *testing.T, s *told) {
+		if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
+			t.Fatal(err)
+		}
+		past, waits := &jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 9}}, &jetstream.ConsumerInfo{NumPending: 1}
+		found := func(first uint64, urgent, bulk *jetstream.ConsumerInfo) look {
+			return look{requests: jetstream.StreamState{FirstSeq: first}, lanes: map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: urgent, jobs.Bulk: bulk}}
+		}
+		none := strandedJob{}
+		if job := s.findStranded(t.Context(), found(1, past, waits)); job != (strandedJob{jobs.Urgent, 1}) {
+			t.Errorf("past: %+v", job)
+		}
+		if job := s.findStranded(t.Context(), found(1, waits, past)); job != none {
+			t.Errorf("another lane's consumer is past it: %+v", job)
+		}
+		if job := s.findStranded(t.Context(), found(2, past, past)); job != none {
+			t.Errorf("it is not there: %+v", job)
+		}
+		s.Config.Provision = ProvisionVerify
+		if job := s.findStranded(t.Context(), found(1, past, waits)); job != none {
+			t.Errorf("one of the operator's consumers is not past it: %+v", job)
+		}
+		s.Config.Provision = ProvisionCreate
+		s.plan.requests.Name = "NONE"
+		if job := s.findStranded(t.Context(), found(1, past, past)); job != none {
+			t.Errorf("there is no stream: %+v", job)
+		}
+	})
 }

@@ -19,13 +19,14 @@ func TestJobsThatLeaveWithoutAResultAreTold(t *testing.T) {
 		looks []seen
 		told  string
 	}{
-		"all have results":                 {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {9, 9, 9, 0}, {9, 9, 9, 0}}},
-		"one has none":                     {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {8, 9, 9, 0}, {8, 9, 9, 0}}, told: "1 jobs left the stream"},
-		"results come at the next look":    {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {7, 9, 9, 0}, {9, 9, 9, 0}}},
-		"never quiet, so nothing compared": {looks: []seen{{5, 5, 5, 1}, {5, 5, 5, 1}, {5, 9, 9, 1}, {5, 9, 9, 1}}},
-		"a stream made anew":               {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {0, 5, 5, 0}, {0, 5, 5, 0}}},
-		"jobs brought back":                {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {5, 5, 3, 0}, {5, 5, 5, 0}}},
-		"no quiet before":                  {looks: []seen{{5, 5, 5, 0}, {8, 9, 9, 0}, {8, 9, 9, 0}}},
+		"all have results":                  {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {9, 9, 9, 0}, {9, 9, 9, 0}}},
+		"one has none":                      {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {8, 9, 9, 0}, {8, 9, 9, 0}}, told: "1 jobs left the stream"},
+		"results come at the next look":     {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {7, 9, 9, 0}, {9, 9, 9, 0}}},
+		"never quiet, so nothing compared":  {looks: []seen{{5, 5, 5, 1}, {5, 5, 5, 1}, {5, 9, 9, 1}, {5, 9, 9, 1}}},
+		"a stream made anew":                {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {0, 5, 5, 0}, {0, 5, 5, 0}}},
+		"jobs brought back":                 {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {5, 5, 3, 0}, {5, 5, 5, 0}}},
+		"a stream made anew, and not quiet": {looks: []seen{{5, 5, 5, 0}, {5, 5, 5, 0}, {0, 5, 5, 0}, {4, 9, 9, 1}, {6, 11, 11, 1}, {6, 11, 11, 1}}},
+		"no quiet before":                   {looks: []seen{{5, 5, 5, 0}, {8, 9, 9, 0}, {8, 9, 9, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			health := metrics.NewHealth(slog.New(slog.DiscardHandler))
