@@ -135,6 +135,21 @@ func TestSurplusAnswerIsNobodys(t *testing.T) {
 	}
 }
 
+// Of an answer to a request something is heard after the request. That a surplus one is read from memory instead, as
+// above, depends on who is first; here nothing is ever heard.
+func TestAnswerOfWhichNothingIsHeardAfterTheRequestIsNone(t *testing.T) {
+	c, dials := raw(t, plays("HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n"+successElement))
+	c.lines.open = func() *line {
+		l := newLine(c.config)
+		l.transport.DialContext = c.config.DialContext // not counted
+		return l
+	}
+	e := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	if e.Verdict != Unavailable || !e.Sent || !strings.Contains(e.Error(), "an answer was there before the request") || dials.Load() != 1 {
+		t.Errorf("%v on %d connections", e, dials.Load())
+	}
+}
+
 func TestSlowAnswersEndWithTheTimeout(t *testing.T) {
 	dribble := func(text string) func(net.Conn) {
 		return func(conn net.Conn) {
