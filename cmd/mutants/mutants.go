@@ -106,8 +106,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "listed-is-off", file: "worker/roster/lists.go", by: people,
-		before: "	switch row, found := l.Find(id); {\n	case found && !row.LogoutTime.IsZero():\n",
-		after:  "	switch row, found := l.Find(id); {\n	case found && !row.LoginTime.IsZero():\n",
+		before: "	switch row, found := l.Find(id); {\n	case !row.LogoutTime.IsZero():\n",
+		after:  "	switch row, found := l.Find(id); {\n	case !row.LoginTime.IsZero():\n",
 	},
 	{
 		name: "still-active-passed-over", file: "worker/readback.go", by: people,
