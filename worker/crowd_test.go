@@ -134,11 +134,11 @@ func TestDeadLettersThatCannotBeStoredHoldUpNobody(t *testing.T) {
 		bad := s.sim.SignOn(7, simulator.ConsoleWeb)
 		s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{bad: 400} })
 		for range 3 { // of 10,000 sessions each, of which one is refused
-			s.publish("logoff.requests", jobOf(append(s.sim.SignOnMany(7, 9_999), bad)...))
+			s.publish("logoff.requests.bulk", jobOf(append(s.sim.SignOnMany(7, 9_999), bad)...))
 		}
 		passes(t, 2*time.Minute)
 		id := s.sim.SignOn(7, simulator.ConsoleWeb)
-		s.publish("logoff.requests", jobOf(id))
+		s.publish("logoff.requests.bulk", jobOf(id))
 		passes(t, time.Second)
 		if s.alive([]string{id}) != 0 {
 			t.Errorf("a job waits for the dead letters of others\n%s", s.log)

@@ -474,9 +474,9 @@ var mutants = []mutant{
 	},
 	// What a refusal, a dead token or a limit means for others.
 	{
-		name: "token-renewed-for-one-question", file: "worker/access/ask.go", test: "TestDayOfDeadTokens", in: "./worker",
-		before: "problem != nil && problem.Verdict == webserver.Unauthorized {\n",
-		after:  "problem != nil && problem.Verdict == webserver.Unauthorized && begun.Sub(s.renewal.at) > time.Hour {\n",
+		name: "token-not-renewed-for-the-harmless-question", file: "worker/access/access.go", test: "TestTokensThatAreAllRefusedAreFew",
+		before: "		case problem.Verdict == webserver.Unauthorized && !renewed:\n",
+		after:  "		case problem.Verdict == webserver.Unauthorized && renewed:\n",
 	},
 	{
 		name: "limit-holds-reads-alone", file: "worker/gate/gate.go", test: "TestLimitHoldsItsOwnKind",
