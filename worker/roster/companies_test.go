@@ -81,8 +81,8 @@ func TestEmptyListSaysWhyItIsNotBelieved(t *testing.T) {
 		if s.lookAt(7); s.lookUps() != asked {
 			t.Error("companies are read again at once")
 		}
-		if all := s.emptyLists(gate.Urgent, Wanted{9: time.Now().Add(-time.Second), 7: {}}); !all[7].Complete || !all[9].Late {
-			t.Errorf("without end: %+v, too late: %+v", all[7], all[9])
+		if all := s.emptyLists(gate.Urgent, Wanted{7: time.Now().Add(-time.Second), 9: {}}); !all[9].Complete || !all[7].Late {
+			t.Errorf("without end: %+v, too late: %+v", all[9], all[7])
 		}
 		time.Sleep(lookAgain)
 		if problem := s.readCompanies(gate.Urgent, []int64{7}, time.Now().Add(-time.Second)); problem != "there was no time to find out" {

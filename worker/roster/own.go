@@ -92,7 +92,7 @@ func (r *Roster) identified(token int64, listing webserver.Listing, problem *web
 	g := r.guard
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if found && g.tried >= 0 && g.identified != g.tried {
+	if found && g.identified != g.tried { // before the first look they are the same
 		r.health.End(PartProtected, ownUnknown)
 	}
 	if g.tried, g.triedAt = token, time.Now(); found {

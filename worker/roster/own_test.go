@@ -50,6 +50,11 @@ func TestOwnSessionIsFoundOnceForEachToken(t *testing.T) {
 		if id := s.ownID(t); !s.Protects(jobs.Session{ID: strings.ToLower(id)}) || s.lists() != before+1 || s.sim.Count("whoami") != 0 || s.OwnUnknown(true) {
 			t.Errorf("after it: %d lists, %d questions who it is", s.lists()-before, s.sim.Count("whoami"))
 		}
+		s.guard.ownTurn <- struct{}{}
+		if s.seek(t); s.lists() != before+1 {
+			t.Error("what is known is asked again")
+		}
+		<-s.guard.ownTurn
 		for range 2 {
 			s.sim.RevokeTokens()
 			s.lookAt(9)

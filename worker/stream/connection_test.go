@@ -112,9 +112,9 @@ func TestConnectionThatCanNeverWorkIsRefused(t *testing.T) {
 		connection Connection
 		says       string
 	}{
-		"creds":       {Connection{CredsFile: "/none"}, "NATS credentials: "},
+		"creds":       {Connection{CredsFile: "/none"}, "NATS credentials: open /none"},
 		"nkey":        {Connection{NKeyFile: file(t, []byte("canary"))}, "NATS NKey seed: the file cannot be read or holds no user seed"},
-		"CA":          {Connection{CAFile: "/none"}, "NATS CA file: "},
+		"CA":          {Connection{CAFile: "/none"}, "NATS CA file: open /none"},
 		"certificate": {Connection{CertFile: cert, KeyFile: cert}, "NATS client certificate: "},
 		"URL":         {Connection{URL: "nats://u:can%zzcanary@h"}, "a server of the list is no URL"},
 		"an option":   {Connection{Options: []nats.Option{func(*nats.Options) error { return errors.New("no such option") }}}, "NATS: no such option"},
@@ -232,8 +232,8 @@ func TestPullThatFailedIsTold(t *testing.T) {
 		s.broker.Shutdown()
 		time.Sleep(time.Second)
 		s.PullFailed(t.Context(), "urgent", errSilent)
-		if said := s.said(); strings.Contains(said, "no jobs") {
-			t.Error(said)
+		if said := s.said(); strings.Contains(said, "no jobs") || !strings.Contains(s.log.String(), "the connection was lost") {
+			t.Errorf("%s\n%s", said, s.log)
 		}
 		p := s.Puller("urgent")
 		if _, err := p.Pull(1, time.Second); err == nil || !strings.Contains(err.Error(), "ask for jobs: ") {
