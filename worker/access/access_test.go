@@ -388,7 +388,8 @@ func TestChangedSecretIsTriedAtOnce(t *testing.T) {
 			if login {
 				use = func(_ *simulator.Server, c *webserver.Config) { c.Password = read }
 			}
-			inColdBubble(t, use, nil, func(t *testing.T, s *site) {
+			rarely := func(c *access.Config) { c.Gate.Backoff.Max = time.Hour } // is it tried without the watch
+			inColdBubble(t, use, rarely, func(t *testing.T, s *site) {
 				if secret = "wrong"; !login {
 					secret, good = s.sim.Token(1), ""
 					s.sim.RevokeTokens()
@@ -410,14 +411,16 @@ func TestChangedSecretIsTriedAtOnce(t *testing.T) {
 					secret = s.sim.Token(1)
 				}
 				changed := time.Now()
-				if took := (<-answered).Sub(changed); took > 3*time.Second || changes != 1 {
+				took := (<-answered).Sub(changed)
+				if alone := took < 2*time.Second && changes == 0; took > 3*time.Second || changes != 1 && !alone {
 					t.Errorf("it took %v with %d changes", took, changes)
 				}
 				time.Sleep(10 * time.Second)
+				changes = 0
 				s.sim.Configure(func(c *simulator.Settings) { c.Down = 503 })
 				go func() { _, _ = s.ask(time.Now().Add(time.Minute)) }()
 				time.Sleep(50 * time.Second)
-				if changes != 1 || s.Gate.Held() == nil {
+				if changes != 0 || s.Gate.Held() == nil {
 					t.Errorf("in an outage: %d changes, held for %v", changes, s.Gate.Held())
 				}
 			})
