@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -350,26 +351,27 @@ func TestWatchTellsHowTheServerIs(t *testing.T) {
 			inColdBubble(t, nil, nil, func(t *testing.T, s *site) {
 				s.sim.FailNextOn(test.op, always(test.fault)...)
 				ctx, stop := context.WithCancel(t.Context())
-				ended, well := make(chan bool), 0
+				ended := make(chan bool)
+				var well atomic.Int64
 				go func() {
 					defer close(ended)
-					s.Watch(ctx, keepAlive, func() { well++ })
+					s.Watch(ctx, keepAlive, func() { well.Add(1) })
 				}()
 				time.Sleep(30 * time.Second)
 				synctest.Wait()
-				if held := s.Gate.Held(); (well == 1) != test.well || (held == nil) != (test.held == 0) || held != nil && held.Verdict != test.held {
-					t.Errorf("well %d times, held for %v", well, held)
+				if held := s.Gate.Held(); (well.Load() == 1) != test.well || (held == nil) != (test.held == 0) || held != nil && held.Verdict != test.held {
+					t.Errorf("well %d times, held for %v", well.Load(), held)
 				}
 				time.Sleep(2*keepAlive - 40*time.Second)
 				synctest.Wait()
-				if test.well && (well != 2 || s.sim.Count("whoami") != 2) {
+				if test.well && (well.Load() != 2 || s.sim.Count("whoami") != 2) {
 					t.Errorf("asked %d times in twice the time that a token lives", s.sim.Count("whoami"))
 				}
 				s.sim.ClearFaults()
 				time.Sleep(3 * keepAlive)
 				synctest.Wait()
-				if well == 0 || s.Gate.Held() != nil {
-					t.Errorf("when all is well again: well %d times, held for %v", well, s.Gate.Held())
+				if well.Load() == 0 || s.Gate.Held() != nil {
+					t.Errorf("when all is well again: well %d times, held for %v", well.Load(), s.Gate.Held())
 				}
 				stop()
 				<-ended
@@ -382,20 +384,20 @@ func TestWatchTellsHowTheServerIs(t *testing.T) {
 func TestChangedSecretIsTriedAtOnce(t *testing.T) {
 	for _, login := range []bool{true, false} {
 		t.Run(fmt.Sprint("login ", login), func(t *testing.T) {
-			secret, good := "", "p"
-			read := func() (string, error) { return secret, nil }
+			var secret atomic.Value
+			read := func() (string, error) { return secret.Load().(string), nil }
 			use := given(read)
 			if login {
 				use = func(_ *simulator.Server, c *webserver.Config) { c.Password = read }
 			}
 			rarely := func(c *access.Config) { c.Gate.Backoff.Max = time.Hour } // is it tried without the watch
 			inColdBubble(t, use, rarely, func(t *testing.T, s *site) {
-				if secret = "wrong"; !login {
-					secret, good = s.sim.Token(1), ""
+				if secret.Store("wrong"); !login {
+					secret.Store(s.sim.Token(1))
 					s.sim.RevokeTokens()
 				}
-				changes := 0
-				go s.WatchSecret(t.Context(), func() { changes++ })
+				var changes atomic.Int64
+				go s.WatchSecret(t.Context(), func() { changes.Add(1) })
 				answered := make(chan time.Time, 1)
 				go func() {
 					if problem, err := s.ask(time.Time{}); problem != nil || err != nil {
@@ -404,24 +406,24 @@ func TestChangedSecretIsTriedAtOnce(t *testing.T) {
 					answered <- time.Now()
 				}()
 				time.Sleep(11 * time.Minute)
-				if changes != 0 || s.Gate.Held() == nil {
-					t.Fatalf("%d changes, held for %v", changes, s.Gate.Held())
+				if changes.Load() != 0 || s.Gate.Held() == nil {
+					t.Fatalf("%d changes, held for %v", changes.Load(), s.Gate.Held())
 				}
-				if secret = good; !login {
-					secret = s.sim.Token(1)
+				if secret.Store("p"); !login {
+					secret.Store(s.sim.Token(1))
 				}
 				changed := time.Now()
 				took := (<-answered).Sub(changed)
-				if alone := took < 2*time.Second && changes == 0; took > 3*time.Second || changes != 1 && !alone {
-					t.Errorf("it took %v with %d changes", took, changes)
+				if alone := took < 2*time.Second && changes.Load() == 0; took > 3*time.Second || changes.Load() != 1 && !alone {
+					t.Errorf("it took %v with %d changes", took, changes.Load())
 				}
 				time.Sleep(10 * time.Second)
-				changes = 0
+				changes.Store(0)
 				s.sim.Configure(func(c *simulator.Settings) { c.Down = 503 })
 				go func() { _, _ = s.ask(time.Now().Add(time.Minute)) }()
 				time.Sleep(50 * time.Second)
-				if changes != 0 || s.Gate.Held() == nil {
-					t.Errorf("in an outage: %d changes, held for %v", changes, s.Gate.Held())
+				if changes.Load() != 0 || s.Gate.Held() == nil {
+					t.Errorf("in an outage: %d changes, held for %v", changes.Load(), s.Gate.Held())
 				}
 			})
 		})

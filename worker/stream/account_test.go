@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 // An api stands for JetStream's: it answers what a test says, one after the other, and the last again and again.
 // What it has no answer for, nobody answers.
 type api struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream // that asks it
+	nc *nats.Conn
+	js jetstream.JetStream // that asks it
+
+	mu      sync.Mutex
 	answers map[string][]string
 	asked   map[string]int
 }
@@ -52,9 +55,22 @@ func withAPI(t *testing.T, test func(t *testing.T, a *api)) {
 	})
 }
 
-func (a *api) says(answers map[string][]string) { a.answers, a.asked = answers, map[string]int{} }
+func (a *api) says(answers map[string][]string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers, a.asked = answers, map[string]int{}
+}
+
+// made is how often something was to be made.
+func (a *api) made() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asked["STREAM.CREATE"] + a.asked["CONSUMER.CREATE"]
+}
 
 func (a *api) answer(msg *nats.Msg) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	subject := strings.TrimPrefix(msg.Subject, apiPrefix+".")
 	for begins, answers := range a.answers {
 		if strings.HasPrefix(subject, begins) {
@@ -298,8 +314,8 @@ func TestProvisioningMakesOnlyWhatIsMissing(t *testing.T) {
 		} {
 			a.says(test.answers)
 			err := test.what()
-			if (err == nil) != test.well || a.asked["STREAM.CREATE"]+a.asked["CONSUMER.CREATE"] != test.makes {
-				t.Errorf("%s: %v, asked %v", name, err, a.asked)
+			if (err == nil) != test.well || a.made() != test.makes {
+				t.Errorf("%s: %v, made %d", name, err, a.made())
 			}
 			if name == "a push consumer" && (err == nil || !strings.Contains(err.Error(), pushed)) {
 				t.Errorf("%s: %v", name, err)

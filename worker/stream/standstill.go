@@ -36,7 +36,7 @@ func (w *Watch) lookForStandstill(found look) (suspect bool) {
 		now := standstill{info.Delivered.Consumer, info.AckFloor.Consumer, info.NumAckPending, w.Accepted(), waits, time.Time{}}
 		before := w.still[lane]
 		now.since = before.since
-		if now != before || before.since.IsZero() || !waits || explained {
+		if now != before || !waits || explained {
 			now.since = time.Now()
 		}
 		w.still[lane] = now
