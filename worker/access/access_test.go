@@ -89,7 +89,7 @@ func (s *site) ask(deadline time.Time) (*webserver.Error, error) {
 		return last
 	})
 	if problem == nil && err == nil && last != nil {
-		return nil, fmt.Errorf("it counts as answered: %v", last)
+		return nil, fmt.Errorf("it counts as answered: %w", last)
 	}
 	return problem, err
 }

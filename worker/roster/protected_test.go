@@ -220,7 +220,7 @@ func TestProtectedUserStaysKnown(t *testing.T) {
 			t.Errorf("it is not known any more:\n%s", s.log)
 		}
 		s.sim.ClearFaults()
-		s.sim.ChangeUser(7, func(u *simulator.User) { u.Login = `corp\other` })
+		s.sim.ChangeUser(7, func(u *simulator.User) { u.Login = `corp\mary2` })
 		if s.refresh(); s.ProtectsUser(7) || !s.ProtectsUser(8) || s.logged("knows nobody by") != 1 {
 			t.Errorf("whose name it is not any more is protected:\n%s", s.log)
 		}

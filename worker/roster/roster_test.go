@@ -127,9 +127,15 @@ func TestStandingIsWhatAListShows(t *testing.T) {
 		id   string
 		want Standing
 	}{
-		{"on", whole, "ON", On}, {"off", whole, "OFF", Off}, {"in no other case", whole, "off", Off}, {"missing", whole, "X", Gone},
-		{"on in a cut list", cut, "ON", On}, {"missing in a cut list", cut, "X", Unknown},
-		{"on in an old list", old, "ON", Unknown}, {"off in an old list", old, "OFF", Off}, {"missing in an old list", old, "X", Unknown},
+		{"on", whole, "ON", On},
+		{"off", whole, "OFF", Off},
+		{"in no other case", whole, "off", Off},
+		{"missing", whole, "X", Gone},
+		{"on in a cut list", cut, "ON", On},
+		{"missing in a cut list", cut, "X", Unknown},
+		{"on in an old list", old, "ON", Unknown},
+		{"off in an old list", old, "OFF", Off},
+		{"missing in an old list", old, "X", Unknown},
 		{"no list", List{}, "X", Unknown},
 	} {
 		if got := test.list.Standing(test.id); got != test.want {
@@ -160,8 +166,11 @@ func TestWantedKeepsTheLatestDeadline(t *testing.T) {
 		deadlines []time.Time
 		want      time.Time
 	}{
-		{[]time.Time{soon}, soon}, {[]time.Time{soon, late}, late}, {[]time.Time{late, soon}, late},
-		{[]time.Time{never, late}, never}, {[]time.Time{late, never}, never},
+		{[]time.Time{soon}, soon},
+		{[]time.Time{soon, late}, late},
+		{[]time.Time{late, soon}, late},
+		{[]time.Time{never, late}, never},
+		{[]time.Time{late, never}, never},
 	} {
 		w := Wanted{}
 		for _, d := range test.deadlines {

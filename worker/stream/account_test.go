@@ -229,9 +229,9 @@ func TestWhatAnAccountLacksIsForeseen(t *testing.T) {
 
 func TestForecastInWords(t *testing.T) {
 	for got, want := range map[string]string{
-		created(jetstream.StreamConfig{Name: "S"}):                                                                                                                                                      "stream S is missing (1 copy, no limit of bytes, messages kept until they are done)",
-		created(jetstream.StreamConfig{Name: "S", Replicas: 3, MaxBytes: 1 << 30, MaxAge: 48 * time.Hour}):                                                                                              "stream S is missing (3 copies, at most 1 GiB, messages kept for 2 days)",
-		Config{}.allowance(&jetstream.AccountInfo{Tier: jetstream.Tier{Limits: jetstream.AccountLimits{MaxStore: -1}}}):                                                                                 "the account's storage: no limit (used: 0 bytes); streams: no limit (used: 0); consumers of a stream: no limit",
+		created(jetstream.StreamConfig{Name: "S"}):                                                                      "stream S is missing (1 copy, no limit of bytes, messages kept until they are done)",
+		created(jetstream.StreamConfig{Name: "S", Replicas: 3, MaxBytes: 1 << 30, MaxAge: 48 * time.Hour}):              "stream S is missing (3 copies, at most 1 GiB, messages kept for 2 days)",
+		Config{}.allowance(&jetstream.AccountInfo{Tier: jetstream.Tier{Limits: jetstream.AccountLimits{MaxStore: -1}}}): "the account's storage: no limit (used: 0 bytes); streams: no limit (used: 0); consumers of a stream: no limit",
 		Config{}.allowance(&jetstream.AccountInfo{Tier: jetstream.Tier{Store: 1, Streams: 2, Limits: jetstream.AccountLimits{MaxStore: 2048, MaxStreams: 3, MaxConsumers: 4, MaxBytesRequired: true}}}): "the account's storage: 2 KiB (used: 1 bytes); streams: 3 (used: 2); consumers of a stream: 4; each stream must have a limit of bytes",
 		Bytes(1023): "1023 bytes", Bytes(1024): "1 KiB", Bytes(1 << 60): "1.049e+06 TiB",
 	} {

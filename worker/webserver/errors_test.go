@@ -24,7 +24,7 @@ func TestProblemIsWhatTheWebServerSaid(t *testing.T) {
 		{left, nil, left},
 		{context.Canceled, nil, context.Canceled},
 	} {
-		if problem, err := Problem(test.result); problem != test.problem || err != test.err {
+		if problem, err := Problem(test.result); problem != test.problem || !errors.Is(err, test.err) {
 			t.Errorf("%v is the problem %v and the error %v", test.result, problem, err)
 		}
 	}
