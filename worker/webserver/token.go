@@ -59,6 +59,7 @@ type auth struct {
 // An obtaining gets a token, once for everybody who waits for it.
 type obtaining struct {
 	done    chan struct{}
+	old     *token // in whose place
 	token   *token
 	failure *Error
 }
@@ -150,6 +151,9 @@ func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 	c.auth.mu.Unlock()
 	select {
 	case <-f.done:
+		if f.failure != nil && f.failure.Op == OpToken && refused.token == nil {
+			return f.old, nil // which was refused to somebody else, and is still the given one
+		}
 		return f.token, f.failure.copied()
 	case <-ctx.Done():
 		return nil, givenUp(OpLogin, ctx)
@@ -159,7 +163,7 @@ func (c *Client) obtain(ctx context.Context, refused *Error) (*token, *Error) {
 // obtainOnce starts to get a token in place of old. The end of one waiter's ctx does not end it; the
 // time-out of its calls does.
 func (c *Client) obtainOnce(ctx context.Context, old *token, refused *Error) *obtaining {
-	f := &obtaining{done: make(chan struct{})}
+	f := &obtaining{done: make(chan struct{}), old: old}
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		replacement, e := c.replace(ctx, old, refused)
