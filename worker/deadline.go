@@ -1,9 +1,6 @@
 package worker
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // earlier is the earlier of two times; zero is none.
 func earlier(a, b time.Time) time.Time {
@@ -15,13 +12,3 @@ func earlier(a, b time.Time) time.Time {
 
 // overdue reports whether a time has come; zero never does.
 func overdue(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-// pause waits, and reports whether it could wait to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

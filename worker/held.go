@@ -6,6 +6,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker/access"
+	"logoffworker/worker/gate"
 )
 
 // heldSessions wait, without a slot, because it is not known which sessions are protected users': all together,
@@ -62,11 +63,7 @@ func (s *sender) mayLeave(lists int64, deadline time.Time) (known bool, err erro
 
 // lookUntil is how long a document waits for a look in its slot.
 func (s *sender) lookUntil(doc document) time.Time {
-	until := time.Now().Add(s.w.roster.LookTime())
-	if due := s.queue.deadline(doc); !due.IsZero() && due.Before(until) {
-		return due
-	}
-	return until
+	return earlier(time.Now().Add(s.w.roster.LookTime()), s.queue.deadline(doc))
 }
 
 // leaveOut takes those sessions out of a document that are known to be left alone. A publisher's word for the owner
@@ -125,7 +122,7 @@ func (s *sender) sendHeld() {
 			s.sendWaiting()
 			return
 		}
-		pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
+		gate.Pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/stream"
 )
 
@@ -71,7 +72,7 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 		return false
 	}
 	if l.room() <= 0 {
-		pause(ctx, l.w.Config.Backoff.Min) // until results are stored
+		gate.Pause(ctx, l.w.Config.Backoff.Min) // until results are stored
 		return false
 	}
 	begun := time.Now()
@@ -85,7 +86,7 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 	case err != nil && n == 0:
 		l.repair(ctx, err) // otherwise what came leaves first
 	case n == 0 && time.Since(begun) < stream.PullWait/2:
-		pause(ctx, l.w.Config.Backoff.Min) // the server had enough requests of others and did not wait
+		gate.Pause(ctx, l.w.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
 	all, _ := l.queue.length()
 	return all > 0
@@ -101,7 +102,7 @@ func (l *lane) space(ctx context.Context) {
 		return
 	}
 	if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
-		pause(ctx, wait)
+		gate.Pause(ctx, wait)
 		all, _ := l.queue.length()
 		l.more = all > 0 // others may have come to go along with what is in hand
 	}
@@ -215,7 +216,7 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if all, _ := l.queue.length(); all > 0 {
 		return
 	}
-	if pause(ctx, min(l.w.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
+	if gate.Pause(ctx, min(l.w.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
 		l.w.streams.Provision(ctx)
 	}
 }

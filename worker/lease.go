@@ -11,6 +11,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/gate"
 )
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
@@ -105,7 +106,7 @@ func (l *leases) all() []*delivery {
 
 // keep extends every lease at a third of it until ctx ends.
 func (l *leases) keep(ctx context.Context, ackWait time.Duration, health *metrics.Health) {
-	for pause(ctx, ackWait/3) {
+	for gate.Pause(ctx, ackWait/3) {
 		failed := 0
 		for _, d := range l.all() {
 			err := d.extend(ackWait)

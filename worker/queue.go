@@ -214,9 +214,7 @@ func (q *queue) deadline(doc document) (earliest time.Time) {
 	defer q.mu.Unlock()
 	for _, s := range doc {
 		for _, a := range s.askers {
-			if t := a.d.job.NotAfter; !t.IsZero() && (earliest.IsZero() || t.Before(earliest)) {
-				earliest = t
-			}
+			earliest = earlier(earliest, a.d.job.NotAfter)
 		}
 	}
 	return earliest

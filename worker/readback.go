@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/roster"
 )
 
@@ -110,7 +111,7 @@ func (r *reader) readBack(ds []*delivery) {
 		if len(waiting) == 0 {
 			return
 		}
-		if !pause(r.w.stopping, readAgainAfter[try]) {
+		if !gate.Pause(r.w.stopping, readAgainAfter[try]) {
 			r.settleAsIs(waiting)
 			return
 		}

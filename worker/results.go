@@ -13,6 +13,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/stream"
 )
 
@@ -250,7 +251,7 @@ func (s *settler) retryLater(ds []*delivery) {
 // settleParked tries until everything is settled. Only the end of a stop that takes too long makes it
 // give up: then the jobs stay in the stream.
 func (s *settler) settleParked() {
-	for tries := 1; pause(s.finish, s.config.Backoff.After(10*tries)); tries++ {
+	for tries := 1; gate.Pause(s.finish, s.config.Backoff.After(10*tries)); tries++ {
 		ds := s.parked.takeAll()
 		left := s.settleOnce(ds)
 		if len(left) < len(ds) {

@@ -56,7 +56,7 @@ func (s *sender) send(doc document, free func()) {
 			s.w.Metrics.Split()
 			s.w.reach(MidSplit)
 		case again:
-			pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
+			gate.Pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
 		case deferred:
 			if free = s.standAside(free, caller, split.rest); free == nil {
 				free = func() {}
@@ -132,7 +132,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
 		switch {
 		case err != nil || r.final:
 			return r, err
-		case wait > 0 && !pause(s.w.stopping, wait):
+		case wait > 0 && !gate.Pause(s.w.stopping, wait):
 			return reply{}, s.w.stopping.Err()
 		}
 	}

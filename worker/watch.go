@@ -94,7 +94,7 @@ func (w *Worker) watchClock(ctx context.Context) {
 		if ahead, known := w.Server.ClockDifference(); known {
 			w.clockIs(ahead)
 		}
-		if !pause(ctx, clockInterval) {
+		if !gate.Pause(ctx, clockInterval) {
 			return
 		}
 	}

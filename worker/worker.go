@@ -109,20 +109,12 @@ func DefaultConfig() Config {
 	}
 }
 
-// A FieldError says what is wrong with one field of a [Config], in the operator's words.
-type FieldError struct {
-	Field, Problem string
-}
-
-func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
-
-// Validate returns everything that is wrong with the settings, as joined [*FieldError]s, and [*stream.FieldError]s
-// of those that say what is in JetStream.
+// Validate returns everything that is wrong with the settings, as joined [*stream.FieldError]s.
 func (c Config) Validate() error {
 	problems := []error{c.Stream.Validate()}
 	wrong := func(field string, ok bool, format string, values ...any) {
 		if !ok {
-			problems = append(problems, &FieldError{field, fmt.Sprintf(format, values...)})
+			problems = append(problems, &stream.FieldError{Field: field, Problem: fmt.Sprintf(format, values...)})
 		}
 	}
 	wrong("Name", c.Name != "", "a worker needs a name")

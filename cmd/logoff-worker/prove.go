@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -217,7 +218,7 @@ func (p *proof) watch(ctx context.Context) {
 	var on, taken error
 	for i := 0; ; i++ {
 		on, taken = p.on(ctx), p.alive(ctx)
-		if on == nil && taken == nil || i == len(waits) || !pause(ctx, waits[i]) {
+		if on == nil && taken == nil || i == len(waits) || !gate.Pause(ctx, waits[i]) {
 			break
 		}
 	}
@@ -268,16 +269,6 @@ func (p *proof) alive(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("whether its token is refused is not known: %w", err)
-}
-
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // others tells what the proof says about other people's sessions. Reading them needs the right that

@@ -302,13 +302,9 @@ func (p *problems) addFields(err error) {
 		}
 		return
 	}
-	var field *worker.FieldError
-	var ofStream *stream.FieldError
-	switch {
-	case errors.As(err, &field):
+	var field *stream.FieldError
+	if errors.As(err, &field) {
 		p.check(variables[field.Field], false, field.Problem)
-	case errors.As(err, &ofStream):
-		p.check(variables[ofStream.Field], false, ofStream.Problem)
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -78,10 +79,8 @@ func hubAndLeaf(t *testing.T) (hub, leaf *server.Server) {
 	}
 	hub = natsServer(t, `server_name: hub, jetstream { store_dir: STORE, domain: hub }, leafnodes { listen: "`+meet+`" }`)
 	leaf = natsServer(t, `server_name: leaf, jetstream { store_dir: STORE, domain: leaf }, leafnodes { remotes [ { url: "nats://`+meet+`" } ] }`)
-	for deadline := time.Now().Add(time.Minute); hub.NumLeafNodes() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the leaf node does not reach its hub")
-		}
+	if !stage.Await(t.Context(), time.Minute, func() bool { return hub.NumLeafNodes() > 0 }) {
+		t.Fatal("the leaf node does not reach its hub")
 	}
 	return hub, leaf
 }

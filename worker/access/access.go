@@ -137,7 +137,7 @@ func (s *Server) Watch(ctx context.Context, keepAlive time.Duration, well func()
 			well()
 		case problem.Verdict == webserver.Throttled && problem.Op == webserver.OpPing:
 			pass.Cancel()
-			pause(ctx, min(max(problem.RetryAfter, s.backoff.Max), time.Minute))
+			gate.Pause(ctx, min(max(problem.RetryAfter, s.backoff.Max), time.Minute))
 		case problem.Verdict == webserver.NotFound:
 			problem = problem.With(webserver.Misconfigured)
 			fallthrough
@@ -153,7 +153,7 @@ const secretInterval = 2 * time.Second
 // WatchSecret has a changed password or token tried at once while the one before is refused, until ctx ends.
 // changed is called before.
 func (s *Server) WatchSecret(ctx context.Context, changed func()) {
-	for pause(ctx, secretInterval) {
+	for gate.Pause(ctx, secretInterval) {
 		held := s.Gate.Held()
 		if held == nil || held.Verdict != webserver.LoginRejected && held.Verdict != webserver.Unauthorized || !s.Client.SecretChanged() {
 			continue
@@ -162,15 +162,5 @@ func (s *Server) WatchSecret(ctx context.Context, changed func()) {
 		s.Client.TryLoginAgain()
 		_ = s.Client.Renew(s.finish, held) // what comes of it, the next request shows
 		s.Gate.TryNow()
-	}
-}
-
-// pause waits, and reports whether it could wait to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -38,7 +38,7 @@ func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Co
 		case next == over || tries == asks:
 			return problem, nil
 		}
-		pause(s.stopping, s.backoff.After(10*tries)) // a stop shows at the gate
+		gate.Pause(s.stopping, s.backoff.After(10*tries)) // a stop shows at the gate
 		tries++
 	}
 }
@@ -72,7 +72,7 @@ func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) 
 		return nil, over, nil
 	case s.checkAll(problem, begun):
 		s.repeated(problem.Verdict)
-		pause(s.stopping, pass.Failed(problem, Reason(problem)))
+		gate.Pause(s.stopping, pass.Failed(problem, Reason(problem)))
 		return problem, atOnce, nil
 	}
 	pass.Cancel()

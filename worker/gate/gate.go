@@ -154,8 +154,8 @@ func (g *Gate) Enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass,
 		if !deadline.IsZero() && deadline.Before(now.Add(wait)) {
 			wait = max(0, deadline.Sub(now))
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return nil, err
+		if !Pause(ctx, wait) {
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -227,8 +227,8 @@ func (g *Gate) Await(ctx context.Context) error {
 		if wait == 0 {
 			return nil
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
+		if !Pause(ctx, wait) {
+			return ctx.Err()
 		}
 	}
 }
@@ -259,14 +259,12 @@ func (g *Gate) spent(kind Kind, who Rank, wait time.Duration) {
 	}
 }
 
-// sleep waits, or returns ctx's error when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+// Pause waits, and reports whether it could wait to the end: it could not if ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+		return false
+	case <-time.After(d):
+		return true
 	}
 }

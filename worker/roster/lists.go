@@ -79,6 +79,9 @@ func (l List) Standing(id string) Standing {
 	return Unknown
 }
 
+// isDoubtful reports whether nothing is listed, and the list does not say itself that it is whole.
+func (l List) isDoubtful() bool { return l.Problem == "" && !l.Complete && len(l.Sessions) == 0 }
+
 // Wanted are the users whose sessions are to be listed, each with the time after which it is too late to ask;
 // zero is never.
 type Wanted map[int64]time.Time
@@ -107,7 +110,7 @@ func (r *Roster) Lists(who gate.Rank, wanted Wanted) Lists {
 	read := r.read(who, wanted)
 	var empty []int64
 	for id, list := range read {
-		if list.Problem == "" && !list.Complete && len(list.Sessions) == 0 {
+		if list.isDoubtful() {
 			empty = append(empty, id)
 		}
 	}

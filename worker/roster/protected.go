@@ -101,7 +101,7 @@ func (r *Roster) AwaitKnown(after int64, deadline time.Time) error {
 		if !deadline.IsZero() {
 			wait = min(wait, time.Until(deadline))
 		}
-		if !pause(r.stopping, wait) {
+		if !gate.Pause(r.stopping, wait) {
 			return r.stopping.Err()
 		}
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
@@ -133,9 +133,11 @@ type trouble struct {
 func (r *Roster) lookUpProtected(all bool, deadline time.Time) (wrong trouble) {
 	now := time.Now()
 	due := r.guard.dueForLookUp(all, r.lookUpSpacing(), now)
-	if wanted := namesInList(due); len(wanted) >= many {
-		r.lookUpInList(gate.Own, wanted, deadline)
+	var questions []Question
+	for _, u := range due {
+		questions = append(questions, Question{u.named, now, deadline})
 	}
+	r.LookUpTogether(gate.Own, questions)
 	for _, u := range due {
 		switch users, failure, err := r.whoIsProtected(u, now, deadline); {
 		case err == nil && failure == nil:
@@ -181,15 +183,6 @@ func (r *Roster) lookUpSpacing() time.Duration {
 		return max(lookAgain, time.Duration(r.guard.count())*5*listShare*time.Hour/time.Duration(perHour))
 	}
 	return lookAgain
-}
-
-func namesInList(users []*protectedUser) (names []jobs.User) {
-	for _, u := range users {
-		if inList(u.named) {
-			names = append(names, u.named)
-		}
-	}
-	return names
 }
 
 // asName takes an address for a name to log in with, which may look like one.
@@ -269,7 +262,7 @@ func (r *Roster) believeEmpty(lists map[int64]List, wanted Wanted, now time.Time
 	var doubtful []int64
 	for id, list := range lists {
 		switch last := r.guard.knownEmpty(id); {
-		case list.Problem != "" || list.Complete || len(list.Sessions) > 0:
+		case !list.isDoubtful():
 		case now.Sub(last) < lookAgain:
 			list.Complete, since[id] = true, last
 			lists[id] = list

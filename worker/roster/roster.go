@@ -94,13 +94,3 @@ func (r *Roster) Protect(sessions, users []string) {
 
 // TryNow has what could not be found out tried at once.
 func (r *Roster) TryNow() { r.guard.tryNow() }
-
-// pause waits, and reports whether it could wait to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

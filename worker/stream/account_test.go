@@ -11,9 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"logoffworker/worker/broker"
-	"logoffworker/worker/stage/bubble"
 )
 
 // An api stands for JetStream's: it answers what a test says, one after the other, and the last again and again.
@@ -32,22 +29,13 @@ const apiPrefix = "STUB"
 
 // withAPI runs a test in fake time with one, at a broker that has a JetStream of its own.
 func withAPI(t *testing.T, test func(t *testing.T, a *api)) {
-	bubble.Run(t, time.Minute, func(t *testing.T) {
-		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Shutdown()
-		nc, err := b.Connect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
+	withNATS(t, func(t *testing.T, nc *nats.Conn) {
 		a := &api{nc: nc}
 		a.says(nil)
 		if _, err := nc.Subscribe(apiPrefix+".>", a.answer); err != nil {
 			t.Fatal(err)
 		}
+		var err error
 		if a.js, err = (Config{API: apiPrefix}).JetStream(nc); err != nil {
 			t.Fatal(err)
 		}

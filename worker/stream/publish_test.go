@@ -53,8 +53,8 @@ func TestOnlyAYesIsStored(t *testing.T) {
 	}
 }
 
-// withOutbox runs a test in fake time with an outbox at a real broker.
-func withOutbox(t *testing.T, test func(t *testing.T, o *Outbox)) {
+// withNATS runs a test in fake time with a connection to a real broker.
+func withNATS(t *testing.T, test func(t *testing.T, nc *nats.Conn)) {
 	bubble.Run(t, time.Minute, func(t *testing.T) {
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
 		if err != nil {
@@ -66,8 +66,13 @@ func withOutbox(t *testing.T, test func(t *testing.T, o *Outbox)) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		test(t, NewOutbox(nc))
+		test(t, nc)
 	})
+}
+
+// withOutbox runs a test with an outbox there.
+func withOutbox(t *testing.T, test func(t *testing.T, o *Outbox)) {
+	withNATS(t, func(t *testing.T, nc *nats.Conn) { test(t, NewOutbox(nc)) })
 }
 
 // numbered makes the message of a place in a batch.

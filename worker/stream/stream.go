@@ -76,7 +76,8 @@ func DefaultConfig() Config {
 // minStreamBytes lets a stream hold the largest job, or its dead letter.
 const minStreamBytes = 1 << 20
 
-// A FieldError says what is wrong with one field of a [Config], in the operator's words.
+// A FieldError says what is wrong with one field of a [Config], or of the worker's that holds it, in the operator's
+// words.
 type FieldError struct {
 	Field, Problem string
 }
