@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -152,4 +153,23 @@ func TestSearchForTheOwnSessionEndsInTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the look-up of a protected user is the first request of all, so that the login was for it, the own session is
+// known all the same.
+func TestOwnSessionIsKnownThoughProtectionAskedFirst(t *testing.T) {
+	inBubble(t, Config{ProtectedUsers: []string{"jane@corp.example"}}, func(t *testing.T, s *site) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var watching sync.WaitGroup
+		defer watching.Wait()
+		defer cancel()
+		watching.Go(func() { s.Watch(ctx) })
+		time.Sleep(time.Second)
+		for _, session := range s.sim.Sessions() {
+			if session.UserID == 1 && !s.Protects(jobs.Session{ID: session.ID}) {
+				t.Errorf("the own session %s is not known", session.ID)
+			}
+		}
+	})
 }

@@ -62,12 +62,13 @@ func New(c Config, server *access.Server, health *metrics.Health, stopping conte
 	return r
 }
 
-// Watch keeps what is known of protected users up to date until ctx ends.
+// Watch keeps what is known of protected users, and of the worker's own session, up to date until ctx ends.
 func (r *Roster) Watch(ctx context.Context) {
 	for {
 		if r.guard.count() > 0 {
 			r.refresh()
 		}
+		r.LookAround() // the first token may have been ours
 		wait := max(listAgain, 2*r.listSpacing())
 		if rest, troubled := r.guard.rest(time.Now()); troubled {
 			wait = max(rest, time.Second)
