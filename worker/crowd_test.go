@@ -27,6 +27,21 @@ func TestDocumentsThatTakeTooLongAreDivided(t *testing.T) {
 	})
 }
 
+// The first document is no probe that the others wait for: a harmless answer is enough to begin with all slots.
+func TestStartIsAtFullWidth(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
+		s.publish("logoff.requests.bulk", oneEach(s.sim.SignOnMany(7, 600))...)
+		begun := time.Now()
+		s.start(options{})
+		s.await(600)
+		logoffs := s.logoffs()
+		if first, last := logoffs[0].Time, logoffs[len(logoffs)-1].Time; len(logoffs) != 3 || last.Sub(first) >= time.Second || last.Sub(begun) > 3*time.Second {
+			t.Errorf("%d documents, the first %v after the start, the last %v after that", len(logoffs), first.Sub(begun), last.Sub(first))
+		}
+	})
+}
+
 // What is in hand is bounded in sessions, not in jobs.
 func TestLargeJobsAreNotAllTakenInHand(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

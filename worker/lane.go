@@ -16,16 +16,18 @@ import (
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
 // stream, where it is safe and any replica can have it.
 type lane struct {
-	w      *Worker
-	name   jobs.Lane
-	pulls  *stream.Puller
-	queue  *queue
-	sender *sender
-	reader *reader
-	more   bool      // the stream had more at the last look
-	sent   time.Time // when the last document left
-	latest uint64    // place in the stream of the newest job that came
-	broken int       // pulls in a row that failed
+	w       *Worker
+	name    jobs.Lane
+	spacing spacing
+	pulls   *stream.Puller
+	queue   *queue
+	sender  *sender
+	reader  *reader
+	more    bool      // the stream had more at the last look
+	sent    time.Time // when the last document left
+	latest  uint64    // place in the stream of the newest job that came
+	each    int       // sessions of a job on average in the last pull, one at least
+	broken  int       // pulls in a row that failed
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {
@@ -33,12 +35,14 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 	s := &sender{w: w, lane: name, queue: queue}
 	s.reader = &reader{w: w, lane: name, queue: queue, sender: s}
 	return &lane{
-		w:      w,
-		name:   name,
-		pulls:  w.streams.Puller(name),
-		queue:  queue,
-		sender: s,
-		reader: s.reader,
+		w:       w,
+		name:    name,
+		each:    1,
+		spacing: w.Config.spacingOf(name),
+		pulls:   w.streams.Puller(name),
+		queue:   queue,
+		sender:  s,
+		reader:  s.reader,
 	}
 }
 
@@ -46,7 +50,9 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 // their way are waited for elsewhere.
 func (l *lane) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		l.space(ctx)
+		if !l.space(ctx) {
+			continue
+		}
 		if all, _ := l.queue.length(); all == 0 && !l.awaitJobs(ctx) {
 			continue
 		}
@@ -66,11 +72,8 @@ func (l *lane) run(ctx context.Context) {
 	l.stop()
 }
 
-// awaitJobs waits for a free slot, then for jobs. It returns false when there is nothing to send.
+// awaitJobs waits for jobs. It returns false when there is nothing to send.
 func (l *lane) awaitJobs(ctx context.Context) bool {
-	if !l.w.slots.awaitFree(ctx, l.name) {
-		return false
-	}
 	if l.room() <= 0 {
 		gate.Pause(ctx, l.w.Config.Backoff.Min) // until results are stored
 		return false
@@ -90,27 +93,6 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 	}
 	all, _ := l.queue.length()
 	return all > 0
-}
-
-// space holds back a bulk document that may leave partly filled, until it is as far from the one before it
-// as keeps half of the slots busy that bulk jobs can take. Otherwise every slot would be busy with a
-// document of a few jobs, and the next would wait for a whole request; and each document costs the Web
-// Server, NATS and us about the same, however much is in it. What comes meanwhile stays in the stream.
-// Urgent documents are not held back.
-func (l *lane) space(ctx context.Context) {
-	if l.name != jobs.Bulk || l.more || l.room() <= 0 {
-		return
-	}
-	if wait := time.Until(l.sent.Add(l.spacing())); wait > 0 {
-		gate.Pause(ctx, wait)
-		all, _ := l.queue.length()
-		l.more = all > 0 // others may have come to go along with what is in hand
-	}
-}
-
-func (l *lane) spacing() time.Duration {
-	half := max(1, (l.w.Config.Slots-l.w.Config.UrgentSlots)/2)
-	return min(time.Duration(l.sender.took.Load())/time.Duration(half), l.w.Config.BulkLinger)
 }
 
 // takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.
@@ -176,11 +158,11 @@ const (
 	maxParked = 10 * jobs.MaxSessions
 )
 
-// pull takes what the stream has into the queue and returns how many jobs came. Each job has a
-// session at least, so a document's worth of jobs is never too few.
+// pull takes what the stream has into the queue and returns how many jobs came: about a document's worth, if they are
+// as large as the last ones. Otherwise there is another pull, or some wait here.
 func (l *lane) pull(wait time.Duration) (n int, err error) {
 	begun := time.Now()
-	msgs, err := l.pulls.Pull(l.room(), wait)
+	msgs, err := l.pulls.Pull((l.room()+l.each-1)/l.each, wait)
 	l.queueUp(msgs, begun)
 	return len(msgs), err
 }
@@ -195,12 +177,15 @@ func (l *lane) queueUp(msgs []*nats.Msg, pulled time.Time) {
 		l.more = meta.NumPending > 0
 	}
 	var inquiries []*delivery
-	for _, d := range l.receive(msgs, pulled) {
+	work, sessions := l.receive(msgs, pulled), 0
+	for _, d := range work {
+		sessions += len(d.targets)
 		l.queue.add(d, 0, l.w.cap.sessions())
 		if d.inquires() {
 			inquiries = append(inquiries, d)
 		}
 	}
+	l.each = max(1, sessions/max(1, len(work)))
 	for _, ds := range apart(inquiries) {
 		l.w.readBacks.Go(func() { l.reader.lookUp(ds) })
 	}

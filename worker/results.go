@@ -90,17 +90,15 @@ func (s *settler) publish(ds []*delivery, how storing) (err error) {
 
 // An envelope holds one result's message after the other, because what is published has been copied.
 type envelope struct {
-	result      jobs.Result
-	msg         nats.Msg
-	status, key [1]string
+	result jobs.Result
+	msg    nats.Msg
+	status [1]string
 }
 
 func newEnvelope() *envelope {
 	e := &envelope{}
 	e.msg.Header = nats.Header{
-		"Content-Type": {"application/json"},
-		headerStatus:   e.status[:],
-		nats.MsgIdHdr:  e.key[:],
+		headerStatus: e.status[:],
 		// JetStream stores it only if its subject has none.
 		jetstream.ExpectedLastSubjSeqHeader: {"0"},
 	}
@@ -122,7 +120,7 @@ func (s *settler) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 		return nil, err
 	}
 	e.msg.Subject, e.msg.Data = s.resultSubject(d), data
-	e.status[0], e.key[0] = string(r.Status), d.key
+	e.status[0] = string(r.Status)
 	return &e.msg, nil
 }
 

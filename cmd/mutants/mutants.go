@@ -24,7 +24,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "no-once-only-header", file: "worker/results.go",
-		before: "		nats.MsgIdHdr:  e.key[:],\n		// JetStream stores it only if its subject has none.\n		jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
+		before: "		// JetStream stores it only if its subject has none.\n		jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
 		after:  "		\"X-\" + jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
 	},
 	{
@@ -276,6 +276,16 @@ var mutants = []mutant{
 		name: "parked-meanwhile-overwritten", file: "worker/results.go", test: "TestWhatIsParkedMeanwhileStaysParked",
 		before: "	u.jobs = append(left, u.jobs...)\n",
 		after:  "	u.jobs = left\n",
+	},
+	{
+		name: "last-slot-taken-at-once", file: "worker/spacing.go", test: "TestSpacingIsCloseToTheBest",
+		before: "	case r.free <= 1:\n",
+		after:  "	case r.free <= 0:\n",
+	},
+	{
+		name: "those-that-began-together-not-drawn-apart", file: "worker/spacing.go", test: "TestNothingIsHeldBackWhileAnotherSlotIsFree",
+		before: "		apart = max(apart, (took-r.eldest)/2)\n",
+		after:  "",
 	},
 	{
 		name: "bulk-slot-lost-at-a-stop", file: "worker/slots.go", test: "TestStopGivesBackTheSlotThatWasHalfTaken",

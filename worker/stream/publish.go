@@ -97,8 +97,7 @@ func (o *Outbox) publishOnce(ctx context.Context, n, grouped int, message func(i
 	if err != nil {
 		return slices.Repeat([]Reply{{Err: err}}, n), nil
 	}
-	defer o.forget(b)
-	o.send(b, grouped, message)
+	o.send(b, message)
 	o.await(ctx, b)
 	return b.replies, b.sortOut()
 }
@@ -110,8 +109,6 @@ type batch struct {
 	replies []Reply // to each message, once all is heard
 	groups  []group
 	left    int           // groups of which replies are missing
-	heard   bool          // of any message
-	late    bool          // what comes now comes too late
 	all     chan struct{} // closed when every reply is in
 }
 
@@ -165,37 +162,31 @@ func (o *Outbox) listen() error {
 	return nil
 }
 
-func (o *Outbox) forget(b *batch) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.batches, b.number)
-}
-
-// send publishes a batch's messages.
-func (o *Outbox) send(b *batch, grouped int, message func(i int) (*nats.Msg, error)) {
-	for g := range b.groups {
-		replyTo := b.prefix + strconv.Itoa(g)
-		for i := g * grouped; i < min((g+1)*grouped, len(b.replies)); i++ {
+// send publishes a batch's messages. Those that cannot be sent leave their groups.
+func (o *Outbox) send(b *batch, message func(i int) (*nats.Msg, error)) {
+	for number := range b.groups {
+		g := &b.groups[number]
+		replyTo := b.prefix + strconv.Itoa(number)
+		sent := make([]int, 0, len(g.messages))
+		for _, i := range g.messages {
 			msg, err := message(i)
 			if err == nil {
 				msg.Reply = replyTo
 				err = o.nc.PublishMsg(msg)
 			}
-			if err != nil {
+			if err == nil {
+				sent = append(sent, i)
+			} else {
 				b.replies[i] = Reply{Err: err}
-				o.leaveOut(b, g, i)
 			}
 		}
+		if len(sent) < len(g.messages) {
+			o.mu.Lock()
+			g.messages = sent
+			b.completed(g)
+			o.mu.Unlock()
+		}
 	}
-}
-
-// leaveOut takes a message that was not sent out of its group.
-func (o *Outbox) leaveOut(b *batch, number, message int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	g := &b.groups[number]
-	g.messages = slices.DeleteFunc(g.messages, func(i int) bool { return i == message })
-	b.completed(g)
 }
 
 // completed notes that a group is complete, if all its replies are in.
@@ -209,7 +200,7 @@ func (b *batch) completed(g *group) {
 	}
 }
 
-// await waits until all replies are in, nothing more is heard, or the time is up.
+// await waits until all replies are in, nothing more is heard, or the time is up. What comes later is nobody's.
 func (o *Outbox) await(ctx context.Context, b *batch) {
 	ctx, cancel := context.WithTimeout(ctx, PublishTimeout)
 	defer cancel()
@@ -222,8 +213,8 @@ func (o *Outbox) await(ctx context.Context, b *batch) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b.late = true
-	if !b.heard && b.left > 0 {
+	delete(o.batches, b.number)
+	if b.left > 0 && !slices.ContainsFunc(b.groups, func(g group) bool { return g.replies > 0 }) {
 		o.listenAnew()
 	}
 }
@@ -286,9 +277,8 @@ func (o *Outbox) hear(msg *nats.Msg) {
 	r, place := read(msg)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if b := o.batches[number]; b != nil && !b.late && g >= 0 && g < len(b.groups) {
+	if b := o.batches[number]; b != nil && g >= 0 && g < len(b.groups) {
 		o.heard++
-		b.heard = true
 		b.note(&b.groups[g], r, place)
 	}
 }

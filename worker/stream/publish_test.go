@@ -79,7 +79,6 @@ func withOutbox(t *testing.T, test func(t *testing.T, o *Outbox)) {
 func numbered(subject string) func(int) (*nats.Msg, error) {
 	return func(i int) (*nats.Msg, error) {
 		msg := nats.NewMsg(fmt.Sprint(subject, ".", i))
-		msg.Header.Set(nats.MsgIdHdr, msg.Subject)
 		msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 		return msg, nil
 	}

@@ -20,6 +20,9 @@ const DocumentOverhead = len(documentStart) + len(documentEnd)
 // SessionSize is how many bytes a session ID adds to a document.
 func SessionSize(id string) int {
 	n := len(sessionStart) + len(id) + len(sessionEnd)
+	if !strings.ContainsAny(id, special) {
+		return n
+	}
 	for i := range len(id) {
 		if entity := entity(id[i]); entity != "" {
 			n += len(entity) - 1
@@ -40,8 +43,11 @@ func AppendDocument(dst []byte, ids []string) []byte {
 	return append(dst, documentEnd...)
 }
 
+// special are the characters that XML has entities for.
+const special = `&<>"'`
+
 func appendEscaped(dst []byte, id string) []byte {
-	if !strings.ContainsAny(id, `&<>"'`) {
+	if !strings.ContainsAny(id, special) {
 		return append(dst, id...)
 	}
 	for i := range len(id) {

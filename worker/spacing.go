@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"logoffworker/jobs"
+)
+
+// A spacing keeps documents that are not full apart.
+//
+// Without it, every slot would soon be busy with a document of one job, all begun at about the same time, and the
+// next job would wait for a whole request. With documents that begin evenly, as far from each other as a request's
+// time divided by the slots, a slot is always about to be free, and no job waits longer than that for the beginning
+// of its request. So a document is held back exactly when it would leave the next job without a slot, and then
+// either until it is so far from the one before it, or half of the time until the next slot is expected to be free:
+// the first keeps documents apart that are, the second draws those apart that began together. While another slot is
+// free, nothing is held back: a lone job leaves at once.
+//
+// Bulk documents are always kept apart, by somewhat more, because each costs the Web Server, NATS and us about the
+// same, however much is in it.
+//
+// What comes while a document is held back stays in the stream, and goes along with it.
+type spacing struct {
+	// always keeps documents apart while other slots are free, too.
+	always bool
+	// share is the part of the lane's slots that documents which are not full keep busy.
+	share float64
+	// most bounds the wait, because how long a request takes is an estimate.
+	most time.Duration
+}
+
+// spacingOf is that of a lane.
+func (c Config) spacingOf(lane jobs.Lane) spacing {
+	if lane == jobs.Urgent {
+		return spacing{share: 1, most: time.Second}
+	}
+	return spacing{always: true, share: 0.72, most: c.BulkLinger}
+}
+
+// hold is how long a document that is not full is still held back. took is how long a request takes, since how long
+// ago the last document left.
+func (s spacing) hold(r room, took, since time.Duration) time.Duration {
+	apart := time.Duration(float64(took) / (s.share * float64(r.all)))
+	switch {
+	case r.free <= 1:
+		apart = max(apart, (took-r.eldest)/2)
+	case !s.always:
+		return 0
+	}
+	return max(0, min(apart, s.most)-since)
+}
+
+// space waits for a slot, and longer where a document that is not full is to be held back. What came into the stream
+// meanwhile can go along with what is in hand. It returns false when ctx ended first.
+func (l *lane) space(ctx context.Context) bool {
+	begun := time.Now()
+	if !l.w.slots.awaitFree(ctx, l.name) {
+		return false
+	}
+	for !l.more && l.room() > 0 {
+		room, freed := l.w.slots.room(l.name)
+		wait := l.spacing.hold(room, time.Duration(l.sender.took.Load()), time.Since(l.sent))
+		if wait == 0 {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-freed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	if all, _ := l.queue.length(); all > 0 && time.Since(begun) > time.Millisecond {
+		l.more = true
+	}
+	return true
+}

@@ -1,0 +1,124 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/worker/stage"
+)
+
+func TestMain(m *testing.M) {
+	if stage.ServeNATS(os.Args) {
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// trio starts a cluster of three servers, and returns a connection to it.
+func trio(t *testing.T) *nats.Conn {
+	t.Helper()
+	ports, err := stage.FreePorts(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var url string
+	for i := range 3 {
+		dir := t.TempDir()
+		n := &stage.Node{
+			Name: fmt.Sprint("n", i), Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[i],
+			ClusterPort: ports[3+i], Routes: ports[3:], WorkerPassword: "worker", Out: &stage.Output{},
+		}
+		if err := n.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Process.Kill)
+		url += n.URL() + ","
+	}
+	var nc *nats.Conn
+	if !stage.Await(t.Context(), 30*time.Second, func() bool {
+		nc, err = nats.Connect(url[:len(url)-1], nats.UserInfo("admin", stage.AdminPassword), nats.ReconnectBufSize(-1))
+		return err == nil
+	}) {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// While the leader of a stream changes, a message may get no answer, or a wrong one, but never a yes that is none; and
+// what was not told to be stored can be published again: it is then stored, or known to be.
+func TestLeaderChangeLosesNoAnswer(t *testing.T) {
+	nc := trio(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s jetstream.Stream
+	if !stage.Await(t.Context(), 30*time.Second, func() bool { // the servers have to find each other
+		s, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "R", Subjects: []string{"r.*.*"}, Replicas: 3, Discard: jetstream.DiscardNew})
+		return err == nil
+	}) {
+		t.Fatal(err)
+	}
+	const batches, size = 2, 500
+	o := NewOutbox(nc)
+	stored := 0
+	for round := range batches {
+		deposed := false
+		message := func(i int) (*nats.Msg, error) {
+			if i == size/2 && !deposed {
+				deposed = true
+				if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.R", nil, 10*time.Second); err != nil {
+					return nil, err
+				}
+			}
+			msg := nats.NewMsg(fmt.Sprintf("r.%d.%d", round, i))
+			msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+			return msg, nil
+		}
+		open := make([]int, size)
+		for i := range open {
+			open[i] = i
+		}
+		for len(open) > 0 && t.Context().Err() == nil {
+			var again []int
+			for at, r := range o.Publish(t.Context(), len(open), Shared, func(i int) (*nats.Msg, error) { return message(open[i]) }) {
+				switch {
+				case r.Stored():
+					stored++
+				case !r.Known():
+					again = append(again, open[at])
+				}
+			}
+			open = again
+		}
+		if err := inAll(t.Context(), s, uint64((round+1)*size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stored == 0 || stored > batches*size {
+		t.Errorf("%d of %d messages were told to be stored", stored, batches*size)
+	}
+}
+
+// inAll is an error when a stream does not hold so many messages, each on a subject of its own.
+func inAll(ctx context.Context, s jetstream.Stream, want uint64) (err error) {
+	if !stage.Await(ctx, 20*time.Second, func() bool {
+		var info *jetstream.StreamInfo
+		if info, err = s.Info(ctx); err == nil && (info.State.Msgs != want || info.State.NumSubjects != want) {
+			err = errors.New("another number of messages")
+		}
+		return err == nil
+	}) {
+		return fmt.Errorf("want %d messages: %w", want, err)
+	}
+	return nil
+}
