@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -83,6 +84,10 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	manager, err := managedBySystemd()
+	if err != nil {
+		log.Warn(err.Error())
+	}
 	p := newProcess(s, log)
 	config := s.workerConfig()
 	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
@@ -105,6 +110,11 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 		return err
 	}
 	defer stopNATS()
+	watched, endWatch := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer endWatch()
+	watching.Go(func() { manager.watch(watched, p.health) })
 	return p.work(ctx, &worker.Worker{
 		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
 		Reached: func(point worker.Point) { p.reached(string(point)) },

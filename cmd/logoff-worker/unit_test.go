@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var unitFolder = filepath.Join("..", "..", "deploy", "systemd")
+
+// Every variable that the unit and its example of settings name is one, and its example loads as it stands once the
+// secrets are there.
+func TestUnitNamesSettingsThatThereAre(t *testing.T) {
+	known := variableNames()
+	for _, name := range []string{"logoff-worker.env", "logoff-worker.service"} {
+		text, err := os.ReadFile(filepath.Join(unitFolder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, variable := range regexp.MustCompile(`LOGOFF_[A-Z_]+`).FindAllString(string(text), -1) {
+			if !slices.Contains(known, variable) {
+				t.Errorf("%s names %s, which is no setting", name, variable)
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(unitFolder, "logoff-worker.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := t.TempDir()
+	for line := range strings.Lines(string(text)) {
+		name, value, is := strings.Cut(strings.TrimSpace(line), "=")
+		if !is || strings.HasPrefix(name, "#") {
+			continue
+		}
+		if _, file, is := strings.Cut(value, "/secrets_"); is {
+			value = filepath.Join(secrets, file)
+			if err := os.WriteFile(value, []byte("secret\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv(name, value)
+	}
+	if _, warnings, err := load(); err != nil || len(warnings) > 0 {
+		t.Errorf("%v, %q", err, warnings)
+	}
+}
+
+// The unit is one that systemd takes, and confines the service as far as systemd can tell.
+func TestUnitIsConfined(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("there is no systemd-analyze")
+	}
+	unit := filepath.Join(unitFolder, "logoff-worker.service")
+	if text, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--threshold=15", unit).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+	text, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", unit).CombinedOutput()
+	said := regexp.MustCompile(`(?m)^.*/usr/bin/logoff-worker is not executable.*$`).ReplaceAllString(string(text), "")
+	if strings.TrimSpace(said) != "" {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
