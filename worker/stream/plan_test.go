@@ -19,6 +19,8 @@ func TestDifferenceOfAStreamIsNamed(t *testing.T) {
 		"a mirror":               {Config.results, func(c *jetstream.StreamConfig) { c.Mirror = &jetstream.StreamSource{} }, "mirror or sources"},
 		"sources":                {Config.results, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{}} }, "mirror or sources"},
 		"jobs that die of age":   {requestsOf, func(c *jetstream.StreamConfig) { c.MaxAge = 400 * 24 * time.Hour }, "max age is 9600h0m0s, needed is 0s"},
+		"results kept for a day": {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 24 * time.Hour }, ""},
+		"results kept for less":  {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 23 * time.Hour }, "max age is 23h0m0s, needed is 24h0m0s or more"},
 		"results kept longer":    {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 400 * 24 * time.Hour }, ""},
 		"results kept for ever":  {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 0 }, ""},
 		"small results":          {Config.results, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 }, "max message size is 100, needed is no limit"},
