@@ -1,6 +1,9 @@
 # Needs only Go. Tools are installed into .tools/ at pinned versions when a target first wants them.
 
 GOLANGCI_LINT_VERSION := v2.15.0
+NFPM_VERSION := v2.43.4
+CYCLONEDX_VERSION := v1.10.0
+ARCHITECTURES ?= amd64 arm64
 BENCHTIME ?= 1s
 ROUNDS ?= 3
 SCALE ?= 1
@@ -14,6 +17,8 @@ REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dir
 CHECK := deploy/check
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+NFPM := $(TOOLS)/nfpm-$(NFPM_VERSION)
+CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 
 .DEFAULT_GOAL := help
 
@@ -96,6 +101,19 @@ guards: ## every guard taken out in turn, to see which of them no test misses (A
 build: ## static binaries of every program into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(REVISION)' -o bin/ ./cmd/...
 
+.PHONY: release
+release: $(NFPM) $(CYCLONEDX) ## archives, packages, lists of modules and checksums of a release, into dist/
+	NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) deploy/package/build.sh $(VERSION) dist $(ARCHITECTURES)
+
+.PHONY: release-check
+release-check: $(NFPM) $(CYCLONEDX) ## a release twice, in two places, and whether both are the same to the byte
+	@set -e; first=$$(mktemp -d) second=$$(mktemp -d); trap 'rm -rf "$$first" "$$second"' EXIT; \
+	git worktree add -q --detach $$second/source; \
+	NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) deploy/package/build.sh $(VERSION) $$first $(ARCHITECTURES); \
+	(cd $$second/source && NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) GOCACHE=$$second/cache deploy/package/build.sh $(VERSION) $$second/dist $(ARCHITECTURES) >/dev/null); \
+	git worktree remove --force $$second/source; chmod -R u+w $$second; \
+	diff $$first/SHA256SUMS $$second/dist/SHA256SUMS && echo "both are the same"
+
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
@@ -103,3 +121,11 @@ docs: ## put samples, settings, metrics and what is tolerated into the README fi
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+$(NFPM):
+	GOBIN=$(TOOLS) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	mv $(TOOLS)/nfpm $@
+
+$(CYCLONEDX):
+	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	mv $(TOOLS)/cyclonedx-gomod $@
