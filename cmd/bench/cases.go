@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -21,17 +22,27 @@ type benchCase struct {
 	run         func(ctx context.Context, b *bench, subject string) error
 }
 
+// turns is how often the subjects take turns in a round: what is over in two seconds varies most.
+func (c benchCase) turns() int {
+	if c.name == "flood" {
+		return 3
+	}
+	return 1
+}
+
 var both = []string{theWorker, theFloor}
 
 var cases = []benchCase{
 	{"flood", "100,000 jobs of one session wait; the Web Server takes no time", both, flood},
 	{"realistic", "20,000 jobs of one session wait at an ordinary Web Server", both, realistic},
-	{"steady", "500 jobs of one session come each second, for 20 s", both, steady},
+	{"steady", "500 urgent jobs of one session come each second, for 20 s", both, steady("steady", jobs.Urgent)},
+	{"bulkflow", "the same with bulk jobs", both, steady("bulkflow", jobs.Bulk)},
 	{"urgent", "10 urgent jobs come each second, without bulk and under 15 lists of 200 × 500 sessions", both, urgent},
 	{"outage", "200 jobs come each second, and for 3 s the Web Server answers 503", both, outage},
 	{"poison", "one session of 500 is refused, 5,000 jobs (the floor cannot)", []string{theWorker}, poison},
 	{"idle", "no jobs for 20 s", both, idle},
 	{"memory", "the peak with 100,000 and with 1,000,000 jobs waiting", both, memoryOfBacklogs},
+	{"stored", "1,000,000 results are stored", []string{theWorker}, stored},
 	{"replicas", "one and two processes with 4 slots each at a Web Server that takes 200 ms", both, replicas},
 }
 
@@ -50,22 +61,24 @@ const (
 // request is how long the ordinary Web Server takes for a full document.
 const request = fixedLatency + document*sessionLatency
 
+const natsCPU = "CPU s of NATS per 100,000 jobs"
+
 // drain starts a subject at n waiting jobs, and says how long it took from the start of the process to
-// the last result, and from the first result to the last.
-func (r *rig) drain(ctx context.Context, subject string, n int) (p *stage.Process, whole, results time.Duration, err error) {
+// the last result, and when the first and the last result were stored.
+func (r *rig) drain(ctx context.Context, subject string, n int) (p *stage.Process, whole time.Duration, first, last time.Time, err error) {
 	begun := time.Now()
 	if p, err = r.start(subject); err != nil {
-		return p, 0, 0, err
+		return p, 0, first, last, err
 	}
 	if err := r.await(ctx, n); err != nil {
-		return p, 0, 0, err
+		return p, 0, first, last, err
 	}
 	all, err := r.results(ctx)
 	if err != nil {
-		return p, 0, 0, err
+		return p, 0, first, last, err
 	}
-	last := all[len(all)-1].storeAt
-	return p, last.Sub(begun), last.Sub(all[0].storeAt), nil
+	first, last = all[0].storeAt, all[len(all)-1].storeAt
+	return p, last.Sub(begun), first, last, nil
 }
 
 func flood(ctx context.Context, b *bench, subject string) error {
@@ -78,16 +91,16 @@ func flood(ctx context.Context, b *bench, subject string) error {
 		if err != nil {
 			return err
 		}
-		p, _, took, err := r.drain(ctx, subject, n)
+		p, _, first, last, err := r.drain(ctx, subject, n)
 		if err != nil {
 			return err
 		}
 		subjects, err1 := used(p)
 		nats, err2 := used(r.node.Process)
-		b.figures.note("flood", "jobs/s", subject, float64(n)/took.Seconds())
+		b.figures.note("flood", "jobs/s", subject, float64(n)/last.Sub(first).Seconds())
 		b.figures.note("flood", "CPU s per 100,000 jobs", subject, subjects.cpu*100_000/float64(n))
 		b.figures.note("flood", "peak RSS, MiB", subject, subjects.peak)
-		b.figures.note("flood", "CPU s of NATS per 100,000 jobs", subject, (nats.cpu-before.cpu)*100_000/float64(n))
+		b.figures.note("flood", natsCPU, subject, (nats.cpu-before.cpu)*100_000/float64(n))
 		return firstOf(err1, err2)
 	})
 }
@@ -98,7 +111,15 @@ func realistic(ctx context.Context, b *bench, subject string) error {
 		if err := r.publish(ctx, 0, n, 1); err != nil {
 			return err
 		}
-		_, whole, took, err := r.drain(ctx, subject, n)
+		before, err := used(r.node.Process)
+		if err != nil {
+			return err
+		}
+		_, whole, _, last, err := r.drain(ctx, subject, n)
+		if err != nil {
+			return err
+		}
+		nats, err := used(r.node.Process)
 		if err != nil {
 			return err
 		}
@@ -106,48 +127,65 @@ func realistic(ctx context.Context, b *bench, subject string) error {
 		if err != nil {
 			return err
 		}
-		b.figures.note("realistic", "jobs/s", subject, float64(n)/took.Seconds())
+		b.figures.note("realistic", "first request to last result, s", subject, last.Sub(requests[0].Time).Seconds())
 		b.figures.note("realistic", "process start to last result, s", subject, whole.Seconds())
+		b.figures.note("realistic", natsCPU, subject, (nats.cpu-before.cpu)*100_000/float64(n))
 		b.figures.note("realistic", "requests", subject, float64(len(requests)))
-		b.figures.note("realistic", "mean document", subject, float64(n)/float64(len(requests)))
 		return nil
 	})
 }
 
-func steady(ctx context.Context, b *bench, subject string) error {
-	return b.on(ctx, ordinary, func(r *rig) error {
-		p, err := r.startReady(ctx, subject)
-		if err != nil {
-			return err
-		}
-		before, err := used(p)
-		if err != nil {
-			return err
-		}
-		n, err := r.pace(ctx, jobs.Bulk, 500, b.lasting(20*time.Second))
-		if err != nil {
-			return err
-		}
-		if err := r.await(ctx, n); err != nil {
-			return err
-		}
-		after, err := used(p)
-		if err != nil {
-			return err
-		}
-		latencies, err := r.latencies(ctx)
-		for _, q := range []int{50, 95, 99} {
-			b.figures.note("steady", fmt.Sprintf("p%d, ms", q), subject, quantile(latencies, q))
-		}
-		b.figures.note("steady", "CPU, s", subject, after.cpu-before.cpu)
-		return err
-	})
+// steady measures a flow of jobs of one lane.
+func steady(name string, lane jobs.Lane) func(context.Context, *bench, string) error {
+	return func(ctx context.Context, b *bench, subject string) error {
+		return b.on(ctx, ordinary, func(r *rig) error {
+			p, err := r.startReady(ctx, subject)
+			if err != nil {
+				return err
+			}
+			before, err := used(p)
+			if err != nil {
+				return err
+			}
+			n, err := r.pace(ctx, lane, 500, b.lasting(20*time.Second))
+			if err != nil {
+				return err
+			}
+			if err := r.await(ctx, n); err != nil {
+				return err
+			}
+			after, err := used(p)
+			if err != nil {
+				return err
+			}
+			latencies, err1 := r.latencies(ctx)
+			requests, err2 := r.web.Journal(ctx, "logoff", 0)
+			for _, q := range []int{50, 95, 99} {
+				b.figures.note(name, fmt.Sprintf("p%d, ms", q), subject, quantile(latencies, q))
+			}
+			b.figures.note(name, "CPU, s", subject, after.cpu-before.cpu)
+			b.figures.note(name, "requests", subject, float64(len(requests)))
+			b.figures.note(name, meanAnswer, subject, mean(requests))
+			return errors.Join(err1, err2)
+		})
+	}
+}
+
+const meanAnswer = "mean answer of the Web Server, ms"
+
+// mean is how long requests took the Web Server on average, in milliseconds.
+func mean(requests []stage.Request) float64 {
+	var all int64
+	for _, r := range requests {
+		all += r.Took
+	}
+	return float64(all) / 1000 / float64(len(requests))
 }
 
 func urgent(ctx context.Context, b *bench, subject string) error {
 	const sessions = 500 // of a bulk job
 	return b.on(ctx, ordinary, func(r *rig) error {
-		if _, err := r.startReady(ctx, subject, fmt.Sprintf("%s=%d", floorBulkJobs, document/sessions)); err != nil {
+		if _, err := r.startReady(ctx, subject, fmt.Sprintf("%s=%d", floorBulkJobs, document/sessions), fmt.Sprintf("%s=%d", floorReserved, reserved)); err != nil {
 			return err
 		}
 		n, err := r.pace(ctx, jobs.Urgent, 10, b.lasting(10*time.Second))
@@ -161,19 +199,22 @@ func urgent(ctx context.Context, b *bench, subject string) error {
 		if err != nil {
 			return err
 		}
-		var under []float64
+		var under, lists []float64
 		for range max(1, int(15*b.scale)) { // more than 100 urgent jobs in all, so that p99 is not the longest
 			some, took, err := r.urgentUnderBulk(ctx, b.scaled(200), sessions)
 			if err != nil {
 				return err
 			}
 			under = append(under, some...)
-			b.figures.note("urgent", "a bulk list, s", subject, took.Seconds())
+			lists = append(lists, took.Seconds())
 		}
 		slices.Sort(under)
+		slices.Sort(lists)
+		b.figures.note("urgent", "a bulk list, s", subject, quantile(lists, 50))
 		for where, sorted := range map[string][]float64{"without": alone, "under": under} {
-			b.figures.note("urgent", "p50 "+where+" bulk, ms", subject, quantile(sorted, 50))
-			b.figures.note("urgent", "p99 "+where+" bulk, ms", subject, quantile(sorted, 99))
+			for _, q := range []int{50, 95, 99} {
+				b.figures.note("urgent", fmt.Sprintf("p%d %s bulk, ms", q, where), subject, quantile(sorted, q))
+			}
 			b.figures.note("urgent", "longest "+where+" bulk, ms", subject, quantile(sorted, 100))
 		}
 		return nil
@@ -360,7 +401,7 @@ func replicas(ctx context.Context, b *bench, subject string) error {
 				return err
 			}
 			for range count {
-				if _, err := r.start(subject, "LOGOFF_SLOTS=4", "LOGOFF_BATCH_MAX_SESSIONS=100"); err != nil {
+				if _, err := r.start(subject, "LOGOFF_SLOTS=4", "LOGOFF_URGENT_SLOTS=1", floorReserved+"=1", "LOGOFF_BATCH_MAX_SESSIONS=100"); err != nil {
 					return err
 				}
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,9 +28,14 @@ const floorMode = "floor"
 // floorReady is what it puts out when it is ready for jobs.
 const floorReady = "floor: ready"
 
-// floorBulkJobs is the one variable that only the floor knows: how many bulk jobs make a full document,
-// which it does not count. Everything else it shares with the worker.
-const floorBulkJobs = "FLOOR_BULK_JOBS"
+// What only the floor knows: how many bulk jobs make a full document, which it does not count; how many slots bulk
+// jobs cannot take, where the case has urgent ones besides; and by how much each document is delayed, to show that
+// the bench notices a floor that is not one. Everything else it shares with the worker.
+const (
+	floorBulkJobs = "FLOOR_BULK_JOBS"
+	floorReserved = "FLOOR_RESERVED"
+	floorDelay    = "FLOOR_DELAY_MS"
+)
 
 // runFloor works jobs until a signal ends it, where the arguments say that this process is the floor.
 func runFloor(args []string) bool {
@@ -56,7 +62,9 @@ type floor struct {
 	token string
 	inbox string
 	slots chan struct{}
+	delay time.Duration
 	lanes []floorLane
+	took  atomic.Int64 // running mean of a request's time, in nanoseconds
 
 	batches sync.Map // by number: *batch
 	number  atomic.Int64
@@ -72,22 +80,19 @@ type floorLane struct {
 // newFloor reads the settings.
 func newFloor() (*floor, error) {
 	var faults []error
-	number := func(name string) int {
-		n, err := strconv.Atoi(os.Getenv(name))
+	number := func(name, other string) int {
+		n, err := strconv.Atoi(cmp.Or(os.Getenv(name), other))
 		faults = append(faults, err)
 		return n
 	}
-	slots, reserved, document := number("LOGOFF_SLOTS"), number("LOGOFF_URGENT_SLOTS"), number("LOGOFF_BATCH_MAX_SESSIONS")
-	bulkJobs := document
-	if os.Getenv(floorBulkJobs) != "" {
-		bulkJobs = number(floorBulkJobs)
-	}
+	slots, document := number("LOGOFF_SLOTS", ""), number("LOGOFF_BATCH_MAX_SESSIONS", "")
 	f := &floor{
 		web:   os.Getenv("LOGOFF_WEBSERVER_URL"),
 		slots: make(chan struct{}, slots),
+		delay: time.Duration(number(floorDelay, "0")) * time.Millisecond,
 		lanes: []floorLane{
 			{"urgent", make(chan struct{}, slots), document},
-			{"bulk", make(chan struct{}, slots-reserved), bulkJobs},
+			{"bulk", make(chan struct{}, slots-number(floorReserved, "0")), number(floorBulkJobs, strconv.Itoa(document))},
 		},
 	}
 	return f, errors.Join(faults...)
@@ -166,15 +171,21 @@ func (f *floor) call(method, path, format string, body []byte) ([]byte, error) {
 	return answer, err
 }
 
-// work takes a slot, pulls what is there, and sends it.
+// work takes a slot, pulls what is there, and sends it. Documents that are not full leave evenly, so that the slots
+// are never all busy with documents of one job.
 func (f *floor) work(js jetstream.JetStream, lane floorLane) error {
 	consumer, err := js.Consumer(context.Background(), "LOGOFF_REQUESTS", lane.name)
 	if err != nil {
 		return err
 	}
+	var sent time.Time
+	full := false
 	for {
 		lane.slots <- struct{}{}
 		f.slots <- struct{}{}
+		if !full {
+			time.Sleep(time.Until(sent.Add(time.Duration(f.took.Load()) / time.Duration(cap(lane.slots)))))
+		}
 		msgs, err := pull(consumer, lane.most)
 		if err != nil {
 			return err
@@ -183,7 +194,9 @@ func (f *floor) work(js jetstream.JetStream, lane floorLane) error {
 			f.free(lane)
 			continue
 		}
+		sent, full = time.Now(), len(msgs) == lane.most
 		go func() {
+			time.Sleep(f.delay)
 			sessions := f.send(msgs)
 			f.free(lane)
 			f.store(msgs, sessions)
@@ -234,13 +247,18 @@ func (f *floor) send(msgs []jetstream.Msg) [][]string {
 	}
 	document.WriteString(`</Api_LogoffUsersRequest>`)
 	for {
+		begun := time.Now()
 		answer, err := f.call(http.MethodDelete, "/Sessions", "application/xml", document.Bytes())
+		f.took.Store((7*f.took.Load() + int64(time.Since(begun))) / 8)
 		if err == nil && bytes.Contains(answer, []byte("Api_LogoffUsersResponse")) {
 			return sessions
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
+
+// others stands for the other fields and the headers of a worker's result, so that NATS stores as many bytes.
+var others = strings.Repeat("-", 424)
 
 // store publishes the results together.
 func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {
@@ -255,7 +273,7 @@ func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {
 			panic(err)
 		}
 		key := strconv.FormatUint(meta.Sequence.Stream, 10) + "-" + strconv.FormatInt(meta.Timestamp.UnixNano(), 10)
-		result := `{"status":"done","sessions":["` + strings.Join(sessions[i], `","`) + `"]}`
+		result := `{"status":"done","sessions":["` + strings.Join(sessions[i], `","`) + `"],"else":"` + others + `"}`
 		if err := f.nc.PublishRequest("logoff.results."+key+"."+key, reply, []byte(result)); err != nil {
 			panic(err)
 		}

@@ -1,9 +1,10 @@
 // Bench measures logoff-worker from outside, as real processes on the loopback interface, beside the
 // leanest client that does the same calls (the floor), and prints one table of what both took.
 //
-// The floor pulls, decodes, sends one big document for each slot, stores the results together and
-// acknowledges. It has no retries, no leases, no deadlines, no metrics, no once-only results and no
-// lanes that yield: what the worker takes beyond it is the price of its promises.
+// The floor pulls, decodes, sends one big document for each slot, spaces those that are not full, stores results of
+// the worker's size together and acknowledges. It has no retries, no leases, no deadlines, no metrics, no once-only
+// results and no lanes that yield: what the worker takes beyond it is the price of its promises. A worker that is
+// well ahead of it shows that it is no floor, and the bench fails.
 //
 // Both get the same settings and run against the same kind of NATS server and simulated Web Server, turn
 // by turn, so that whatever else the machine does slows both. It needs the source tree, because it builds
@@ -22,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"logoffworker/worker/stage"
 )
@@ -55,6 +57,7 @@ type options struct {
 	scale  float64
 	goals  bool
 	keep   bool
+	delay  time.Duration
 	json   string
 }
 
@@ -72,6 +75,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.BoolVar(&quick, "quick", false, "the same as -rounds 1 -scale 0.02")
 	flags.BoolVar(&o.goals, "goals", true, "exit with 1 when a goal is missed")
 	flags.BoolVar(&o.keep, "keep", false, "keep the programs, the stores and what the processes put out, and say where")
+	flags.DurationVar(&o.delay, "slow-floor", 0, "delay each document of the floor, to see that the bench calls it broken")
 	flags.StringVar(&o.json, "json", "", "write every round's figures into this `file`")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -155,9 +159,11 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 			if round%2 == 1 {
 				slices.Reverse(subjects)
 			}
-			for _, subject := range subjects {
-				if err := c.run(ctx, b, subject); err != nil {
-					return fmt.Errorf("round %d, case %s, %s: %w", round+1, c.name, subject, err)
+			for range c.turns() {
+				for _, subject := range subjects {
+					if err := c.run(ctx, b, subject); err != nil {
+						return fmt.Errorf("round %d, case %s, %s: %w", round+1, c.name, subject, err)
+					}
 				}
 			}
 			if err := b.save(); err != nil {

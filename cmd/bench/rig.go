@@ -21,11 +21,11 @@ import (
 	"logoffworker/worker/stream"
 )
 
-// What both subjects get: the same slots, one of which bulk jobs cannot take, and the same sessions in a
-// document.
+// What both subjects get: the same slots, two of which bulk jobs of the worker cannot take, and the same sessions in
+// a document.
 const (
 	slots    = 8
-	reserved = 1
+	reserved = 2
 	document = 1000
 	password = "bench"
 )
@@ -98,18 +98,26 @@ func (r *rig) open(ctx context.Context, flags []string) (err error) {
 		return err
 	}
 	if !stage.Await(ctx, 10*time.Second, func() bool {
-		r.nc, err = nats.Connect(r.node.URL(), nats.UserInfo("admin", stage.AdminPassword))
+		err = r.connect()
 		return err == nil
 	}) {
 		return fmt.Errorf("the NATS server does not answer: %w\n%s", err, r.node.Out.Tail())
 	}
+	return stream.DefaultConfig().ProvisionStreams(ctx, r.js)
+}
+
+// connect connects to the NATS server, unless there is a connection.
+func (r *rig) connect() (err error) {
+	if r.nc != nil && !r.nc.IsClosed() {
+		return nil
+	}
+	if r.nc, err = nats.Connect(r.node.URL(), nats.UserInfo("admin", stage.AdminPassword)); err != nil {
+		return err
+	}
 	r.js, err = jetstream.New(r.nc, jetstream.WithPublishAsyncMaxPending(10_000), jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, _ *nats.Msg, err error) {
 		r.refused.CompareAndSwap(nil, &err)
 	}))
-	if err != nil {
-		return err
-	}
-	return stream.DefaultConfig().ProvisionStreams(ctx, r.js)
+	return err
 }
 
 // close ends everything. The measured processes are stopped as an operator does it, and it is an error when they do
@@ -188,6 +196,9 @@ func (r *rig) start(name string, settings ...string) (p *stage.Process, err erro
 		fmt.Sprintf("LOGOFF_BATCH_MAX_SESSIONS=%d", document),
 		fmt.Sprintf("LOGOFF_HTTP_ADDR=127.0.0.1:%d", r.http),
 	)
+	if r.b.delay > 0 {
+		environment = append(environment, fmt.Sprintf("%s=%d", floorDelay, r.b.delay.Milliseconds()))
+	}
 	environment = append(environment, settings...)
 	program, args := filepath.Join(r.b.dir, theProgram), []string(nil)
 	if name == theFloor {

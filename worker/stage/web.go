@@ -100,6 +100,7 @@ type Request struct {
 	Status   int                 `json:"status"`
 	Answered bool                `json:"answered"`
 	Success  bool                `json:"success"`
+	Took     int64               `json:"took"`  // from its arrival to the answer, in microseconds
 	Fault    string              `json:"fault"` // the fault that took the place of the answer, if any
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -225,4 +226,5 @@ func (x *exchange) record(status int, success, answered bool) {
 	x.server.mu.Lock()
 	defer x.server.mu.Unlock()
 	x.entry.Status, x.entry.Success, x.entry.Answered = status, success, answered
+	x.entry.Took = time.Since(x.entry.Time)
 }

@@ -23,6 +23,7 @@ type shownRequest struct {
 	Status   int         `json:"status"`
 	Answered bool        `json:"answered"`
 	Success  bool        `json:"success"`
+	Took     int64       `json:"took"` // microseconds
 	Fault    string      `json:"fault,omitzero"`
 }
 
@@ -54,7 +55,7 @@ func (s *Server) showJournal(w http.ResponseWriter, r *http.Request) {
 
 func show(r Request) shownRequest {
 	shown := shownRequest{
-		r.Number, r.Time, r.Op, r.Method, r.Path, "", r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Fault,
+		r.Number, r.Time, r.Op, r.Method, r.Path, "", r.Header.Clone(), redacted, r.Sessions, r.Applied, r.UserID, r.Status, r.Answered, r.Success, r.Took.Microseconds(), r.Fault,
 	}
 	for _, name := range []string{"Authtoken", "Authorization", "Cookie", "Cookie2"} {
 		if shown.Header.Get(name) != "" {

@@ -16,13 +16,14 @@ type Request struct {
 	Query    string // as sent, without the question mark
 	Header   http.Header
 	Body     []byte
-	Sessions []string // the IDs in the document of a logoff, as spelled there, even if a proxy dropped it
-	Applied  []string // the sessions that it ended, or will have ended after Settings.EffectDelay
-	UserID   int      // whose token it had; 0 if it was not asked for, or no good
-	Status   int      // 0 while there is no answer
-	Answered bool     // the answer was sent whole
-	Success  bool     // it did what was asked, and the answer said so
-	Fault    string   // the fault that took the place of the answer, if any
+	Sessions []string      // the IDs in the document of a logoff, as spelled there, even if a proxy dropped it
+	Applied  []string      // the sessions that it ended, or will have ended after Settings.EffectDelay
+	UserID   int           // whose token it had; 0 if it was not asked for, or no good
+	Status   int           // 0 while there is no answer
+	Answered bool          // the answer was sent whole
+	Took     time.Duration // from its arrival to the answer; 0 while there is none
+	Success  bool          // it did what was asked, and the answer said so
+	Fault    string        // the fault that took the place of the answer, if any
 }
 
 type journal struct {
