@@ -95,8 +95,8 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 	return all > 0
 }
 
-// takeSlot waits for a slot for the next document. What came into the stream meanwhile can go along.
-// There is none when ctx ended, or when smaller jobs should be looked for once more.
+// takeSlot waits for a slot for the next document. There is none when ctx ended, or when smaller jobs should be looked
+// for once more.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
 	if l.queue.onlyLarge() {
 		l.more = true // smaller ones may overtake, if the stream has any
@@ -107,11 +107,7 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 			}
 		}
 	}
-	begun := time.Now()
-	if free = l.w.slots.take(ctx, l.name, l.name); free != nil {
-		l.more = l.more || time.Since(begun) > time.Millisecond
-	}
-	return free
+	return l.w.slots.take(ctx, l.name, l.name)
 }
 
 // takeBulkSlot tries for a short time to get a slot that bulk jobs can have: the urgent ones are for

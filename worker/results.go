@@ -40,8 +40,8 @@ func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
 	err = s.publish(open, storing{
 		name: "results", grouped: stream.Shared,
 		message: func(d *delivery) (*nats.Msg, error) { return s.resultMessage(envelope, d) },
-		stored: func(ctx context.Context, d *delivery, r stream.Reply) error {
-			return s.resultStored(ctx, settled, d, r)
+		stored: func(ctx context.Context, d *delivery, reply error) error {
+			return s.resultStored(ctx, settled, d, reply)
 		},
 	})
 	s.metrics.Settled(settled)
@@ -71,7 +71,7 @@ type storing struct {
 	name    string // of the stream in the metrics
 	grouped int    // messages that share the subject of their replies
 	message func(*delivery) (*nats.Msg, error)
-	stored  func(context.Context, *delivery, stream.Reply) error // hears what became of it
+	stored  func(context.Context, *delivery, error) error // hears the reply to it
 }
 
 // publish stores one message of each job, and returns the last reason for one that is not stored.
@@ -130,16 +130,16 @@ func (s *settler) resultSubject(d *delivery) string {
 
 // resultStored hears what became of a result. That somebody else stored one first is as good: theirs is
 // the one that counts, and the dead letter has to agree with it.
-func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, r stream.Reply) error {
+func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, reply error) error {
 	switch {
-	case r.Stored():
+	case reply == nil:
 		d.stored = true
 		settled.Add(d.lane, d.status, d.sessions, d.took())
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
-	case !r.Known():
-		return r.Err
+	case !stream.Taken(reply):
+		return reply
 	}
 	stored := s.storedResult(ctx, d)
 	if stored == nil {
@@ -208,20 +208,18 @@ func (s *settler) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 }
 
 // deadLetterStored hears what became of a dead letter.
-func (s *settler) deadLetterStored(_ context.Context, d *delivery, r stream.Reply) error {
-	if r.Err != nil {
-		return r.Err
+func (s *settler) deadLetterStored(_ context.Context, d *delivery, reply error) error {
+	if reply != nil {
+		return reply
 	}
 	d.kept = true
-	if r.Stored() {
-		s.metrics.DeadLettered(d.status)
-		s.jobLog.step(d, "it is kept as a dead letter", "status", d.status)
-		s.health.Begin(metrics.Condition{
-			Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
-			What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
-			ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended",
-		})
-	}
+	s.metrics.DeadLettered(d.status)
+	s.jobLog.step(d, "it is kept as a dead letter", "status", d.status)
+	s.health.Begin(metrics.Condition{
+		Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
+		What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
+		ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended",
+	})
 	return nil
 }
 

@@ -35,10 +35,12 @@ func (s *sender) send(doc document, free func()) {
 		return
 	}
 	caller := &gate.Caller{Rank: rankOf(s.lane), Kind: gate.Write}
+	var pass *gate.Pass // for the next request, if it has one already
 	readBack := false
 	for split := newSplitting(doc, s.w.Config.Tries); split.more(); {
 		doc := split.next()
-		r, err := s.deliver(&doc, caller)
+		r, err := s.deliver(&doc, caller, pass)
+		pass = nil
 		if err != nil {
 			s.handBack(append(split.rest, doc)...)
 			return
@@ -58,7 +60,7 @@ func (s *sender) send(doc document, free func()) {
 		case again:
 			gate.Pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
 		case deferred:
-			if free = s.standAside(free, caller, split.rest); free == nil {
+			if free, pass = s.standAside(free, caller, split.rest); free == nil {
 				free = func() {}
 				s.handBack(split.rest...)
 				return
@@ -71,19 +73,32 @@ func (s *sender) send(doc document, free func()) {
 // mostRefused is how many documents, for each slot, wait without one because the Web Server has refused them.
 const mostRefused = 16
 
+// turnTime is how long a document keeps a slot while somebody else has taken its turn.
+const turnTime = 10 * time.Millisecond
+
 // standAside gives others a turn who may show that the Web Server takes their documents, unless so many wait
-// for that already that it is nobody's own fault. It returns how to free the slot that it has at the end; nil
-// when the worker stops.
-func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) func() {
+// for that already that it is nobody's own fault. It returns how to free the slot that it has at the end, nil
+// when the worker stops; and the pass with which the slot came. Without one, those whose turn comes at the same time
+// would take all slots, and wait in them for each other.
+func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) (func(), *gate.Pass) {
 	defer s.refused.Add(-1)
 	if s.refused.Add(1) > int64(mostRefused*s.w.Config.Slots) {
-		return free
+		return free, nil
 	}
 	free()
-	if err := s.w.server.Gate.Turn(s.w.stopping, caller, s.queue.deadline(slices.Concat(rest...))); access.Stopped(err) {
-		return nil
+	for deadline := s.queue.deadline(slices.Concat(rest...)); ; {
+		err := s.w.server.Gate.Turn(s.w.stopping, caller, deadline)
+		if access.Stopped(err) {
+			return nil, nil
+		}
+		if free = s.w.slots.take(s.w.stopping, s.lane, s.lane); free == nil || err != nil {
+			return free, nil
+		}
+		if pass, err := s.w.server.Gate.Enter(s.w.stopping, caller, time.Now().Add(turnTime)); err == nil {
+			return free, pass
+		}
+		free()
 	}
-	return s.w.slots.take(s.w.stopping, s.lane, s.lane)
 }
 
 // A reply is what the Web Server has to say about a document.
@@ -110,25 +125,32 @@ func (r reply) failure() jobs.SessionResult {
 // splitting the document, or giving up on a session that stands alone, is the only way on; or, if it is
 // unclear whom it concerns, that a part of it, or another document, is to be tried first. Everything else is
 // waited out in place, holding the slot. Sessions whose jobs' notAfter passes meanwhile leave the document.
-// An error means that the worker stops.
-func (s *sender) deliver(doc *document, caller *gate.Caller) (reply, error) {
+// An error means that the worker stops. A pass, unless it is nil, is for the first request.
+func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (reply, error) {
 	var silence silence
 	for {
 		deadline := s.queue.deadline(*doc)
 		if overdue(deadline) {
 			if s.dropOverdue(doc); len(*doc) == 0 {
+				if pass != nil {
+					pass.Cancel()
+				}
 				return reply{}, nil
 			}
 			continue
 		}
-		pass, err := s.w.server.Gate.Enter(s.w.stopping, caller, deadline)
-		switch {
-		case access.Stopped(err):
-			return reply{}, err
-		case err != nil: // the deadline has come
-			continue
+		if pass == nil {
+			var err error
+			pass, err = s.w.server.Gate.Enter(s.w.stopping, caller, deadline)
+			switch {
+			case access.Stopped(err):
+				return reply{}, err
+			case err != nil: // the deadline has come
+				continue
+			}
 		}
 		r, wait, err := s.try(*doc, pass, s.attempt(&silence))
+		pass = nil
 		switch {
 		case err != nil || r.final:
 			return r, err

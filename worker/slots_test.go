@@ -11,8 +11,8 @@ import (
 	"logoffworker/metrics"
 )
 
-// A bulk lane that stops to wait for a slot leaves to the next what it had of one.
-func TestStopGivesBackTheSlotThatWasHalfTaken(t *testing.T) {
+// A lane that stops to wait for a slot has none.
+func TestStopEndsTheWaitForASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(2, 1, metrics.New(prometheus.NewRegistry(), metrics.Build{}))
 		frees := []func(){s.take(t.Context(), jobs.Urgent, jobs.Urgent), s.take(t.Context(), jobs.Urgent, jobs.Urgent)}
@@ -43,20 +43,22 @@ func TestBulkLeavesTheLastSlotToUrgentJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(3, 1, metrics.New(prometheus.NewRegistry(), metrics.Build{}))
 		frees := []func(){s.take(t.Context(), jobs.Bulk, jobs.Bulk), s.take(t.Context(), jobs.Bulk, jobs.Bulk)}
-		ended, stop := context.WithCancel(t.Context())
-		stop()
-		if s.awaitFree(ended, jobs.Bulk) {
-			t.Error("a third bulk document finds a slot")
+		free := func(lane jobs.Lane) int {
+			r, _ := s.look(lane)
+			return r.free
 		}
-		for range 2 { // it is kept by nobody
-			if !s.awaitFree(t.Context(), jobs.Urgent) {
-				t.Error("an urgent one finds none")
-			}
+		if free(jobs.Bulk) != 0 || free(jobs.Urgent) != 1 {
+			t.Errorf("%d slots for bulk, %d for urgent jobs", free(jobs.Bulk), free(jobs.Urgent))
 		}
 		frees[0]()
-		if !s.awaitFree(t.Context(), jobs.Bulk) {
-			t.Error("no slot for bulk, although one is free")
+		if free(jobs.Bulk) != 1 || free(jobs.Urgent) != 2 {
+			t.Errorf("with one freed: %d slots for bulk, %d for urgent jobs", free(jobs.Bulk), free(jobs.Urgent))
 		}
 		frees[1]()
+		ended, stop := context.WithCancel(t.Context())
+		stop()
+		if s.take(ended, jobs.Urgent, jobs.Urgent) != nil {
+			t.Error("a slot is taken after the end")
+		}
 	})
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"logoffworker/jobs"
@@ -54,25 +55,30 @@ func (s spacing) hold(r room, took, since time.Duration) time.Duration {
 // space waits for a slot, and longer where a document that is not full is to be held back. What came into the stream
 // meanwhile can go along with what is in hand. It returns false when ctx ended first.
 func (l *lane) space(ctx context.Context) bool {
-	begun := time.Now()
-	if !l.w.slots.awaitFree(ctx, l.name) {
-		return false
-	}
-	for !l.more && l.room() > 0 {
-		room, freed := l.w.slots.room(l.name)
-		wait := l.spacing.hold(room, time.Duration(l.sender.took.Load()), time.Since(l.sent))
+	for begun := time.Now(); ctx.Err() == nil; {
+		room, freed := l.w.slots.look(l.name)
+		wait := time.Duration(math.MaxInt64) // for a slot
+		if room.free > 0 {
+			wait = l.held(room)
+		}
 		if wait == 0 {
-			break
+			all, _ := l.queue.length()
+			l.more = l.more || all > 0 && time.Since(begun) > time.Millisecond
+			return true
 		}
 		select {
 		case <-time.After(wait):
 		case <-freed:
 		case <-ctx.Done():
-			return false
 		}
 	}
-	if all, _ := l.queue.length(); all > 0 && time.Since(begun) > time.Millisecond {
-		l.more = true
+	return false
+}
+
+// held is how long the next document is still held back, which has one of the slots that are free.
+func (l *lane) held(r room) time.Duration {
+	if l.more || l.room() <= 0 {
+		return 0
 	}
-	return true
+	return l.spacing.hold(r, time.Duration(l.sender.took.Load()), time.Since(l.sent))
 }

@@ -20,7 +20,7 @@ var mutants = []mutant{
 	{
 		name: "result-by-core-publish", file: "worker/results.go",
 		before: "	replies := s.outbox.Publish(s.finish, len(ds), how.grouped, func(i int) (*nats.Msg, error) { return how.message(ds[i]) })\n",
-		after:  "	replies := make([]stream.Reply, len(ds))\n	for i, d := range ds {\n		if msg, merr := how.message(d); merr != nil {\n			replies[i].Err = merr\n		} else {\n			replies[i].Err = s.streams.NATS.PublishMsg(msg)\n		}\n	}\n",
+		after:  "	replies := make([]error, len(ds))\n	for i, d := range ds {\n		if msg, merr := how.message(d); merr != nil {\n			replies[i] = merr\n		} else {\n			replies[i] = s.streams.NATS.PublishMsg(msg)\n		}\n	}\n",
 	},
 	{
 		name: "no-once-only-header", file: "worker/results.go",
@@ -288,9 +288,14 @@ var mutants = []mutant{
 		after:  "",
 	},
 	{
-		name: "bulk-slot-lost-at-a-stop", file: "worker/slots.go", test: "TestStopGivesBackTheSlotThatWasHalfTaken",
-		before: "	case <-ctx.Done():\n		if of == jobs.Bulk {\n			<-s.bulk\n		}\n",
-		after:  "	case <-ctx.Done():\n",
+		name: "all-slots-taken-for-one-turn", file: "worker/send.go", test: "TestTurnTakesOneSlot",
+		before: "s.w.server.Gate.Enter(s.w.stopping, caller, time.Now().Add(turnTime)); err == nil {\n			return free, pass\n",
+		after:  "(*gate.Pass)(nil), error(nil); err == nil {\n			return free, pass\n",
+	},
+	{
+		name: "bulk-takes-the-last-slot", file: "worker/slots.go", test: "TestBulkLeavesTheLastSlotToUrgentJobs",
+		before: "	if lane == jobs.Bulk {\n		r.free = min(r.free, bulk)\n	}\n",
+		after:  "",
 	},
 	{
 		name: "handed-back-after-the-lease", file: "worker/settle.go", test: "TestJobIsHandedBackOnlyWithinItsLease",
@@ -339,8 +344,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "answer-to-a-dead-letter-not-heard", file: "worker/results.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
-		before: "	if r.Err != nil {\n		return r.Err\n	}\n	d.kept = true\n",
-		after:  "	if r.Err != nil {\n		return nil\n	}\n	d.kept = true\n",
+		before: "	if reply != nil {\n		return reply\n	}\n	d.kept = true\n",
+		after:  "	if reply != nil {\n		return nil\n	}\n	d.kept = true\n",
 	},
 	{
 		name: "silent-pull-keeps-its-subscription", file: "worker/stream/pull.go", test: "TestSilentPullLeavesNoSubscription",

@@ -11,23 +11,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What a reply says of a message is one of three: it is stored, it was before, or neither is known.
+// What a reply says of a message is one of three: it is stored, another is in its place, or neither is known.
 func TestReplySaysOneOfThree(t *testing.T) {
-	taken := Reply{Err: &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}}
-	for name, test := range map[string]struct {
-		reply         Reply
-		stored, known bool
-	}{
-		"yes": {Reply{}, true, false}, "duplicate": {Reply{Duplicate: true}, false, true}, "taken": {taken, false, true},
-		"refused": {Reply{Err: &jetstream.APIError{ErrorCode: streamFull}}, false, false}, "silence": {Reply{Err: errNoReply}, false, false},
-		"silence about a duplicate": {Reply{Err: errNoReply, Duplicate: true}, false, false},
-	} {
-		if test.reply.Stored() != test.stored || test.reply.Known() != test.known {
-			t.Errorf("%s: stored %t, known %t", name, test.reply.Stored(), test.reply.Known())
+	taken, full := &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}, &jetstream.APIError{ErrorCode: streamFull}
+	kinds := []error{nil, taken, errNoReply}
+	for i, a := range kinds {
+		for j, b := range kinds {
+			if alike(a, b) != (i == j) {
+				t.Errorf("%v and %v are alike: %t", a, b, alike(a, b))
+			}
 		}
 	}
-	if !taken.likewise(Reply{Duplicate: true}) || taken.likewise(Reply{}) || taken.likewise(Reply{Err: errNoReply}) || (Reply{}).likewise(Reply{Err: errNoReply}) {
-		t.Error("replies are taken for alike")
+	if !Taken(taken) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
+		t.Error("a refusal is taken for another")
 	}
 }
 
@@ -35,14 +31,14 @@ func TestReplySaysOneOfThree(t *testing.T) {
 func TestPlainYesTellsItsPlace(t *testing.T) {
 	for text, want := range map[string]uint64{
 		`{"stream":"S","seq":7}`: 7, `{"stream":"S","seq":7,"x":1}`: 7, `{"stream":"S","seq":7 ,"x":1}`: 7, `{"stream":"S"}`: 0, `{"stream":"S","seq":"7"}`: 0,
-		`{"stream":"S","seq":7,"duplicate":true}`: 0, `{"stream":"S","seq":7,"error":{}}`: 0, `{"seq":7}`: 0,
+		`{"stream":"S","seq":7,"duplicate":true}`: 7, `{"stream":"S","seq":7,"error":{}}`: 0, `{"seq":7}`: 0,
 	} {
 		if place, is := plainYes([]byte(text)); place != want || is != (want > 0) {
 			t.Errorf("%s: %d, %t", text, place, is)
 		}
 	}
-	if r, _ := read(&nats.Msg{Data: []byte("stored!")}); r.Err == nil || r.Err.Error() == errNoReply.Error() {
-		t.Errorf("what is no JSON is not told: %v", r.Err)
+	if _, r := read(&nats.Msg{Data: []byte("stored!")}); r == nil || r.Error() == errNoReply.Error() {
+		t.Errorf("what is no JSON is not told: %v", r)
 	}
 }
 
@@ -93,7 +89,7 @@ func TestRepliesEndTheWait(t *testing.T) {
 		}
 		for range 3 {
 			for i, r := range o.Publish(t.Context(), 40, Shared, numbered("r")) {
-				if !r.Stored() {
+				if r != nil {
 					t.Errorf("%d: %v", i, r)
 				}
 			}
@@ -104,11 +100,11 @@ func TestRepliesEndTheWait(t *testing.T) {
 		}
 		unmade := errors.New("not made")
 		for _, r := range o.Publish(t.Context(), 3, Shared, func(int) (*nats.Msg, error) { return nil, unmade }) {
-			if !errors.Is(r.Err, unmade) {
+			if !errors.Is(r, unmade) {
 				t.Error(r)
 			}
 		}
-		if replies := o.Publish(t.Context(), 2, 1, numbered("half")); !replies[0].Stored() || !errors.Is(replies[1].Err, errNoReply) || o.inbox != inbox {
+		if replies := o.Publish(t.Context(), 2, 1, numbered("half")); replies[0] != nil || !errors.Is(replies[1], errNoReply) || o.inbox != inbox {
 			t.Errorf("one is answered: %v", replies)
 		}
 		if _, err := o.nc.Subscribe("silent.>", func(*nats.Msg) {}); err != nil {
@@ -120,7 +116,7 @@ func TestRepliesEndTheWait(t *testing.T) {
 		}
 		o.nc.Close()
 		for _, r := range NewOutbox(o.nc).Publish(t.Context(), 2, 1, numbered("r")) {
-			if !errors.Is(r.Err, nats.ErrConnectionClosed) {
+			if !errors.Is(r, nats.ErrConnectionClosed) {
 				t.Errorf("without a connection: %v", r)
 			}
 		}
@@ -155,23 +151,23 @@ func TestReplyToNothingIsNobodys(t *testing.T) {
 
 // A group is complete once, and the reply that a message was stored before is another than that it is.
 func TestGroupIsCompleteOnce(t *testing.T) {
-	b := &batch{groups: []group{{messages: []int{0, 1}}, {messages: []int{2}}}, left: 2, replies: make([]Reply, 3), all: make(chan struct{})}
+	b := &batch{groups: []group{{messages: []int{0, 1}}, {messages: []int{2}}}, left: 2, replies: make([]error, 3), all: make(chan struct{})}
 	g := &b.groups[0]
-	b.note(g, Reply{}, 5)
-	b.note(g, Reply{}, 5)
+	b.note(g, nil, 5)
+	b.note(g, nil, 5)
 	if g.replies != 1 {
 		t.Errorf("the same again: %d replies", g.replies)
 	}
-	b.note(g, Reply{Duplicate: true}, 5)
+	b.note(g, errNoReply, 5)
 	if g.replies != 2 || !g.mixed || b.left != 1 {
 		t.Errorf("%+v, %d left", g, b.left)
 	}
-	b.note(g, Reply{}, 6)
+	b.note(g, nil, 6)
 	if b.completed(g); g.replies != 2 || b.left != 1 {
 		t.Errorf("afterwards: %+v, %d left", g, b.left)
 	}
 	g.messages = g.messages[:1] // the other was not made after all
-	if unclear := b.sortOut(); len(unclear) != 0 || !b.replies[0].Duplicate {
+	if unclear := b.sortOut(); len(unclear) != 0 || !errors.Is(b.replies[0], errNoReply) {
 		t.Errorf("of one message alone: %v, %v", unclear, b.replies)
 	}
 }

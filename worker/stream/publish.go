@@ -27,30 +27,14 @@ const (
 	quiet = 3 * time.Second
 )
 
-// A Reply is what JetStream said to one message.
-type Reply struct {
-	// Err is why the message is not known to be stored.
-	Err error
-	// Duplicate means that it had been stored before, under the same message id.
-	Duplicate bool
-}
-
-// Stored reports whether JetStream stored the message now.
-func (r Reply) Stored() bool { return r.Err == nil && !r.Duplicate }
-
-// Known reports whether the message, or another in its place, was stored before.
-func (r Reply) Known() bool { return r.Err == nil && r.Duplicate || isTaken(r.Err) }
-
-// likewise reports whether two replies say the same of a message.
-func (r Reply) likewise(other Reply) bool {
-	return r.Stored() == other.Stored() && r.Known() == other.Known()
-}
-
-// isTaken reports whether JetStream refused a message because its subject, which may have one only, has one.
-func isTaken(err error) bool {
+// Taken reports whether JetStream refused a message because its subject, which may have one only, has one.
+func Taken(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
+
+// alike reports whether two replies say the same of a message: that it is stored, that another is in its place, or neither.
+func alike(a, b error) bool { return (a == nil) == (b == nil) && Taken(a) == Taken(b) }
 
 var errNoReply = errors.New("NATS did not say that a message is stored")
 
@@ -76,10 +60,11 @@ func NewOutbox(nc *nats.Conn) *Outbox {
 }
 
 // Publish publishes n messages and waits for the replies, until a time or the end of ctx. message makes the
-// i-th of them, and may use its memory again for the next; its error is the reply to that one. A message
-// without a reply may have been stored all the same. Where messages are grouped, those of a group with
+// i-th of them, and may use its memory again for the next; its error is the reply to that one. A reply of nil
+// means that JetStream has stored the message, now or before under the same message id; any other says why it is not
+// known to be stored. A message without a reply may have been stored all the same. Where messages are grouped, those of a group with
 // different replies are published again one by one: each must be one that the stream takes once only.
-func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []Reply {
+func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []error {
 	replies, unclear := o.publishOnce(ctx, n, grouped, message)
 	alone, _ := o.publishOnce(ctx, len(unclear), 1, func(i int) (*nats.Msg, error) { return message(unclear[i]) })
 	for i, r := range alone {
@@ -89,13 +74,13 @@ func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int
 }
 
 // publishOnce returns the replies, and the messages of groups with different ones.
-func (o *Outbox) publishOnce(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) (replies []Reply, unclear []int) {
+func (o *Outbox) publishOnce(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) (replies []error, unclear []int) {
 	if n == 0 {
 		return nil, nil
 	}
 	b, err := o.open(n, grouped)
 	if err != nil {
-		return slices.Repeat([]Reply{{Err: err}}, n), nil
+		return slices.Repeat([]error{err}, n), nil
 	}
 	o.send(b, message)
 	o.await(ctx, b)
@@ -106,7 +91,7 @@ func (o *Outbox) publishOnce(ctx context.Context, n, grouped int, message func(i
 type batch struct {
 	number  uint64
 	prefix  string  // of the subjects on which its replies come; a group's number follows
-	replies []Reply // to each message, once all is heard
+	replies []error // to each message, once all is heard
 	groups  []group
 	left    int           // groups of which replies are missing
 	all     chan struct{} // closed when every reply is in
@@ -117,7 +102,7 @@ type batch struct {
 type group struct {
 	messages []int
 	replies  int      // so far
-	last     Reply    // of them
+	last     error    // of them
 	mixed    bool     // there were different ones
 	places   []uint64 // in the stream, of those that were stored: each counts once
 	complete bool
@@ -132,7 +117,7 @@ func (o *Outbox) open(n, grouped int) (*batch, error) {
 	}
 	o.number++
 	prefix := o.inbox + "." + strconv.FormatUint(o.number, 36) + "."
-	b := &batch{number: o.number, prefix: prefix, replies: slices.Repeat([]Reply{{Err: errNoReply}}, n), all: make(chan struct{})}
+	b := &batch{number: o.number, prefix: prefix, replies: slices.Repeat([]error{errNoReply}, n), all: make(chan struct{})}
 	messages := make([]int, n)
 	for i := range messages {
 		messages[i] = i
@@ -177,7 +162,7 @@ func (o *Outbox) send(b *batch, message func(i int) (*nats.Msg, error)) {
 			if err == nil {
 				sent = append(sent, i)
 			} else {
-				b.replies[i] = Reply{Err: err}
+				b.replies[i] = err
 			}
 		}
 		if len(sent) < len(g.messages) {
@@ -274,7 +259,7 @@ func (o *Outbox) hear(msg *nats.Msg) {
 	if err1 != nil || err2 != nil {
 		return
 	}
-	r, place := read(msg)
+	place, r := read(msg)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if b := o.batches[number]; b != nil && g >= 0 && g < len(b.groups) {
@@ -290,50 +275,49 @@ func cutLast(subject string) (rest, last string) {
 }
 
 // note notes a group's reply. One that says again that the same message is stored is not another's.
-func (b *batch) note(g *group, r Reply, place uint64) {
-	if g.complete || r.Stored() && slices.Contains(g.places, place) {
+func (b *batch) note(g *group, r error, place uint64) {
+	if g.complete || r == nil && slices.Contains(g.places, place) {
 		return
 	}
-	if r.Stored() {
+	if r == nil {
 		g.places = append(g.places, place)
 	}
-	g.mixed = g.mixed || g.replies > 0 && !r.likewise(g.last)
+	g.mixed = g.mixed || g.replies > 0 && !alike(r, g.last)
 	g.last = r
 	g.replies++
 	b.completed(g)
 }
 
 // read reads a reply, and the place in the stream of what was stored.
-func read(msg *nats.Msg) (r Reply, place uint64) {
+func read(msg *nats.Msg) (place uint64, r error) {
 	if len(msg.Data) == 0 {
 		if msg.Header.Get("Status") == "503" {
-			return Reply{Err: jetstream.ErrNoStreamResponse}, 0
+			return 0, jetstream.ErrNoStreamResponse
 		}
-		return Reply{Err: errNoReply}, 0
+		return 0, errNoReply
 	}
 	if place, is := plainYes(msg.Data); is {
-		return Reply{}, place
+		return place, nil
 	}
 	var said struct {
-		Stream    string              `json:"stream"`
-		Sequence  uint64              `json:"seq"`
-		Duplicate bool                `json:"duplicate"`
-		Error     *jetstream.APIError `json:"error"`
+		Stream   string              `json:"stream"`
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
 	}
 	switch err := json.Unmarshal(msg.Data, &said); {
 	case err != nil:
-		return Reply{Err: errors.Join(errNoReply, err)}, 0
+		return 0, errors.Join(errNoReply, err)
 	case said.Error != nil:
-		return Reply{Err: said.Error}, 0
+		return 0, said.Error
 	case said.Stream == "":
-		return Reply{Err: errNoReply}, 0
+		return 0, errNoReply
 	}
-	return Reply{Duplicate: said.Duplicate}, said.Sequence
+	return said.Sequence, nil
 }
 
 // plainYes knows a plain yes, which nearly all replies are, by its beginning and by what it does not mention.
 func plainYes(data []byte) (place uint64, is bool) {
-	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"duplicate"`)) {
+	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) {
 		return 0, false
 	}
 	_, rest, _ := bytes.Cut(data, []byte(`"seq":`))

@@ -18,25 +18,25 @@ import (
 
 // Nothing but JetStream's own yes counts as stored.
 func TestOnlyAYesIsStored(t *testing.T) {
-	refused := func(code jetstream.ErrorCode) func(Reply) bool {
-		return func(r Reply) bool {
+	refused := func(code jetstream.ErrorCode) func(error) bool {
+		return func(r error) bool {
 			var e *jetstream.APIError
-			return errors.As(r.Err, &e) && e.ErrorCode == code
+			return errors.As(r, &e) && e.ErrorCode == code
 		}
 	}
-	unanswered := func(r Reply) bool { return errors.Is(r.Err, errNoReply) }
+	unanswered := func(r error) bool { return errors.Is(r, errNoReply) }
 	for name, test := range map[string]struct {
 		data   string
 		status string
-		right  func(Reply) bool
+		right  func(error) bool
 	}{
-		"yes":                {data: `{"stream":"LOGOFF_RESULTS","seq":7}`, right: func(r Reply) bool { return r == Reply{} }},
-		"yes, in a domain":   {data: `{"stream":"LOGOFF_RESULTS","domain":"hub","seq":7}`, right: func(r Reply) bool { return r == Reply{} }},
-		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(r Reply) bool { return r.Err == nil && r.Duplicate }},
+		"yes":                {data: `{"stream":"LOGOFF_RESULTS","seq":7}`, right: func(r error) bool { return r == nil }},
+		"yes, in a domain":   {data: `{"stream":"LOGOFF_RESULTS","domain":"hub","seq":7}`, right: func(r error) bool { return r == nil }},
+		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(r error) bool { return r == nil }},
 		"settled":            {data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"LOGOFF_RESULTS","seq":0}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
 		"settled, otherwise": {data: `{"stream":"LOGOFF_RESULTS","seq":0,"error":{"code":400,"err_code":10071}}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
 		"full":               {data: `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"LOGOFF_RESULTS"}`, right: refused(10077)},
-		"nobody there":       {status: "503", right: func(r Reply) bool { return errors.Is(r.Err, jetstream.ErrNoStreamResponse) }},
+		"nobody there":       {status: "503", right: func(r error) bool { return errors.Is(r, jetstream.ErrNoStreamResponse) }},
 		"empty":              {right: unanswered},
 		"no stream":          {data: `{"seq":7}`, right: unanswered},
 		"not JSON":           {data: `stored!`, right: unanswered},
@@ -47,7 +47,7 @@ func TestOnlyAYesIsStored(t *testing.T) {
 		if test.status != "" {
 			msg.Header.Set("Status", test.status)
 		}
-		if r, _ := read(msg); !test.right(r) {
+		if _, r := read(msg); !test.right(r) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -106,12 +106,12 @@ func TestMixedGroupIsToldOneByOne(t *testing.T) {
 			return numbered("s")(i)
 		})
 		for i, r := range replies {
-			ok := r == Reply{}
+			ok := r == nil
 			switch {
 			case i == 70:
-				ok = errors.Is(r.Err, unmade)
+				ok = errors.Is(r, unmade)
 			case i/Shared == 40/Shared: // stored at the first try, and known at the second
-				ok = isTaken(r.Err) || r.Err == nil && r.Duplicate
+				ok = Taken(r)
 			}
 			if !ok {
 				t.Errorf("%d: %+v", i, r)
@@ -139,7 +139,7 @@ func TestGroupOfOneReplyIsPublishedOnce(t *testing.T) {
 					t.Error(err)
 				}
 				for i, r := range o.Publish(t.Context(), 2*Shared, Shared, numbered("r")) {
-					if r.Err == nil || isTaken(r.Err) != (name == "settled") {
+					if r == nil || Taken(r) != (name == "settled") {
 						t.Errorf("%d: %+v", i, r)
 					}
 				}
@@ -167,7 +167,7 @@ func TestReplyThatComesTwiceIsNotAnothers(t *testing.T) {
 		}
 		replies := o.Publish(t.Context(), 2*Shared, Shared, numbered("r"))
 		for i, r := range replies {
-			if stored := r == (Reply{}); stored != (i >= Shared) || !stored && !errors.Is(r.Err, errNoReply) {
+			if stored := r == nil; stored != (i >= Shared) || !stored && !errors.Is(r, errNoReply) {
 				t.Errorf("%d: %+v", i, r)
 			}
 		}
@@ -180,7 +180,7 @@ func TestReplyThatComesTwiceIsNotAnothers(t *testing.T) {
 // An outbox whose replies have stopped to come listens anew.
 func TestOutboxListensAnew(t *testing.T) {
 	withOutbox(t, func(t *testing.T, o *Outbox) {
-		if replies := o.Publish(t.Context(), 1, Shared, numbered("none")); !errors.Is(replies[0].Err, jetstream.ErrNoStreamResponse) {
+		if replies := o.Publish(t.Context(), 1, Shared, numbered("none")); !errors.Is(replies[0], jetstream.ErrNoStreamResponse) {
 			t.Errorf("%+v", replies)
 		}
 		before := o.inbox
@@ -189,7 +189,7 @@ func TestOutboxListensAnew(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if replies := o.Publish(ctx, 40, Shared, numbered("silent")); !errors.Is(replies[39].Err, errNoReply) || o.inbox == before {
+		if replies := o.Publish(ctx, 40, Shared, numbered("silent")); !errors.Is(replies[39], errNoReply) || o.inbox == before {
 			t.Errorf("%+v, %s", replies[39], o.inbox)
 		}
 	})
