@@ -2,7 +2,7 @@
 // per job.
 //
 // A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
-// (lane.go, slots.go); intake.go makes a [delivery] of it and finds out whether it was settled before; a
+// (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a [delivery] of it and finds out whether it was settled before; a
 // [queue] keeps its sessions until they leave in documents (queue.go). A [sender] sends a document (send.go),
 // after taking out what is protected (held.go); verdict.go says what an answer means and whom it concerns,
 // split.go what follows from it for each session, and decide.go writes that down. A [reader] looks the job's
