@@ -2,14 +2,14 @@
 // per job.
 //
 // A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
-// (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a [delivery] of it and finds out whether it was settled before; a
-// [queue] keeps its sessions until they leave in documents (queue.go). A [sender] sends a document (send.go),
-// after taking out what is protected (held.go); verdict.go says what an answer means and whom it concerns,
-// split.go what follows from it for each session, and decide.go writes that down. A [reader] looks the job's
-// users up (users.go) and reads back what became of its sessions (readback.go). A [settler] has the result
-// stored, and the dead letter (results.go), and then acknowledges the job (settle.go). Beside them stand the
-// leases, which keep jobs in hand from being delivered to somebody else (lease.go), and what operators are told
-// (watch.go, joblog.go).
+// (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a
+// [delivery] of it and finds out whether it was settled before; a [queue] keeps its sessions until they
+// leave in documents (queue.go). A [sender] sends a document (send.go), after taking out what is protected
+// (held.go); verdict.go says what an answer means and whom it concerns, split.go what follows from it for
+// each session, and decide.go writes that down. A [reader] looks the job's users up (users.go) and reads
+// back what became of its sessions (readback.go). A [settler] has the result stored, and the dead letter
+// (results.go), and then acknowledges the job (settle.go). Beside them stand the leases, which keep jobs in
+// hand from being delivered to somebody else (lease.go), and what operators are told (watch.go, joblog.go).
 //
 // Where something is known of more than jobs, it has a room of its own: stream knows JetStream, gate whether a
 // request may be made now, access how it is made and what a refused token leads to, roster what the Web Server
