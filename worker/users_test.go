@@ -26,9 +26,9 @@ type listRow struct {
 
 // listsOf are lists as a Web Server tells them that has these rows of users, and refuses to list the others. Those
 // of late users come too late.
-func listsOf(t *testing.T, config func(*Config), rows map[int64][]listRow, late ...int64) (*Worker, roster.Lists) {
+func listsOf(t *testing.T, change func(*Worker), rows map[int64][]listRow, late ...int64) (*Worker, roster.Lists) {
 	t.Helper()
-	w := preparedWorker(t, config, func(rw http.ResponseWriter, r *http.Request) {
+	w := preparedWorker(t, change, func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
 		owner, _ := strconv.ParseInt(r.URL.Query().Get("userId"), 10, 64)
 		listed, known := rows[owner]
@@ -74,7 +74,7 @@ func TestUserEndsAsTheListsTell(t *testing.T) {
 	const guid = "CF1C660B-396F-44B7-86DA-5608CEC97453"
 	event := time.Now().Add(-time.Hour).Truncate(time.Second)
 	newer := event.Add(2 * time.Minute)
-	w, all := listsOf(t, func(c *Config) { c.ProtectedSessions = []string{guid} }, map[int64][]listRow{
+	w, all := listsOf(t, func(w *Worker) { w.Config.ProtectedSessions = []string{guid} }, map[int64][]listRow{
 		1: {{id: "on"}, {id: "off", off: true}},
 		2: {{id: "gone", off: true}},
 		3: {{id: "mine", own: true}, {id: "gone", off: true}},

@@ -2,45 +2,14 @@ package worker
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"logoffworker/metrics"
 	"logoffworker/worker/webserver"
 )
-
-// preparedWorker is a worker that does not run, with a Web Server that a test has made.
-func preparedWorker(t *testing.T, change func(*Config), answers http.HandlerFunc) *Worker {
-	t.Helper()
-	server := httptest.NewServer(answers)
-	t.Cleanup(server.Close)
-	client, err := webserver.New(webserver.Config{URL: server.URL, AllowHTTP: true, Token: func() (string, error) { return "token", nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdle)
-	log := slog.New(slog.DiscardHandler)
-	w := &Worker{
-		Config: DefaultConfig(), Server: client, Log: log,
-		Metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), Health: metrics.NewHealth(log, Parts...),
-	}
-	w.Config.Name = "w"
-	if change != nil {
-		change(&w.Config)
-	}
-	w.stopping, w.finish = t.Context(), t.Context()
-	if err := w.prepare(); err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
 
 // Whom a problem concerns, by what the Web Server says to a harmless question, and what it then is.
 func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
