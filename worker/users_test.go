@@ -82,7 +82,7 @@ func TestUserEndsAsTheListsTell(t *testing.T) {
 		5: {{id: "new", login: newer}},
 		6: {},
 		7: many(50),
-		8: {{id: "just", login: event.Add(time.Minute)}},
+		8: {{id: "just", login: event.Add(30 * time.Second)}},
 	}, 10) // the list of 9 is refused
 	past, r := time.Unix(1, 0), &reader{w: w}
 	for name, test := range map[string]struct {
