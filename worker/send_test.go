@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/webserver"
+)
+
+// A session that stood alone is rejected by a word about it, and undecided without one.
+func TestFailureIsWhatTheAnswerSays(t *testing.T) {
+	for verdict, want := range map[webserver.Verdict]jobs.Outcome{
+		webserver.Refused: jobs.Rejected, webserver.TooLarge: jobs.Rejected, webserver.Undecided: jobs.Undecided, webserver.Unavailable: jobs.Undecided,
+	} {
+		got := reply{request: "w-1", problem: &webserver.Error{Verdict: verdict, Text: "words"}}.failure()
+		if got.Outcome != want || got.RequestID != "w-1" || got.ServerText != "words" {
+			t.Errorf("%v: %+v", verdict, got)
+		}
+	}
+	if (reply{}).is(webserver.Undecided) {
+		t.Error("a success is undecided")
+	}
+}
+
+// Each request counts as an attempt; one that may have had an effect leaves a doubt that stays.
+func TestRequestLeavesADoubt(t *testing.T) {
+	w := preparedWorker(t, nil, nil)
+	s := &sender{w: w}
+	doc := documentOf(2)
+	for i, test := range []struct {
+		problem   *webserver.Error
+		err       error
+		uncertain bool
+		down      bool // the Web Server has not answered well yet
+	}{
+		{&webserver.Error{}, nil, false, true},
+		{nil, errors.New("the worker stops"), false, true},
+		{nil, nil, false, false},
+		{&webserver.Error{Sent: true}, nil, true, false},
+		{&webserver.Error{}, nil, true, false},
+	} {
+		s.note(doc, test.problem, test.err)
+		for _, session := range doc {
+			if session.attempts != i+1 || session.uncertain != test.uncertain {
+				t.Errorf("request %d: %+v", i, session)
+			}
+		}
+		if w.server.CheckAlive(time.Unix(0, 0)) == test.down {
+			t.Errorf("request %d: the Web Server is well: %t", i, test.down)
+		}
+	}
+}
+
+// The mean of a request's time begins with the first, and follows the others slowly.
+func TestMeanTimeOfARequest(t *testing.T) {
+	s := &sender{}
+	for i, test := range []struct{ took, mean time.Duration }{{800, 800}, {1600, 900}, {100, 800}} {
+		if s.noteTime(test.took); s.took.Load() != int64(test.mean) {
+			t.Errorf("request %d: the mean is %v, want %v", i, s.took.Load(), test.mean)
+		}
+	}
+}
+
+// Sessions whose time is up leave their document with what is known of them.
+func TestOverdueSessionsLeaveTheirDocument(t *testing.T) {
+	w := preparedWorker(t, nil, nil)
+	q := newQueue(true)
+	s := &sender{w: w, queue: q, reader: &reader{w: w}}
+	late, ever := jobNaming("a", "b", "c", "rest"), jobNaming("c")
+	late.job.NotAfter = time.Unix(1, 0)
+	doc := queued(q, late, ever)[:3]
+	doc[1].uncertain, doc[1].attempts = true, 4
+	s.dropOverdue(&doc)
+	if len(doc) != 1 || doc[0].id != "c" || late.left != 1 || ever.left != 1 {
+		t.Errorf("%v are left of the document, %d and %d of the jobs", doc.ids(), late.left, ever.left)
+	}
+	if a, b := late.sessions[0], late.sessions[1]; a.Outcome != jobs.Expired || b.Outcome != jobs.Undecided || b.Attempts != 4 || b.ServerText == "" || a.ServerText != "" {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// What is left alone leaves the document, by each job's word for its own.
+func TestProtectedSessionsAreLeftOut(t *testing.T) {
+	const mine = "CF1C660B-396F-44B7-86DA-5608CEC97453"
+	w := preparedWorker(t, func(w *Worker) { w.Config.ProtectedSessions, w.Config.ProtectedUsers = []string{mine}, []string{"7"} }, nil)
+	q := newQueue(true)
+	s := &sender{w: w, queue: q, reader: &reader{w: w}}
+	a, b := jobNaming(mine, "x", "rest"), jobNaming("x", "y")
+	a.targets[1].UserID = 7
+	kept := s.leaveOut(queued(q, a, b))
+	if got := strings.Join(kept.ids(), " "); got != "x rest y" || a.left != 1 || b.left != 2 {
+		t.Errorf("%s are sent, %d and %d are left of the jobs", got, a.left, b.left)
+	}
+	if a.sessions[0].Outcome != jobs.Protected || a.sessions[1].Outcome != jobs.Protected || b.sessions[0].Outcome != "" {
+		t.Errorf("%+v, %+v", a.sessions, b.sessions)
+	}
+}
+
+// What is held is held until it is let go, and somebody waits for it as long as there is something.
+func TestHeldSessionsAreAwaited(t *testing.T) {
+	var h heldSessions
+	is := func(what string, any, awaited bool) {
+		t.Helper()
+		if h.any() != any || h.awaited != awaited {
+			t.Errorf("%s: something is held: %t, awaited: %t", what, h.any(), h.awaited)
+		}
+	}
+	is("at first", false, false)
+	h.doc, h.awaited = documentOf(2), true
+	is("held", true, true)
+	part := h.part()
+	is("taken out", false, true)
+	if !h.restore(part) {
+		t.Error("nothing is held")
+	}
+	is("put back", true, true)
+	if doc := h.letGo(); len(doc) != 2 {
+		t.Errorf("%d are let go", len(doc))
+	}
+	is("let go", false, false)
+	h.doc, h.awaited = documentOf(1), true
+	if h.part(); h.restore(nil) {
+		t.Error("something is held")
+	}
+	is("nothing put back", false, false)
+}
+
+// Requests that others make with the account count by what they are.
+func TestRequestsOfOthersAreCounted(t *testing.T) {
+	w := &Worker{}
+	w.CountOther(webserver.OpPing)
+	w.CountOther(webserver.OpToken)
+	w.CountOther(webserver.OpRenew)
+	if reads, writes := w.others[0].Load(), w.others[1].Load(); reads != 1 || writes != 2 {
+		t.Errorf("%d reads and %d writes", reads, writes)
+	}
+}
