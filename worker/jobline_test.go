@@ -36,7 +36,7 @@ func TestSecondHasSoManyLines(t *testing.T) {
 		lines := func(words string) int { return strings.Count(said.String(), words) }
 		finish(jobLines+2, jobs.AcceptedJob)
 		finish(jobLines+3, jobs.Failed)
-		if a, f := lines("status=accepted"), lines("status=failed"); a != jobLines || f != jobLines || lines("error=") != jobLines {
+		if a, f := lines("status=accepted"), lines("status=failed"); a != jobLines || f != jobLines || lines("error=") != jobLines || lines("sessions.accepted=1 time_to_logoff=") != 2*jobLines {
 			t.Errorf("%d of those that succeed and %d others have a line", a, f)
 		}
 		time.Sleep(time.Second - 1)
