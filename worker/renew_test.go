@@ -167,7 +167,7 @@ func TestEveryTokenRefusedIsHeld(t *testing.T) {
 				s.publish("logoff.requests", jobOf(id))
 				passes(t, 10*time.Second)
 				renewals := s.sim.Count("login") + s.sim.Count("renew") - before
-				if n := len(s.logoffs()); renewals > 2 || n > 12 {
+				if n := len(s.logoffs()); renewals > 2 || n > 20 { // ten on average: the waits are random
 					t.Errorf("%d renewals and %d logoffs in 10 seconds", renewals, n)
 				}
 				ready := 0
