@@ -128,6 +128,23 @@ func TestPairFiles(t *testing.T) {
 	}
 }
 
+func TestPairFileThatCannotBeReadIsNotCalledMalformed(t *testing.T) {
+	folder := t.TempDir()
+	for _, path := range []string{folder, filepath.Join(folder, "none")} {
+		if _, err := readPair(path); err == nil || err.Error() != "the file cannot be read" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestTokensTooLongForAHeaderAreRefused(t *testing.T) {
+	for length, ok := range map[int]bool{16 << 10: true, 16<<10 + 1: false} {
+		if usable(strings.Repeat("t", length)) != ok {
+			t.Errorf("%d bytes", length)
+		}
+	}
+}
+
 func TestWhenAPairIsDue(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	in := func(d time.Duration) time.Time { return now.Add(d) }
