@@ -34,6 +34,7 @@ func TestKeyFiles(t *testing.T) {
 		"canary":                       false,
 		hex.EncodeToString(raw[1:]):    false,
 		hex.EncodeToString(raw) + "00": false,
+		base64.StdEncoding.EncodeToString(raw) + "x":            false,
 		base64.StdEncoding.EncodeToString(raw[1:]):              false,
 		base64.StdEncoding.EncodeToString(append(raw, 'x')):     false,
 		base64.StdEncoding.EncodeToString(bytes.Repeat(raw, 2)): false,
@@ -49,8 +50,8 @@ func TestKeyFiles(t *testing.T) {
 			t.Errorf("it shows %s", shown)
 		}
 	}
-	if _, err := ReadKey(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a key of no file")
+	if _, err := ReadKey(filepath.Join(t.TempDir(), "none")); err == nil || err.Error() != "the file cannot be read" {
+		t.Errorf("a key of no file: %v", err)
 	}
 }
 
