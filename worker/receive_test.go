@@ -75,7 +75,8 @@ func TestJobsThatCameAgainUnsettledAreTold(t *testing.T) {
 		jobs []*delivery
 		says string
 	}{
-		{nil, ""}, {[]*delivery{{deliveries: 1}, {deliveries: 2, stored: true}}, ""},
+		{nil, ""},
+		{[]*delivery{{deliveries: 1}, {deliveries: 2, stored: true}}, ""},
 		{[]*delivery{{deliveries: 1}, {deliveries: 2}, {deliveries: 3}}, "2 jobs came again"},
 	} {
 		w := newTold()
