@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/webserver"
 )
 
@@ -26,7 +27,7 @@ func settledJob(status jobs.Status) *delivery {
 // line of their own, once.
 func TestSecondHasSoManyLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		said := &strings.Builder{}
+		said := &stage.Output{}
 		l := newJobLog(slog.New(slog.NewTextHandler(said, nil)))
 		finish := func(n int, status jobs.Status) {
 			for range n {
@@ -88,7 +89,7 @@ func TestSilentLogCostsNothing(t *testing.T) {
 
 // The way of a job tells what came of each request.
 func TestRequestIsToldToEachJob(t *testing.T) {
-	said := &strings.Builder{}
+	said := &stage.Output{}
 	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	q := newQueue(true)
 	s := &sender{w: &Worker{Log: log, jobLog: newJobLog(log)}, queue: q}
