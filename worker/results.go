@@ -209,10 +209,13 @@ func (s *settler) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 
 // deadLetterStored hears what became of a dead letter.
 func (s *settler) deadLetterStored(_ context.Context, d *delivery, reply error) error {
-	if reply != nil {
+	if reply != nil && !stream.Taken(reply) {
 		return reply
 	}
 	d.kept = true
+	if reply != nil {
+		return nil // it was counted when it was stored
+	}
 	s.metrics.DeadLettered(d.status)
 	s.jobLog.step(d, "it is kept as a dead letter", "status", d.status)
 	s.health.Begin(metrics.Condition{

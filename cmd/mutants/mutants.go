@@ -344,8 +344,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "answer-to-a-dead-letter-not-heard", file: "worker/results.go", test: "TestDeadLetterThatCannotBeStoredHoldsItsJob",
-		before: "	if reply != nil {\n		return reply\n	}\n	d.kept = true\n",
-		after:  "	if reply != nil {\n		return nil\n	}\n	d.kept = true\n",
+		before: "	if reply != nil && !stream.Taken(reply) {\n		return reply\n	}\n",
+		after:  "	if reply != nil && !stream.Taken(reply) {\n		return nil\n	}\n",
 	},
 	{
 		name: "silent-pull-keeps-its-subscription", file: "worker/stream/pull.go", test: "TestSilentPullLeavesNoSubscription",

@@ -22,7 +22,7 @@ func TestReplySaysOneOfThree(t *testing.T) {
 			}
 		}
 	}
-	if !Taken(taken) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
+	if !Taken(taken) || !Taken(errStoredBefore) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
 		t.Error("a refusal is taken for another")
 	}
 }
@@ -31,7 +31,7 @@ func TestReplySaysOneOfThree(t *testing.T) {
 func TestPlainYesTellsItsPlace(t *testing.T) {
 	for text, want := range map[string]uint64{
 		`{"stream":"S","seq":7}`: 7, `{"stream":"S","seq":7,"x":1}`: 7, `{"stream":"S","seq":7 ,"x":1}`: 7, `{"stream":"S"}`: 0, `{"stream":"S","seq":"7"}`: 0,
-		`{"stream":"S","seq":7,"duplicate":true}`: 7, `{"stream":"S","seq":7,"error":{}}`: 0, `{"seq":7}`: 0,
+		`{"stream":"S","seq":7,"duplicate":true}`: 0, `{"stream":"S","seq":7,"error":{}}`: 0, `{"seq":7}`: 0,
 	} {
 		if place, is := plainYes([]byte(text)); place != want || is != (want > 0) {
 			t.Errorf("%s: %d, %t", text, place, is)

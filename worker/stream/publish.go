@@ -27,14 +27,17 @@ const (
 	quiet = 3 * time.Second
 )
 
-// Taken reports whether JetStream refused a message because its subject, which may have one only, has one.
+// Taken reports whether JetStream did not store a message because it, or another in its place, is stored already: the
+// same message id came before, or its subject, which may have one only, has one.
 func Taken(err error) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+	return errors.Is(err, errStoredBefore) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
 // alike reports whether two replies say the same of a message: that it is stored, that another is in its place, or neither.
 func alike(a, b error) bool { return (a == nil) == (b == nil) && Taken(a) == Taken(b) }
+
+var errStoredBefore = errors.New("the message was stored before, under the same message id")
 
 var errNoReply = errors.New("NATS did not say that a message is stored")
 
@@ -61,8 +64,7 @@ func NewOutbox(nc *nats.Conn) *Outbox {
 
 // Publish publishes n messages and waits for the replies, until a time or the end of ctx. message makes the
 // i-th of them, and may use its memory again for the next; its error is the reply to that one. A reply of nil
-// means that JetStream has stored the message, now or before under the same message id; any other says why it is not
-// known to be stored. A message without a reply may have been stored all the same. Where messages are grouped, those of a group with
+// means that JetStream has stored the message now; any other says why it has not ([Taken]), or is not known to have. A message without a reply may have been stored all the same. Where messages are grouped, those of a group with
 // different replies are published again one by one: each must be one that the stream takes once only.
 func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []error {
 	replies, unclear := o.publishOnce(ctx, n, grouped, message)
@@ -300,9 +302,10 @@ func read(msg *nats.Msg) (place uint64, r error) {
 		return place, nil
 	}
 	var said struct {
-		Stream   string              `json:"stream"`
-		Sequence uint64              `json:"seq"`
-		Error    *jetstream.APIError `json:"error"`
+		Stream    string              `json:"stream"`
+		Sequence  uint64              `json:"seq"`
+		Duplicate bool                `json:"duplicate"`
+		Error     *jetstream.APIError `json:"error"`
 	}
 	switch err := json.Unmarshal(msg.Data, &said); {
 	case err != nil:
@@ -311,13 +314,15 @@ func read(msg *nats.Msg) (place uint64, r error) {
 		return 0, said.Error
 	case said.Stream == "":
 		return 0, errNoReply
+	case said.Duplicate:
+		return 0, errStoredBefore
 	}
 	return said.Sequence, nil
 }
 
 // plainYes knows a plain yes, which nearly all replies are, by its beginning and by what it does not mention.
 func plainYes(data []byte) (place uint64, is bool) {
-	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) {
+	if !bytes.HasPrefix(data, []byte(`{"stream":`)) || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"duplicate"`)) {
 		return 0, false
 	}
 	_, rest, _ := bytes.Cut(data, []byte(`"seq":`))

@@ -32,7 +32,7 @@ func TestOnlyAYesIsStored(t *testing.T) {
 	}{
 		"yes":                {data: `{"stream":"LOGOFF_RESULTS","seq":7}`, right: func(r error) bool { return r == nil }},
 		"yes, in a domain":   {data: `{"stream":"LOGOFF_RESULTS","domain":"hub","seq":7}`, right: func(r error) bool { return r == nil }},
-		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(r error) bool { return r == nil }},
+		"known already":      {data: `{"stream":"LOGOFF_RESULTS","seq":7,"duplicate":true}`, right: func(r error) bool { return errors.Is(r, errStoredBefore) }},
 		"settled":            {data: `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"LOGOFF_RESULTS","seq":0}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
 		"settled, otherwise": {data: `{"stream":"LOGOFF_RESULTS","seq":0,"error":{"code":400,"err_code":10071}}`, right: refused(jetstream.JSErrCodeStreamWrongLastSequence)},
 		"full":               {data: `{"error":{"code":503,"err_code":10077,"description":"maximum messages exceeded"},"stream":"LOGOFF_RESULTS"}`, right: refused(10077)},
