@@ -19,7 +19,8 @@ import (
 // free, nothing is held back: a lone job leaves at once.
 //
 // Bulk documents are always kept apart, by somewhat more, because each costs the Web Server, NATS and us about the
-// same, however much is in it.
+// same, however much is in it: with 0.72 of six slots busy they are 0.6 of those that eight slots would be kept busy
+// with, and a job takes a tenth longer at most.
 //
 // What comes while a document is held back stays in the stream, and goes along with it.
 type spacing struct {

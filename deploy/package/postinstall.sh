@@ -7,6 +7,7 @@ set -e
 systemctl daemon-reload
 case "$1" in
 configure) before="$2" ;;
+abort-*) exit 0 ;; # something else went wrong, and Debian goes back
 *) [ "$1" -gt 1 ] && before=yes || before="" ;;
 esac
 if [ -n "$before" ]; then

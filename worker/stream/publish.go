@@ -63,9 +63,11 @@ func NewOutbox(nc *nats.Conn) *Outbox {
 }
 
 // Publish publishes n messages and waits for the replies, until a time or the end of ctx. message makes the
-// i-th of them, and may use its memory again for the next; its error is the reply to that one. A reply of nil
-// means that JetStream has stored the message now; any other says why it has not ([Taken]), or is not known to have. A message without a reply may have been stored all the same. Where messages are grouped, those of a group with
-// different replies are published again one by one: each must be one that the stream takes once only.
+// i-th of them, and may use its memory again for the next; its error is the reply to that one. A reply of
+// nil means that JetStream has stored the message now; any other says why it has not ([Taken]), or is not
+// known to have. A message without a reply may have been stored all the same. Where messages are grouped,
+// those of a group with different replies are published again one by one: each must be one that the stream
+// takes once only.
 func (o *Outbox) Publish(ctx context.Context, n, grouped int, message func(i int) (*nats.Msg, error)) []error {
 	replies, unclear := o.publishOnce(ctx, n, grouped, message)
 	alone, _ := o.publishOnce(ctx, len(unclear), 1, func(i int) (*nats.Msg, error) { return message(unclear[i]) })
