@@ -80,7 +80,8 @@ func TestLastWordsTellWhatIsLeft(t *testing.T) {
 
 // Whether it is known who is left alone: a stop is an end, and while the Web Server is down nothing is known.
 func TestNothingLeavesBeforeTheOwnSessionWasLookedFor(t *testing.T) {
-	past := time.Unix(1, 0)
+	late := jobNaming("a")
+	late.job.NotAfter = time.Unix(1, 0)
 	for name, test := range map[string]struct {
 		change  func(*Worker)
 		well    bool
@@ -96,7 +97,8 @@ func TestNothingLeavesBeforeTheOwnSessionWasLookedFor(t *testing.T) {
 		if test.well {
 			w.server.Well()
 		}
-		known, err := (&sender{w: w}).mayLeave(0, past)
+		q := newQueue(true)
+		known, err := (&sender{w: w, queue: q}).mayLeave(0, queued(q, late))
 		if known != test.known || access.Stopped(err) != test.stopped || (err == nil) != test.known {
 			t.Errorf("%s: known %t, %v", name, known, err)
 		}

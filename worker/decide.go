@@ -1,66 +1,64 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"logoffworker/jobs"
 	"logoffworker/worker/roster"
 )
 
-// decide gives every session of a document the same outcome, and settles the jobs that are
-// complete with it.
-func (s *sender) decide(doc document, outcome jobs.SessionResult) {
+// end gives those askers of a document's sessions who leave their outcome, and returns what others still ask for. Jobs
+// that are complete with it are read back or settled.
+func (s *sender) end(doc document, leaves func(asker) bool, outcome func(*session) jobs.SessionResult) (kept document) {
+	gone, kept := s.queue.leave(doc, leaves)
 	now := time.Now()
 	var complete []*delivery
-	for _, session := range doc {
-		outcome.Attempts = session.attempts
-		for _, a := range s.queue.done(session) {
-			if a.d.set(a.i, outcome, now) {
-				complete = append(complete, a.d)
-			}
+	for _, a := range gone {
+		if a.d.set(a.i, outcome(a.session), now) {
+			complete = append(complete, a.d)
 		}
 	}
 	s.reader.wrapUp(complete)
+	return kept
+}
+
+// decide gives every session of a document the same outcome.
+func (s *sender) decide(doc document, outcome jobs.SessionResult) {
+	s.end(doc, whoever, func(session *session) jobs.SessionResult {
+		outcome.Attempts = session.attempts
+		return outcome
+	})
 }
 
 // dropOverdue takes those sessions out of a document that no job asks for any more, because its
 // notAfter has passed. One that may have been ended all the same is undecided.
-func (s *sender) dropOverdue(doc *document) {
-	now := time.Now()
-	var complete []*delivery
-	kept := (*doc)[:0:0]
-	for _, session := range *doc {
-		outcome := jobs.SessionResult{Outcome: jobs.Expired, Attempts: session.attempts}
+func (s *sender) dropOverdue(doc document) document {
+	return s.end(doc, late, func(session *session) jobs.SessionResult {
 		if session.uncertain {
-			outcome.Outcome = jobs.Undecided
-			outcome.ServerText = "sent without a verdict until notAfter had passed"
+			return jobs.SessionResult{Outcome: jobs.Undecided, Attempts: session.attempts, ServerText: "sent without a verdict until notAfter had passed"}
 		}
-		for _, a := range s.queue.overdue(session, now) {
-			if a.d.set(a.i, outcome, now) {
-				complete = append(complete, a.d)
-			}
-		}
-		if s.queue.wanted(session) {
-			kept = append(kept, session)
-		}
+		return jobs.SessionResult{Outcome: jobs.Expired, Attempts: session.attempts}
+	})
+}
+
+// leaveOut takes those sessions out of a document that are known to be left alone. A publisher's word for the owner
+// counts for that publisher's job.
+func (s *sender) leaveOut(doc document) document {
+	protected := func(a asker) bool {
+		return s.w.roster.Protects(jobs.Session{ID: a.session.id, UserID: a.d.owner(a.i)})
 	}
-	*doc = kept
-	s.reader.wrapUp(complete)
+	return s.end(doc, protected, func(*session) jobs.SessionResult { return jobs.SessionResult{Outcome: jobs.Protected} })
 }
 
 // handBack gives sessions that are not sent back to their jobs, and the jobs back to the stream.
 func (s *sender) handBack(docs ...document) {
-	var complete []*delivery
-	for _, doc := range docs {
-		for _, session := range doc {
-			for _, a := range s.queue.done(session) {
-				if a.d.giveBack() {
-					complete = append(complete, a.d)
-				}
-			}
-		}
+	gone, _ := s.queue.leave(slices.Concat(docs...), whoever)
+	ds := make([]*delivery, len(gone))
+	for i, a := range gone {
+		ds[i] = a.d
 	}
-	s.w.settler.settle(complete)
+	s.w.settler.giveBack(ds)
 }
 
 // withoutEnded reads back the sessions of a document about which the Web Server gave no verdict, as far as their

@@ -64,9 +64,6 @@ func (d *delivery) header(name string) string {
 	return ""
 }
 
-// inquires reports whether something is to be looked up before a job can be complete.
-func (d *delivery) inquires() bool { return len(d.users) > 0 }
-
 // found reports whether the i-th session was found through a user, so that the Web Server has told whose it is.
 func (d *delivery) found(i int) bool { return i >= len(d.job.Sessions) }
 

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"logoffworker/jobs"
 	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
 )
@@ -22,10 +21,7 @@ type heldSessions struct {
 // that pulling stops by itself.
 func (s *sender) withoutProtected(doc document) document {
 	for {
-		if overdue(s.queue.deadline(doc)) {
-			s.dropOverdue(&doc)
-		}
-		if len(doc) == 0 {
+		if doc = s.dropOverdue(doc); len(doc) == 0 {
 			return nil
 		}
 		unconfirmed, others, lists := s.queue.unconfirmed(doc)
@@ -35,7 +31,7 @@ func (s *sender) withoutProtected(doc document) document {
 		}
 		known, err := true, error(nil)
 		if len(unconfirmed) > 0 {
-			known, err = s.mayLeave(lists, s.lookUntil(doc))
+			known, err = s.mayLeave(lists, doc)
 		}
 		switch {
 		case access.Stopped(err):
@@ -50,43 +46,17 @@ func (s *sender) withoutProtected(doc document) document {
 	}
 }
 
-// mayLeave reports whether it is known which sessions are left alone. The session of a token that was given may be in
-// the oldest job, so it was looked for once; that of a login just now is in no job yet, and looked for meanwhile.
-func (s *sender) mayLeave(lists int64, deadline time.Time) (known bool, err error) {
+// mayLeave reports, for a document that waits for a look in its slot, whether it is known which sessions are left
+// alone. The session of a token that was given may be in the oldest job, so it was looked for once; that of a login just
+// now is in no job yet, and looked for meanwhile.
+func (s *sender) mayLeave(lists int64, doc document) (known bool, err error) {
+	deadline := earlier(time.Now().Add(s.w.roster.LookTime()), s.queue.deadline(doc))
 	if !s.w.Server.LogsIn() {
 		if err := s.w.roster.SeekOwn(deadline, false); access.Stopped(err) || err != nil && s.w.server.IsDown() {
 			return false, err
 		}
 	}
 	return s.w.roster.Know(lists, deadline)
-}
-
-// lookUntil is how long a document waits for a look in its slot.
-func (s *sender) lookUntil(doc document) time.Time {
-	return earlier(time.Now().Add(s.w.roster.LookTime()), s.queue.deadline(doc))
-}
-
-// leaveOut takes those sessions out of a document that are known to be left alone. A publisher's word for the owner
-// counts for that publisher's job.
-func (s *sender) leaveOut(doc document) document {
-	now := time.Now()
-	var complete []*delivery
-	kept := doc[:0:0]
-	for _, session := range doc {
-		protected := func(a asker) bool {
-			return s.w.roster.Protects(jobs.Session{ID: session.id, UserID: a.d.owner(a.i)})
-		}
-		for _, a := range s.queue.without(session, protected) {
-			if a.d.set(a.i, jobs.SessionResult{Outcome: jobs.Protected}, now) {
-				complete = append(complete, a.d)
-			}
-		}
-		if s.queue.wanted(session) {
-			kept = append(kept, session)
-		}
-	}
-	s.reader.wrapUp(complete)
-	return kept
 }
 
 // hold has sessions wait.
@@ -103,27 +73,30 @@ func (s *sender) hold(doc document) {
 // sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop it is handed back.
 func (s *sender) sendHeld() {
 	for {
-		unconfirmed, others, lists := s.queue.unconfirmed(s.held.part())
-		if s.dropOverdue(&unconfirmed); !s.held.restore(unconfirmed) && len(others) == 0 {
+		unconfirmed, others, lists := s.queue.unconfirmed(s.held.take())
+		unconfirmed = s.dropOverdue(unconfirmed)
+		if len(others) > 0 { // which a list has shown meanwhile
+			s.sendApart(others)
+		}
+		if !s.held.restore(unconfirmed) {
 			return
 		}
-		if len(others) > 0 { // which a list has shown meanwhile
-			s.queue.again(others)
-			s.w.readBacks.Go(s.sendWaiting)
-			continue
-		}
-		known, err := s.mayLeave(lists, s.lookUntil(unconfirmed))
+		known, err := s.mayLeave(lists, unconfirmed)
 		switch {
 		case access.Stopped(err):
-			s.handBack(s.held.letGo())
-			return
+			s.handBack(s.held.take())
 		case known:
-			s.queue.again(s.held.letGo())
-			s.sendWaiting()
-			return
+			s.sendApart(s.held.take())
+		default:
+			gate.Pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
 		}
-		gate.Pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
 	}
+}
+
+// sendApart sends what was held.
+func (s *sender) sendApart(doc document) {
+	s.queue.again(doc)
+	s.w.readBacks.Go(s.sendWaiting)
 }
 
 // heldInterval is how often it is looked whether something that is held is overdue.
@@ -135,17 +108,8 @@ func (h *heldSessions) any() bool {
 	return len(h.doc) > 0
 }
 
-// letGo ends the wait.
-func (h *heldSessions) letGo() document {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	doc := h.doc
-	h.doc, h.awaited = nil, false
-	return doc
-}
-
-// part is what is held, to be restored.
-func (h *heldSessions) part() document {
+// take takes out what is held.
+func (h *heldSessions) take() document {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	doc := h.doc

@@ -110,8 +110,11 @@ func (l *lane) open(d *delivery) {
 	d.left = len(job.Sessions)
 	d.sessions = make([]jobs.SessionResult, d.left)
 	for i, s := range d.targets {
-		if why := s.Wrong(); why != "" {
+		switch why := s.Wrong(); {
+		case why != "":
 			d.set(i, jobs.SessionResult{Outcome: jobs.InvalidSession, Error: why}, d.received)
+		case l.w.roster.Protects(s): // as far as that is known by now
+			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
 		}
 	}
 	for _, named := range job.Users {
@@ -121,18 +124,8 @@ func (l *lane) open(d *delivery) {
 		}
 		d.users = append(d.users, u)
 	}
-	if d.inquires() {
-		d.left++
-	}
-	l.protect(d)
-}
-
-// protect decides about those sessions of a job that are left alone, as far as that is known by now.
-func (l *lane) protect(d *delivery) {
-	for i, s := range d.targets {
-		if s.Wrong() == "" && l.w.roster.Protects(s) {
-			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
-		}
+	if len(d.users) > 0 {
+		d.left++ // for the look-up
 	}
 }
 

@@ -22,7 +22,6 @@ type lane struct {
 	pulls   *stream.Puller
 	queue   *queue
 	sender  *sender
-	reader  *reader
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
 	latest  uint64    // place in the stream of the newest job that came
@@ -42,7 +41,6 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 		pulls:   w.streams.Puller(name),
 		queue:   queue,
 		sender:  s,
-		reader:  s.reader,
 	}
 }
 
@@ -69,7 +67,8 @@ func (l *lane) run(ctx context.Context) {
 		l.sent = time.Now()
 		l.w.sends.Go(func() { l.sender.send(doc, free) })
 	}
-	l.stop()
+	l.queueUp(l.pulls.Drain(), time.Now()) // what was pulled and not looked at
+	l.sender.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }
 
 // awaitJobs waits for jobs. It returns false when there is nothing to send.
@@ -96,26 +95,21 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 }
 
 // takeSlot waits for a slot for the next document. There is none when ctx ended, or when smaller jobs should be looked
-// for once more.
+// for once more: sessions of large urgent jobs get only slots that bulk jobs can have, and try for one for a short time.
 func (l *lane) takeSlot(ctx context.Context) (free func()) {
+	of := l.name
 	if l.queue.onlyLarge() {
 		l.more = true // smaller ones may overtake, if the stream has any
 		if l.name == jobs.Urgent {
 			if l.fill(ctx); l.queue.onlyLarge() {
-				l.more = true
-				return l.takeBulkSlot(ctx)
+				l.more, of = true, jobs.Bulk
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 20*time.Millisecond)
+				defer cancel()
 			}
 		}
 	}
-	return l.w.slots.take(ctx, l.name, l.name)
-}
-
-// takeBulkSlot tries for a short time to get a slot that bulk jobs can have: the urgent ones are for
-// smaller jobs.
-func (l *lane) takeBulkSlot(ctx context.Context) (free func()) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
-	defer cancel()
-	return l.w.slots.take(ctx, jobs.Bulk, l.name)
+	return l.w.slots.take(ctx, of, l.name)
 }
 
 // fill adds to a document that is not full what else is in the stream. It waits for nothing that is
@@ -177,13 +171,13 @@ func (l *lane) queueUp(msgs []*nats.Msg, pulled time.Time) {
 	for _, d := range work {
 		sessions += len(d.targets)
 		l.queue.add(d, 0, l.w.cap.sessions())
-		if d.inquires() {
+		if len(d.users) > 0 {
 			inquiries = append(inquiries, d)
 		}
 	}
 	l.each = max(1, sessions/max(1, len(work)))
 	for _, ds := range apart(inquiries) {
-		l.w.readBacks.Go(func() { l.reader.lookUp(ds) })
+		l.w.readBacks.Go(func() { l.sender.reader.lookUp(ds) })
 	}
 }
 
@@ -200,10 +194,4 @@ func (l *lane) repair(ctx context.Context, err error) {
 	if gate.Pause(ctx, min(l.w.Config.Backoff.Ceiling(l.broken), stream.PullWait)) {
 		l.w.streams.Provision(ctx)
 	}
-}
-
-// stop hands back every job that was pulled and not sent, those on their way included.
-func (l *lane) stop() {
-	l.queueUp(l.pulls.Drain(), time.Now())
-	l.sender.handBack(l.queue.cut(math.MaxInt, math.MaxInt))
 }

@@ -16,14 +16,20 @@ import (
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
 type leases struct {
-	mu     sync.Mutex
-	inHand map[string]*delivery // by key
-	worked map[jobs.Lane]int    // what those weigh that are worked, by lane: one for a job, or its sessions
-	parked map[jobs.Lane]int    // and those of which something cannot be stored
+	mu      sync.Mutex
+	inHand  map[string]*delivery // by key
+	weights map[pile]int
+}
+
+// A pile is the jobs of a lane in hand that are worked, or of which something cannot be stored. A job weighs one, or
+// as much as its sessions once they are known.
+type pile struct {
+	lane   jobs.Lane
+	parked bool
 }
 
 func newLeases() *leases {
-	return &leases{inHand: map[string]*delivery{}, worked: map[jobs.Lane]int{}, parked: map[jobs.Lane]int{}}
+	return &leases{inHand: map[string]*delivery{}, weights: map[pile]int{}}
 }
 
 // takeOn takes a job in hand. It returns false for one that is in hand already, as happens when a
@@ -36,8 +42,7 @@ func (l *leases) takeOn(d *delivery) bool {
 		return false
 	}
 	l.inHand[d.key] = d
-	d.weight = 1
-	l.worked[d.lane] += d.weight
+	l.put(d, false, 1)
 	return true
 }
 
@@ -45,11 +50,7 @@ func (l *leases) release(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.inHand, d.key)
-	if d.parked {
-		l.parked[d.lane] -= d.weight
-	} else {
-		l.worked[d.lane] -= d.weight
-	}
+	l.put(d, d.parked, 0)
 }
 
 // park counts jobs apart of which something cannot be stored, so that they take no room from others.
@@ -57,11 +58,7 @@ func (l *leases) park(ds []*delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range ds {
-		if !d.parked {
-			d.parked = true
-			l.worked[d.lane] -= d.weight
-			l.parked[d.lane] += d.weight
-		}
+		l.put(d, true, d.weight)
 	}
 }
 
@@ -69,9 +66,14 @@ func (l *leases) park(ds []*delivery) {
 func (l *leases) weigh(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.worked[d.lane] -= d.weight
-	d.weight = max(1, len(d.targets)+len(d.users))
-	l.worked[d.lane] += d.weight
+	l.put(d, d.parked, max(1, len(d.targets)+len(d.users)))
+}
+
+// put says what a job weighs and where, with the lock held.
+func (l *leases) put(d *delivery, parked bool, weight int) {
+	l.weights[pile{d.lane, d.parked}] -= d.weight
+	d.parked, d.weight = parked, weight
+	l.weights[pile{d.lane, d.parked}] += d.weight
 }
 
 // lane is how many sessions of a lane are worked, and how many wait for something to be stored, with one for
@@ -79,7 +81,7 @@ func (l *leases) weigh(d *delivery) {
 func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.worked[name], l.parked[name]
+	return l.weights[pile{name, false}], l.weights[pile{name, true}]
 }
 
 // weightOf is how many sessions of a lane are in hand in all.

@@ -70,27 +70,26 @@ func (b *modelledBatch) add(names []string, notAfter time.Time) {
 	b.queue.add(d, 0, 8)
 }
 
-func (b *modelledBatch) decide(askers []asker, outcome jobs.Outcome) {
-	for _, a := range askers {
+func (b *modelledBatch) decide(doc document, leaves func(asker) bool, outcome jobs.Outcome) (kept document) {
+	gone, kept := b.queue.leave(doc, leaves)
+	for _, a := range gone {
 		j := b.jobs[a.d]
 		j.decided[a.i]++
 		if a.d.set(a.i, jobs.SessionResult{Outcome: outcome}, time.Time{}) {
 			j.over++
 		}
 	}
+	return kept
 }
 
 func (b *modelledBatch) giveBack(docs []document) {
-	for _, doc := range docs {
-		for _, s := range doc {
-			for _, a := range b.queue.done(s) {
-				j := b.jobs[a.d]
-				j.decided[a.i]++
-				j.back++
-				if a.d.giveBack() {
-					j.over++
-				}
-			}
+	gone, _ := b.queue.leave(slices.Concat(docs...), whoever)
+	for _, a := range gone {
+		j := b.jobs[a.d]
+		j.decided[a.i]++
+		j.back++
+		if a.d.giveBack() {
+			j.over++
 		}
 	}
 }
@@ -209,14 +208,7 @@ func (b *modelledBatch) late(doc document) document {
 			break
 		}
 	}
-	var kept document
-	for _, s := range doc {
-		b.decide(b.queue.overdue(s, time.Unix(2, 0)), jobs.Expired)
-		if b.queue.wanted(s) {
-			kept = append(kept, s)
-		}
-	}
-	return kept
+	return b.decide(doc, late, jobs.Expired)
 }
 
 // follow checks that a step has an answer to stand on, and takes it.
@@ -227,13 +219,13 @@ func (b *modelledBatch) follow(o *oracle, what step, doc document, answer *webse
 			if o.refused[s.key] || o.undecided[s.key] || len(doc) > o.limit {
 				b.t.Fatalf("session %s is accepted", s.key)
 			}
-			b.decide(b.queue.done(s), jobs.Accepted)
 		}
+		b.decide(doc, whoever, jobs.Accepted)
 	case failed:
 		if len(doc) != 1 || !o.refused[doc[0].key] && !o.undecided[doc[0].key] {
 			b.t.Fatalf("%d sessions failed, the first is %s", len(doc), doc[0].key)
 		}
-		b.decide(b.queue.done(doc[0]), reply{problem: answer}.failure().Outcome)
+		b.decide(doc, whoever, reply{problem: answer}.failure().Outcome)
 	case divided:
 		if len(doc) < 2 {
 			b.t.Fatal("a session was divided")

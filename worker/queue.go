@@ -27,8 +27,9 @@ type session struct {
 
 // An asker is one job's interest in a session: its place in that job.
 type asker struct {
-	d *delivery
-	i int
+	session *session
+	d       *delivery
+	i       int
 }
 
 // A document is the sessions of one request.
@@ -58,16 +59,21 @@ func newQueue(fold bool) *queue {
 	return &queue{known: map[string]*session{}, fold: fold}
 }
 
-// askers are the jobs that a document is for, and how many of its sessions each asks for.
-func (q *queue) askers(doc document) map[*delivery]int {
+// each shows every asker of a document's sessions, with the lock held.
+func (q *queue) each(doc document, show func(asker)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := map[*delivery]int{}
 	for _, s := range doc {
 		for _, a := range s.askers {
-			all[a.d]++
+			show(a)
 		}
 	}
+}
+
+// askers are the jobs that a document is for, and how many of its sessions each asks for.
+func (q *queue) askers(doc document) map[*delivery]int {
+	all := map[*delivery]int{}
+	q.each(doc, func(a asker) { all[a.d]++ })
 	return all
 }
 
@@ -94,7 +100,7 @@ func (q *queue) add(d *delivery, from, most int) {
 		}
 		s.lists = max(s.lists, d.lists)
 		s.ownerKnown = s.ownerKnown || d.found(i)
-		s.askers = append(s.askers, asker{d, i})
+		s.askers = append(s.askers, asker{s, d, i})
 	}
 }
 
@@ -168,76 +174,48 @@ func (q *queue) cut(count, size int) (doc document) {
 	return doc
 }
 
-// done forgets a session and returns who asked for it; from now on it would be sent anew.
-func (q *queue) done(s *session) []asker {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.known, s.key)
-	askers := s.askers
-	s.askers = nil
-	return askers
-}
-
-// overdue takes away the askers whose notAfter has passed.
-func (q *queue) overdue(s *session, now time.Time) (late []asker) {
-	return q.without(s, func(a asker) bool {
-		notAfter := a.d.job.NotAfter
-		return !notAfter.IsZero() && !now.Before(notAfter)
-	})
-}
-
-// without takes away some askers of a session. One that nobody asks for any more is forgotten.
-func (q *queue) without(s *session, leaves func(asker) bool) (gone []asker) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var kept []asker
-	for _, a := range s.askers {
-		if leaves(a) {
-			gone = append(gone, a)
-		} else {
-			kept = append(kept, a)
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	s.askers = kept
-	if len(kept) == 0 {
-		delete(q.known, s.key)
-	}
-	return gone
-}
-
-// deadline is the earliest notAfter of a document's askers; zero when none has one.
-func (q *queue) deadline(doc document) (earliest time.Time) {
+// leave takes away those askers of a document's sessions who leave, and returns them, and what others still ask for. A
+// session that nobody asks for any more is forgotten: from now on it would be sent anew.
+func (q *queue) leave(doc document, leaves func(asker) bool) (gone []asker, kept document) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range doc {
+		stay := s.askers[:0]
 		for _, a := range s.askers {
-			earliest = earlier(earliest, a.d.job.NotAfter)
+			if leaves(a) {
+				gone = append(gone, a)
+			} else {
+				stay = append(stay, a)
+			}
+		}
+		if s.askers = stay; len(stay) > 0 {
+			kept = append(kept, s)
+		} else if q.known[s.key] == s {
+			delete(q.known, s.key)
 		}
 	}
+	return gone, kept
+}
+
+// whoever is every asker.
+func whoever(asker) bool { return true }
+
+// late reports whether an asker's notAfter has passed.
+func late(a asker) bool { return overdue(a.d.job.NotAfter) }
+
+// deadline is the earliest notAfter of a document's askers; zero when none has one.
+func (q *queue) deadline(doc document) (earliest time.Time) {
+	q.each(doc, func(a asker) { earliest = earlier(earliest, a.d.job.NotAfter) })
 	return earliest
 }
 
 // owners are those of a document's sessions, as far as a job has told.
 func (q *queue) owners(doc document) map[*session]int64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	owners := map[*session]int64{}
-	for _, s := range doc {
-		for _, a := range s.askers {
-			if owner := a.d.owner(a.i); owner != 0 {
-				owners[s] = owner
-			}
+	q.each(doc, func(a asker) {
+		if owner := a.d.owner(a.i); owner != 0 {
+			owners[a.session] = owner
 		}
-	}
+	})
 	return owners
-}
-
-// wanted reports whether a session is still asked for.
-func (q *queue) wanted(s *session) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(s.askers) > 0
 }

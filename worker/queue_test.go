@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"logoffworker/jobs"
@@ -89,23 +90,25 @@ func TestOwnerIsKnownWhereASessionWasFound(t *testing.T) {
 }
 
 func TestAskersLeaveWhenTheirTimeIsUp(t *testing.T) {
-	now := time.Unix(100, 0)
+	synctest.Test(t, testAskersLeaveWhenTheirTimeIsUp)
+}
+
+func testAskersLeaveWhenTheirTimeIsUp(t *testing.T) {
+	now := time.Now()
 	q := newQueue(true)
-	late, just, inTime, ever := jobNaming("a"), jobNaming("a"), jobNaming("a"), jobNaming("a", "b")
-	late.job.NotAfter, just.job.NotAfter, inTime.job.NotAfter = now.Add(-1), now, now.Add(1)
-	doc := queued(q, inTime, late, just, ever)
-	if got := q.deadline(doc); !got.Equal(late.job.NotAfter) {
+	passed, just, inTime, ever := jobNaming("a"), jobNaming("a"), jobNaming("a"), jobNaming("a", "b")
+	passed.job.NotAfter, just.job.NotAfter, inTime.job.NotAfter = now.Add(-1), now, now.Add(1)
+	doc := queued(q, inTime, passed, just, ever)
+	if got := q.deadline(doc); !got.Equal(passed.job.NotAfter) {
 		t.Errorf("the deadline is %v", got)
 	}
+	askers, kept := q.leave(doc, late)
 	var gone []*delivery
-	for _, a := range q.overdue(doc[0], now) {
+	for _, a := range askers {
 		gone = append(gone, a.d)
 	}
-	if !slices.Equal(gone, []*delivery{late, just}) || !q.wanted(doc[0]) || q.known["A"] != doc[0] {
-		t.Errorf("%d jobs have no more time", len(gone))
-	}
-	if gone := q.overdue(doc[1], now); gone != nil || !q.wanted(doc[1]) {
-		t.Errorf("a job without notAfter has no more time")
+	if !slices.Equal(gone, []*delivery{passed, just}) || !slices.Equal(kept, doc) || q.known["A"] != doc[0] {
+		t.Errorf("%d jobs have no more time, %v are still asked for", len(gone), kept.ids())
 	}
 	if got := q.askers(doc); !maps.Equal(got, map[*delivery]int{inTime: 1, ever: 2}) {
 		t.Errorf("%v ask", got)
@@ -114,18 +117,14 @@ func TestAskersLeaveWhenTheirTimeIsUp(t *testing.T) {
 
 // A session that nobody asks for is forgotten, and one that has come anew since is not.
 func TestSessionIsForgottenWithItsLastAsker(t *testing.T) {
-	all := func(asker) bool { return true }
 	q := newQueue(true)
 	doc := queued(q, jobNaming("a"))
-	if gone := q.without(doc[0], all); len(gone) != 1 || q.wanted(doc[0]) || len(q.known) != 0 {
+	if gone, kept := q.leave(doc, whoever); len(gone) != 1 || len(kept) != 0 || len(q.known) != 0 {
 		t.Errorf("%d jobs asked, and %d sessions are known", len(gone), len(q.known))
 	}
 	anew := queued(q, jobNaming("a"))
-	if gone := q.without(doc[0], all); len(gone) != 0 || q.known["A"] != anew[0] {
+	if gone, kept := q.leave(doc, whoever); len(gone) != 0 || len(kept) != 0 || q.known["A"] != anew[0] {
 		t.Error("the session that came anew is forgotten")
-	}
-	if askers := q.done(anew[0]); len(askers) != 1 || len(q.known) != 0 || q.wanted(anew[0]) {
-		t.Errorf("%d jobs asked, and %d sessions are known", len(askers), len(q.known))
 	}
 }
 

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -36,7 +37,7 @@ func (r *reader) wrapUp(ds []*delivery) {
 	var doubtful [2][]*delivery // those with users wait for the Web Server as long as it takes
 	for _, d := range ds {
 		switch {
-		case d.returned || d.stored || len(r.doubtful(d)) == 0:
+		case d.returned || len(r.doubtful(d)) == 0:
 			settled = append(settled, d)
 		case len(d.users) > 0:
 			doubtful[1] = append(doubtful[1], d)
@@ -76,10 +77,18 @@ func canBeReadBack(o jobs.Outcome) bool {
 }
 
 // sent reports whether a session of a job may have been ended by us.
-func (d *delivery) sent() bool {
+func (d *delivery) sent() bool { return d.has(canBeReadBack) }
+
+// inDoubt reports whether a session of a job has no verdict.
+func (d *delivery) inDoubt() bool {
+	return d.has(func(o jobs.Outcome) bool { return o == jobs.Undecided })
+}
+
+// has reports whether a session of a job has such an outcome.
+func (d *delivery) has(is func(jobs.Outcome) bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return canBeReadBack(s.Outcome) })
+	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return is(s.Outcome) })
 }
 
 // readBack reads back until nothing that may change is on, or it was read as often as is worth it. Jobs of which more has
@@ -128,13 +137,6 @@ func (r *reader) settleAsIs(ds []*delivery) {
 	r.w.settler.settle(ds)
 }
 
-// inDoubt reports whether a session of a job has no verdict.
-func (d *delivery) inDoubt() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.sessions, func(s jobs.SessionResult) bool { return s.Outcome == jobs.Undecided })
-}
-
 // list reads the lists of all owners about whom jobs are in doubt. Those of jobs with users are waited for as long
 // as it takes; the others, and those of jobs that are overdue, no longer than until soon.
 func (r *reader) list(ds []*delivery, soon time.Time) roster.Lists {
@@ -176,7 +178,7 @@ func (r *reader) apply(d *delivery, all roster.Lists, last bool) (added, on bool
 	on = r.takeOver(d, all, last) || len(still) > 0
 	if last {
 		for _, u := range still {
-			u.stillOn(d.rounds)
+			u.end(jobs.UserStillActive, fmt.Sprintf("something is on that began before the event, after %d rounds of ending", d.rounds))
 		}
 	}
 	if !added {

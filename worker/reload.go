@@ -20,14 +20,9 @@ func (w *Worker) takeReloads(ctx context.Context) {
 		case r := <-w.Reloads:
 			w.roster.Protect(r.ProtectedSessions, r.ProtectedUsers)
 			if r.Try {
-				w.tryNow()
+				w.server.TryNow()
+				w.roster.TryNow()
 			}
 		}
 	}
-}
-
-// tryNow has everything that is held tried at once.
-func (w *Worker) tryNow() {
-	w.server.TryNow()
-	w.roster.TryNow()
 }

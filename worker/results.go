@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,18 +25,15 @@ const (
 	badJobsMemory = time.Minute
 	// headerStatus lets a reader of results choose without decoding.
 	headerStatus = "Logoff-Status"
+	// unstored is the kind of condition in which results or dead letters cannot be stored.
+	unstored = "unstored"
 )
 
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
 // of those that leave something to do in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
 func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
-	var open, failed []*delivery
-	for _, d := range ds {
-		if !d.stored {
-			open = append(open, d)
-		}
-	}
+	open := slices.DeleteFunc(slices.Clone(ds), func(d *delivery) bool { return d.stored })
 	envelope, settled := newEnvelope(), &metrics.Settlement{}
 	err = s.publish(open, storing{
 		name: "results", grouped: stream.Shared,
@@ -45,11 +43,7 @@ func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
 		},
 	})
 	s.metrics.Settled(settled)
-	for _, d := range ds {
-		if d.stored && !d.status.Success() {
-			failed = append(failed, d)
-		}
-	}
+	failed := slices.DeleteFunc(slices.Clone(ds), func(d *delivery) bool { return !d.stored || d.status.Success() })
 	if len(failed) > 0 {
 		s.reach(BeforeDeadLetter)
 		if derr := s.publish(failed, storing{name: "dead", grouped: 1, message: s.deadLetterMessage, stored: s.deadLetterStored}); derr != nil {
@@ -290,14 +284,3 @@ func (u *unsettled) well(health *metrics.Health) {
 		health.End(PartResults, unstored)
 	}
 }
-
-// tellUnstored tells operators.
-func (s *settler) tellUnstored(n int, err error) {
-	s.health.Begin(metrics.Condition{
-		Part: PartResults, Kind: unstored, Grave: true,
-		What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", n, stream.Hint(err)),
-	})
-}
-
-// unstored is the kind of condition in which results or dead letters cannot be stored.
-const unstored = "unstored"

@@ -131,7 +131,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 	for {
 		deadline := s.queue.deadline(*doc)
 		if overdue(deadline) {
-			if s.dropOverdue(doc); len(*doc) == 0 {
+			if *doc = s.dropOverdue(*doc); len(*doc) == 0 {
 				if pass != nil {
 					pass.Cancel()
 				}

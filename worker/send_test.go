@@ -73,7 +73,7 @@ func TestOverdueSessionsLeaveTheirDocument(t *testing.T) {
 	late.job.NotAfter = time.Unix(1, 0)
 	doc := queued(q, late, ever)[:3]
 	doc[1].uncertain, doc[1].attempts = true, 4
-	s.dropOverdue(&doc)
+	doc = s.dropOverdue(doc)
 	if len(doc) != 1 || doc[0].id != "c" || late.left != 1 || ever.left != 1 {
 		t.Errorf("%v are left of the document, %d and %d of the jobs", doc.ids(), late.left, ever.left)
 	}
@@ -111,21 +111,21 @@ func TestHeldSessionsAreAwaited(t *testing.T) {
 	is("at first", false, false)
 	h.doc, h.awaited = documentOf(2), true
 	is("held", true, true)
-	part := h.part()
+	part := h.take()
 	is("taken out", false, true)
 	if !h.restore(part) {
 		t.Error("nothing is held")
 	}
 	is("put back", true, true)
-	if doc := h.letGo(); len(doc) != 2 {
-		t.Errorf("%d are let go", len(doc))
-	}
-	is("let go", false, false)
-	h.doc, h.awaited = documentOf(1), true
-	if h.part(); h.restore(nil) {
-		t.Error("something is held")
+	if doc := h.take(); len(doc) != 2 || h.restore(nil) {
+		t.Errorf("%d are taken out, or something is held still", len(doc))
 	}
 	is("nothing put back", false, false)
+	h.doc, h.awaited = documentOf(1), true
+	if !h.restore(nil) {
+		t.Error("what was held meanwhile is forgotten")
+	}
+	is("something held meanwhile", true, true)
 }
 
 // Requests that others make with the account count by what they are.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -61,12 +62,26 @@ func (s *settler) settle(ds []*delivery) {
 	})
 }
 
+// giveBack hands jobs back of which something is not done by us, each once nothing of it is left to decide.
+func (s *settler) giveBack(ds []*delivery) {
+	var complete []*delivery
+	for _, d := range ds {
+		if d.giveBack() {
+			complete = append(complete, d)
+		}
+	}
+	s.settle(complete)
+}
+
 // settleOnce tries once, and returns the jobs of which something is not stored.
 func (s *settler) settleOnce(ds []*delivery) (left []*delivery) {
 	s.reach(BeforeResult)
 	stored, left, err := s.store(ds)
 	if err != nil {
-		s.tellUnstored(len(left), err)
+		s.health.Begin(metrics.Condition{
+			Part: PartResults, Kind: unstored, Grave: true,
+			What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", len(left), stream.Hint(err)),
+		})
 	} else {
 		s.parked.well(s.health)
 	}

@@ -71,7 +71,7 @@ func (r *reader) lookUp(ds []*delivery) {
 	r.lookUpEach(ds)
 	lists := r.list(ds, time.Now().Add(readBackTime))
 	if r.w.stopping.Err() != nil {
-		r.handBackJobs(ds)
+		r.w.settler.giveBack(ds)
 		r.sender.sendWaiting() // which hands back, too
 		return
 	}
@@ -119,17 +119,6 @@ func (d *delivery) expireUsers() {
 		}
 	}
 	d.looked()
-}
-
-// handBackJobs hands back jobs whose users were not looked up.
-func (r *reader) handBackJobs(ds []*delivery) {
-	var complete []*delivery
-	for _, d := range ds {
-		if d.giveBack() {
-			complete = append(complete, d)
-		}
-	}
-	r.w.settler.settle(complete)
 }
 
 // lookedUp notes that a job's users were, and reports whether nothing else is to be decided.
@@ -222,6 +211,10 @@ func (r *reader) look(d *delivery, u *user, all roster.Lists) (on bool) {
 		on = r.lookAt(d, u, list) || on
 	}
 	u.found = u.found || on
+	left := ""
+	if u.newer > 0 {
+		left = fmt.Sprintf("left on, because they began after eventTime: %d", u.newer)
+	}
 	switch {
 	case on:
 	case problem != "":
@@ -233,9 +226,9 @@ func (r *reader) look(d *delivery, u *user, all roster.Lists) (on bool) {
 	case u.spared:
 		u.end(jobs.UserProtected, "what is on is the worker's own, or left alone as the settings say")
 	case u.found:
-		u.end(jobs.UserOff, u.leftOn())
+		u.end(jobs.UserOff, left)
 	default:
-		u.end(jobs.UserNothingOn, cmp.Or(u.leftOn(), "nothing was on"))
+		u.end(jobs.UserNothingOn, cmp.Or(left, "nothing was on"))
 	}
 	return on
 }
@@ -272,14 +265,6 @@ func (r *reader) newer(d *delivery, row webserver.Listed) bool {
 	return row.LoginTime.Add(-ahead).After(d.job.EventTime.Add(r.w.Config.ClockTolerance))
 }
 
-// leftOn tells of sessions that began after the event.
-func (u *user) leftOn() string {
-	if u.newer == 0 {
-		return ""
-	}
-	return fmt.Sprintf("left on, because they began after eventTime: %d", u.newer)
-}
-
 // target adds a session to what the job ends, unless it is there already.
 func (d *delivery) target(row webserver.Listed) {
 	d.mu.Lock()
@@ -313,9 +298,4 @@ func (d *delivery) place(row webserver.Listed) (i int, known bool) {
 	}
 	i, known = d.places[strings.ToUpper(row.ID)]
 	return i, known
-}
-
-// stillOn is the end of a user of whom something is on at the last look.
-func (u *user) stillOn(rounds int) {
-	u.end(jobs.UserStillActive, fmt.Sprintf("something is on that began before the event, after %d rounds of ending", rounds))
 }

@@ -120,7 +120,10 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 	if doc.othersAccepted(try) {
 		return itself, problem
 	}
-	doc.refusedNow(s.w.order.Add(1))
+	refused := s.w.order.Add(1)
+	for _, session := range doc {
+		session.refusedAt = refused
+	}
 	return unclear, problem
 }
 
@@ -129,13 +132,6 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 // on its way shows nothing: all may be refused since.
 func (doc document) othersAccepted(try attempt) bool {
 	return doc[0].refusedAt > 0 && try.others > doc[0].refusedAt
-}
-
-// refusedNow notes a refusal, with its place in the order of [Worker.order].
-func (doc document) refusedNow(order int64) {
-	for _, s := range doc {
-		s.refusedAt = order
-	}
 }
 
 // tookTooLong reports whether a document of several sessions got no answer in time.

@@ -11,10 +11,6 @@ import (
 	"logoffworker/worker/webserver"
 )
 
-func (w *Worker) sayNewSecret() {
-	w.Log.Info("The secret of the Web Server's account has changed; it is tried now.")
-}
-
 // breakerMoved tells operators how the Web Server is. It is called with the gate locked.
 func (w *Worker) breakerMoved(to gate.Change) {
 	w.Metrics.Breaker(string(to.To))

@@ -205,7 +205,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	})()
 
 	background.Go(func() { w.server.Watch(watching, w.Config.KeepAlive, w.roster.LookAround) })
-	background.Go(func() { w.server.WatchSecret(watching, w.sayNewSecret) })
+	background.Go(func() {
+		w.server.WatchSecret(watching, func() { w.Log.Info("The secret of the Web Server's account has changed; it is tried now.") })
+	})
 	background.Go(func() { w.roster.Watch(watching) })
 	background.Go(func() { w.watchClock(watching) })
 	background.Go(func() { w.takeReloads(watching) })
@@ -221,7 +223,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.Health.Well(PartResults)
 
 	background.Go(func() { w.leases.keep(finish, w.streams.AckWait(), w.Health) })
-	background.Go(func() { w.watchStreams(watching) })
+	background.Go(func() {
+		watch := &stream.Watch{Streams: w.streams, Jobs: w.leases.count, Sessions: w.leases.weightOf, Accepted: w.accepted.Load}
+		watch.Run(watching)
+	})
 	w.work(ctx)
 	w.sayStopped()
 	return nil
@@ -298,17 +303,6 @@ func (w *Worker) newSettler() *settler {
 		s.permits[lane] = semaphore.NewWeighted(s.most())
 	}
 	return s
-}
-
-// watchStreams looks at the streams and consumers until ctx ends.
-func (w *Worker) watchStreams(ctx context.Context) {
-	watch := &stream.Watch{
-		Streams:  w.streams,
-		Jobs:     w.leases.count,
-		Sessions: w.leases.weightOf,
-		Accepted: w.accepted.Load,
-	}
-	watch.Run(ctx)
 }
 
 // CountOther counts a request with the worker's account that it did not make itself, by the name of its

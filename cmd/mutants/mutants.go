@@ -64,8 +64,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "second-asker-forgotten", file: "worker/queue.go",
-		before: "		s.askers = append(s.askers, asker{d, i})\n",
-		after:  "		if len(s.askers) == 0 || s.attempts == 0 {\n			s.askers = append(s.askers, asker{d, i})\n		}\n",
+		before: "		s.askers = append(s.askers, asker{s, d, i})\n",
+		after:  "		if len(s.askers) == 0 || s.attempts == 0 {\n			s.askers = append(s.askers, asker{s, d, i})\n		}\n",
 	},
 	{
 		name: "no-dead-letter", file: "worker/results.go",
@@ -419,8 +419,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "held-without-notafter", file: "worker/held.go", test: "TestWaitForProtectionEndsWithNotAfterAndWithAStop",
-		before: "		if s.dropOverdue(&unconfirmed); !s.held",
-		after:  "		if !s.held",
+		before: "		unconfirmed = s.dropOverdue(unconfirmed)\n",
+		after:  "",
 	},
 	{
 		name: "unknown-protection-is-nobody", file: "worker/roster/guard.go", test: "TestJobsWaitWhileProtectedUsersCannotBeLookedUp", in: "./worker",
@@ -545,7 +545,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "parked-jobs-take-room", file: "worker/lease.go", test: "TestDeadLettersThatCannotBeStoredHoldUpNobody",
-		before: "		if !d.parked {\n			d.parked = true\n",
-		after:  "		if d.parked {\n			d.parked = true\n",
+		before: "		l.put(d, true, d.weight)\n",
+		after:  "		l.put(d, d.parked, d.weight)\n",
 	},
 }
