@@ -88,7 +88,12 @@ func (r *report) checkLocal(ctx context.Context, s settings) (running bool) {
 // checkHTTP sees whether the address of the probes is free, or a worker already answers there.
 func (r *report) checkHTTP(ctx context.Context, s settings) {
 	err := listenable(ctx, s.HTTPAddr)
-	if errors.Is(err, syscall.EADDRINUSE) && isWorker(ctx, s.HTTPAddr) {
+	switch {
+	case !errors.Is(err, syscall.EADDRINUSE):
+	case s.HTTPConfigFile != "": // it may want a password or a certificate that is not ours to know
+		r.warn("http", "something listens at "+s.HTTPAddr+" already; if that is not a worker with these settings, choose another address")
+		return
+	case isWorker(ctx, s.HTTPAddr):
 		r.line("http", nil, "a worker answers at "+s.HTTPAddr+" already; another one on this machine needs another address")
 		return
 	}

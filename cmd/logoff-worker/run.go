@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -148,28 +146,6 @@ func (p *process) observe(c webserver.Call) {
 
 func page(s settings, name string) metrics.Page {
 	return metrics.Page{Version: version(), Worker: name, Started: time.Now(), Settings: s.shown()}
-}
-
-// serveHTTP serves probes, metrics and the status page. An address that is taken is an error now,
-// not a line in the log later.
-func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(), err error) {
-	listener, err := net.Listen("tcp", s.HTTPAddr)
-	if err != nil {
-		return nil, listenProblem("LOGOFF_HTTP_ADDR", s.HTTPAddr, err)
-	}
-	server := metrics.Server(handler)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("The status page, metrics and probes are no longer served.", "error", err)
-		}
-	}()
-	log.Info("The status page, metrics and probes are served.", "url", "http://"+listener.Addr().String()+"/")
-	return func() {
-		_ = server.Close() // whoever still reads a probe gets no answer, as from any program that ended
-		<-served
-	}, nil
 }
 
 // connect connects to NATS, which may be a broker of our own.

@@ -92,10 +92,12 @@ type settings struct {
 	LooseSession          struct {
 		IDs bool `default:"false" desc:"accept session IDs that are not GUIDs (visible ASCII, at most 128 characters)"`
 	} `split_words:"true"`
-	Tries      int    `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
-	WorkerName string `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
-	HTTPAddr   string `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
-	Log        struct {
+	Tries          int    `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
+	WorkerName     string `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
+	HTTPAddr       string `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
+	HTTPConfigFile string `split_words:"true" desc:"file that protects that address with TLS, client certificates or users: a web configuration of Prometheus' exporter-toolkit, read again for each connection"`
+	HTTPPprof      bool   `split_words:"true" default:"false" desc:"serve profiles of the Go runtime there too, under /debug/pprof/"`
+	Log            struct {
 		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
 		Format string     `desc:"text or json (default: text on a terminal, else json)"`
 	}
@@ -175,6 +177,8 @@ func (s settings) problems() []error {
 	s.webserverProblems(&p)
 	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
+	problem := httpConfigProblem(s.HTTPConfigFile)
+	p.check("LOGOFF_HTTP_CONFIG_FILE", problem == "", problem)
 	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
 	_, _, unread := s.protected()
 	p = append(p, unread...)
