@@ -274,8 +274,17 @@ func (d *deployment) hostileBurst(ctx context.Context, _ *rand.Rand) (int, strin
 	return now - before, "messages refused", err
 }
 
-// refused is how many messages that are no jobs have a dead letter.
+// refused is how many messages that are no jobs have a dead letter. Another fault may keep the server from saying so
+// for a while.
 func (d *deployment) refused(ctx context.Context) (n int, err error) {
+	stage.Await(ctx, 20*time.Second, func() bool {
+		n, err = d.refusedNow(ctx)
+		return err == nil
+	})
+	return n, err
+}
+
+func (d *deployment) refusedNow(ctx context.Context) (n int, err error) {
 	subject := d.subjects.Dead(jobs.Invalid)
 	stream, err := d.js.Stream(ctx, d.subjects.DeadStream())
 	if err != nil {
