@@ -19,6 +19,7 @@ const (
 	headerStored      = "Logoff-Stored"
 	headerMessageID   = "Logoff-Message-Id"
 	headerContentType = "Content-Type"
+	headerTrace       = "traceparent"
 
 	maxHeader = 512 // bytes of one value
 )
@@ -34,6 +35,7 @@ type DeadLetter struct {
 	Stored      time.Time // when the job came into its stream
 	ContentType string    // of the payload
 	MessageID   string    // with which the job was published, if any
+	Trace       Trace     // of the job
 	// Payload is the message as it came if the job was invalid, otherwise what [Job.Unfinished]
 	// leaves of it.
 	Payload []byte
@@ -54,6 +56,7 @@ func (d DeadLetter) Header() map[string][]string {
 		headerResult:      d.Result,
 		headerMessageID:   d.MessageID,
 		headerContentType: d.ContentType,
+		headerTrace:       string(d.Trace),
 	} {
 		// On the way a value loses its outer spaces; losing them here makes both ends agree.
 		if value = strings.TrimSpace(escape(value, maxHeader)); value != "" {
@@ -80,6 +83,7 @@ func DecodeDeadLetter(header map[string][]string, payload []byte) (DeadLetter, e
 		Result:      value(headerResult),
 		ContentType: value(headerContentType),
 		MessageID:   value(headerMessageID),
+		Trace:       ParseTrace(value(headerTrace)),
 		Payload:     payload,
 	}
 	wrong := func(name string) (DeadLetter, error) {

@@ -14,6 +14,7 @@ func TestDeadLetterIsReadAsItWasWritten(t *testing.T) {
 	letter := DeadLetter{
 		Reason: Invalid, JobID: "01JDCASE7K2Q5", Error: "at /sessions/0: null found", Subject: "logoff.requests.urgent.soar",
 		Result: "logoff.results.01JDCASE7K2Q5.7-8", Sequence: 7, Stored: stored, ContentType: "application/json", MessageID: "m", Payload: []byte("\x00{"),
+		Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	}
 	want := map[string][]string{
 		"Logoff-Reason":     {"invalid"},
@@ -25,6 +26,7 @@ func TestDeadLetterIsReadAsItWasWritten(t *testing.T) {
 		"Logoff-Stored":     {"2026-11-23T10:00:01.25Z"},
 		"Content-Type":      {"application/json"},
 		"Logoff-Message-Id": {"m"},
+		"traceparent":       {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
 	}
 	if diff := cmp.Diff(want, letter.Header()); diff != "" {
 		t.Error(diff)

@@ -51,6 +51,7 @@ func (r *Result) appendJSON(b []byte) ([]byte, error) {
 	w.note("reason", r.Reason)
 	w.note("requestedBy", r.RequestedBy)
 	w.labels(r.Labels)
+	w.note("traceparent", string(r.Traceparent))
 	w.truth("trimmed", r.Trimmed)
 	return append(w.b, '}'), w.err
 }

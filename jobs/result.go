@@ -91,6 +91,8 @@ type Result struct {
 	Reason      string            `json:"reason,omitzero"`
 	RequestedBy string            `json:"requestedBy,omitzero"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	// Traceparent is the job's trace context, as its publisher gave it.
+	Traceparent Trace `json:"traceparent,omitzero"`
 	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
 	// sessions of users who are off, so that the result fits into one message.
 	Trimmed bool `json:"trimmed,omitzero"`

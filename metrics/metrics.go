@@ -161,23 +161,33 @@ type laneStatus struct {
 }
 
 type laneTime struct {
-	lane jobs.Lane
-	took time.Duration
+	lane  jobs.Lane
+	took  time.Duration
+	trace jobs.Trace
 }
 
-// Add adds one job's result; took is from the job being stored to its last answer.
-func (s *Settlement) Add(lane jobs.Lane, status jobs.Status, sessions []jobs.SessionResult, took time.Duration) {
+// A SettledJob is what a result says of one job.
+type SettledJob struct {
+	Lane     jobs.Lane
+	Status   jobs.Status
+	Sessions []jobs.SessionResult
+	Took     time.Duration // from the job being stored to its last answer
+	Trace    jobs.Trace    // an exemplar of how long it took names it
+}
+
+// Add adds one job's result.
+func (s *Settlement) Add(job SettledJob) {
 	if s.jobs == nil {
 		s.jobs, s.sessions = map[laneStatus]int{}, map[jobs.Outcome]int{}
 	}
-	s.jobs[laneStatus{lane, status}]++
+	s.jobs[laneStatus{job.Lane, job.Status}]++
 	success := false
-	for i := range sessions {
-		s.sessions[sessions[i].Outcome]++
-		success = success || sessions[i].Outcome.Success()
+	for i := range job.Sessions {
+		s.sessions[job.Sessions[i].Outcome]++
+		success = success || job.Sessions[i].Outcome.Success()
 	}
 	if success {
-		s.took = append(s.took, laneTime{lane, took})
+		s.took = append(s.took, laneTime{job.Lane, job.Took, job.Trace})
 	}
 }
 
@@ -194,11 +204,21 @@ func (m *Metrics) Settled(s *Settlement) {
 		}
 	}
 	for _, t := range s.took {
-		m.timeToLogoff[t.lane].Observe(max(0, t.took.Seconds()))
+		observe(m.timeToLogoff[t.lane], max(0, t.took.Seconds()), t.trace)
 	}
 	if len(s.took) > 0 {
 		m.lastSuccess.setTime(time.Now())
 	}
+}
+
+// observe observes a value, with an exemplar where it is of a trace.
+func observe(o prometheus.Observer, value float64, trace jobs.Trace) {
+	exemplars, can := o.(prometheus.ExemplarObserver)
+	if trace == "" || !can {
+		o.Observe(value)
+		return
+	}
+	exemplars.ObserveWithExemplar(value, prometheus.Labels{"trace_id": trace.ID()})
 }
 
 // DeadLettered counts a stored dead letter.

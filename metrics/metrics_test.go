@@ -135,8 +135,8 @@ func TestEventsAreCounted(t *testing.T) {
 	m.Redelivered(jobs.Bulk, 1)
 	m.AlreadySettled(1)
 	var settled Settlement
-	settled.Add(jobs.Urgent, jobs.Done, sessions(jobs.Accepted, 2), 40*time.Millisecond)
-	settled.Add(jobs.Urgent, jobs.Failed, sessions(jobs.Undecided, 1), time.Hour)
+	settled.Add(SettledJob{Lane: jobs.Urgent, Status: jobs.Done, Sessions: sessions(jobs.Accepted, 2), Took: 40 * time.Millisecond})
+	settled.Add(SettledJob{Lane: jobs.Urgent, Status: jobs.Failed, Sessions: sessions(jobs.Undecided, 1), Took: time.Hour})
 	m.Settled(&settled)
 	m.DeadLettered(jobs.Failed)
 	m.Called("logoff", "accepted", 200, 40*time.Millisecond)
@@ -221,7 +221,7 @@ func TestWhatIsNotKnownIsAbsent(t *testing.T) {
 		t.Errorf("%d values of a queue that cannot be asked for", told())
 	}
 	var settled Settlement
-	settled.Add(jobs.Urgent, jobs.Done, sessions(jobs.Accepted, 1), time.Second)
+	settled.Add(SettledJob{Lane: jobs.Urgent, Status: jobs.Done, Sessions: sessions(jobs.Accepted, 1), Took: time.Second})
 	if m.Settled(&settled); told() != 1 {
 		t.Errorf("%d values after a success", told())
 	}
@@ -260,7 +260,7 @@ func TestStatusPageSaysWhetherItIsWell(t *testing.T) {
 	}
 	health.Well("webserver")
 	var settled Settlement
-	settled.Add(jobs.Bulk, jobs.Done, sessions(jobs.Accepted, 4711), 90*time.Millisecond)
+	settled.Add(SettledJob{Lane: jobs.Bulk, Status: jobs.Done, Sessions: sessions(jobs.Accepted, 4711), Took: 90 * time.Millisecond})
 	m.Settled(&settled)
 	response := ask(h, "GET", "/")
 	page = response.Body.String()

@@ -23,6 +23,7 @@ type delivery struct {
 	received   time.Time
 	lane       jobs.Lane
 	publisher  string
+	trace      jobs.Trace
 	lists      int64  // of protected users' sessions that had been asked for by then
 	key        string // of its result
 	job        jobs.Job
@@ -88,6 +89,7 @@ func (d *delivery) conclude(r *jobs.Result, worker string) {
 		Reason:         d.job.Reason,
 		RequestedBy:    d.job.RequestedBy,
 		Labels:         d.job.Labels,
+		Traceparent:    d.trace,
 	}
 	if d.invalid != "" {
 		r.Status, r.Error = jobs.Invalid, d.invalid

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,13 +53,8 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 // tellUnsettled tells of jobs that somebody had and did not settle: a worker that died or was stopped, or
 // somebody who is none and takes jobs from our consumer.
 func (l *lane) tellUnsettled(again []*delivery) {
-	n := 0
-	for _, d := range again {
-		if !d.stored && d.deliveries > 1 {
-			n++
-		}
-	}
-	if n > 0 {
+	unsettled := slices.DeleteFunc(again, func(d *delivery) bool { return d.stored || d.deliveries < 2 })
+	if n := len(unsettled); n > 0 {
 		harmless(l.w.Health, "came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled; probably a worker was stopped or died, and otherwise something that is no worker takes jobs from the consumer %s", n, l.name))
 	}
 }
@@ -91,6 +87,7 @@ func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 		key:        jobs.Key(meta.Sequence.Stream, meta.Timestamp),
 		lease:      lease,
 	}
+	d.trace = jobs.ParseTrace(d.header("traceparent"))
 	if _, publisher, err := l.w.Config.Stream.Subjects.Origin(msg.Subject); err == nil {
 		d.publisher = publisher
 	}

@@ -40,10 +40,10 @@ func (l *jobLog) finished(d *delivery) {
 	if !l.log.Enabled(context.Background(), slog.LevelInfo) || !l.admits(d.status) {
 		return
 	}
-	facts := []any{
-		"job", d.job.ID, "publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
+	facts := d.named(
+		"publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
 		"time_to_logoff", d.took().Round(time.Millisecond).String(),
-	}
+	)
 	if d.result != nil {
 		facts = append(facts, "error", d.result.Shortfall())
 	}
@@ -123,8 +123,17 @@ func (l *jobLog) taken(d *delivery) {
 // where nothing is logged.
 func (l *jobLog) step(d *delivery, what string, facts ...any) {
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("job: "+what, append([]any{"job", d.job.ID, "sequence", d.sequence}, facts...)...)
+		l.log.Debug("job: "+what, d.named(append([]any{"sequence", d.sequence}, facts...)...)...)
 	}
+}
+
+// named are facts about a job, with what it is called by.
+func (d *delivery) named(facts ...any) []any {
+	name := []any{"job", d.job.ID}
+	if d.trace != "" {
+		name = append(name, "trace_id", d.trace.ID())
+	}
+	return append(name, facts...)
 }
 
 // logRequest tells of a request, and what came of it, to the way of each job that it was made for.

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"logoffworker/jobs"
 	"logoffworker/worker/webserver"
 )
 
@@ -207,6 +208,18 @@ func late(a asker) bool { return overdue(a.d.job.NotAfter) }
 func (q *queue) deadline(doc document) (earliest time.Time) {
 	q.each(doc, func(a asker) { earliest = earlier(earliest, a.d.job.NotAfter) })
 	return earliest
+}
+
+// trace is that of a document's jobs, where all have the same.
+func (q *queue) trace(doc document) (trace jobs.Trace) {
+	traces := map[jobs.Trace]bool{}
+	q.each(doc, func(a asker) { traces[a.d.trace] = true })
+	for t := range traces {
+		if len(traces) == 1 {
+			trace = t
+		}
+	}
+	return trace
 }
 
 // owners are those of a document's sessions, as far as a job has told.

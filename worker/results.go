@@ -128,7 +128,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	switch {
 	case reply == nil:
 		d.stored = true
-		settled.Add(d.lane, d.status, d.sessions, d.took())
+		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status, Sessions: d.sessions, Took: d.took(), Trace: d.trace})
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
@@ -140,7 +140,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 		return errors.New("a result is stored already, and cannot be read")
 	}
 	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
-		settled.Add(d.lane, stored.Status, stored.Sessions, stored.CompletedAt.Sub(stored.RequestedAt)) // an earlier try of ours
+		settled.Add(metrics.SettledJob{Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Took: stored.CompletedAt.Sub(stored.RequestedAt)}) // an earlier try of ours
 	} else {
 		s.metrics.AlreadySettled(1)
 	}
@@ -169,18 +169,6 @@ func (s *settler) storedResult(ctx context.Context, d *delivery) *jobs.Result {
 // deadLetterMessage keeps what a result says was not done, ready to be published again. It follows
 // from the job and the stored result alone, so that whoever settles the job last makes the same.
 func (s *settler) deadLetterMessage(d *delivery) (*nats.Msg, error) {
-	letter, err := s.deadLetter(d)
-	if err != nil {
-		return nil, err
-	}
-	msg := nats.NewMsg(s.config.Stream.Subjects.Dead(letter.Reason))
-	msg.Data = letter.Payload
-	msg.Header = letter.Header()
-	msg.Header.Set(nats.MsgIdHdr, d.key)
-	return msg, nil
-}
-
-func (s *settler) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 	letter := jobs.DeadLetter{
 		Reason:      d.result.Status,
 		JobID:       d.job.ID,
@@ -191,14 +179,21 @@ func (s *settler) deadLetter(d *delivery) (jobs.DeadLetter, error) {
 		Stored:      d.requested,
 		ContentType: d.header("Content-Type"),
 		MessageID:   d.header(nats.MsgIdHdr),
+		Trace:       d.trace,
 		Payload:     d.msg.Data,
 	}
-	if letter.Reason == jobs.Invalid {
-		return letter, nil
+	if letter.Reason != jobs.Invalid {
+		payload, err := d.job.Unfinished(*d.result, time.Now()).Encode()
+		if err != nil {
+			return nil, err
+		}
+		letter.Payload, letter.ContentType = payload, "application/json"
 	}
-	payload, err := d.job.Unfinished(*d.result, time.Now()).Encode()
-	letter.Payload, letter.ContentType = payload, "application/json"
-	return letter, err
+	msg := nats.NewMsg(s.config.Stream.Subjects.Dead(letter.Reason))
+	msg.Data = letter.Payload
+	msg.Header = letter.Header()
+	msg.Header.Set(nats.MsgIdHdr, d.key)
+	return msg, nil
 }
 
 // deadLetterStored hears what became of a dead letter.

@@ -209,7 +209,7 @@ func (s *sender) call(doc document) (request string, problem *webserver.Error, e
 	request = s.w.Config.Name + "-" + strconv.FormatInt(s.w.requests.Add(1), 36)
 	s.w.reach(BeforeCall)
 	begun := time.Now()
-	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))
+	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, webserver.Origin{ID: request, Traceparent: string(s.queue.trace(doc))}, doc.ids()))
 	s.note(doc, problem, err)
 	s.noteTime(time.Since(begun))
 	s.w.reach(AfterCall)

@@ -177,7 +177,7 @@ func (p *proof) compare(ctx context.Context) error {
 
 // end sends the logoff, once. It reports whether that may have taken effect.
 func (p *proof) end(ctx context.Context) bool {
-	err := p.first.Logoff(ctx, "", []string{p.id})
+	err := p.first.Logoff(ctx, webserver.Origin{}, []string{p.id})
 	p.accepted = err == nil
 	var e *webserver.Error
 	sent := errors.As(err, &e) && e.Sent

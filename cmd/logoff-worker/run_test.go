@@ -121,7 +121,7 @@ func everyOperation(t *testing.T) (made map[string]bool, registry *prometheus.Re
 	}
 	defer c.CloseIdle()
 	ctx := t.Context()
-	err = errors.Join(c.Ping(ctx), c.Logoff(ctx, "", sim.SignOnMany(7, 1)))
+	err = errors.Join(c.Ping(ctx), c.Logoff(ctx, webserver.Origin{}, sim.SignOnMany(7, 1)))
 	sim.RevokeTokens()
 	refused, _ := errors.AsType[*webserver.Error](c.Ping(ctx))
 	access, refresh := sim.AccessToken(1)

@@ -14,8 +14,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "time-out-is-success", file: "worker/send.go",
-		before: "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))\n",
-		after:  "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, request, doc.ids()))\n	if problem != nil && problem.Timeout {\n		problem = nil\n	}\n",
+		before: "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, webserver.Origin{ID: request, Traceparent: string(s.queue.trace(doc))}, doc.ids()))\n",
+		after:  "	problem, err = webserver.Problem(s.w.Server.Logoff(s.w.finish, webserver.Origin{ID: request, Traceparent: string(s.queue.trace(doc))}, doc.ids()))\n	if problem != nil && problem.Timeout {\n		problem = nil\n	}\n",
 	},
 	{
 		name: "result-by-core-publish", file: "worker/results.go",
@@ -84,8 +84,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "settled-counted-twice", file: "worker/results.go",
-		before: "		settled.Add(d.lane, d.status, d.sessions, d.took())\n",
-		after:  "		settled.Add(d.lane, d.status, d.sessions, d.took())\n		settled.Add(d.lane, d.status, nil, 0)\n",
+		before: "		s.jobLog.finished(d)\n",
+		after:  "		s.jobLog.finished(d)\n		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status})\n",
 	},
 	{
 		name: "password-in-the-log", file: "worker/stream/connect.go", by: faultRun,

@@ -98,7 +98,7 @@ func (s *site) ask(deadline time.Time) (*webserver.Error, error) {
 func (s *site) refused(t *testing.T) *webserver.Error {
 	t.Helper()
 	s.sim.FailNext(simulator.Status(401))
-	problem, err := webserver.Problem(s.Client.Logoff(t.Context(), "1", s.sim.SignOnMany(7, 1)))
+	problem, err := webserver.Problem(s.Client.Logoff(t.Context(), webserver.Origin{ID: "1"}, s.sim.SignOnMany(7, 1)))
 	if err != nil || problem == nil || problem.Verdict != webserver.Unauthorized {
 		t.Fatalf("%v, %v", problem, err)
 	}

@@ -83,7 +83,7 @@ func TestCredentialsAreOneKindAndComplete(t *testing.T) {
 func TestRequestHasTheVendorsForm(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, successElement)})
 	c := s.client(t)
-	if err := c.Logoff(t.Context(), "w-1", []string{emc, guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{ID: "w-1", Traceparent: "00-4bf9-00f0-01"}, []string{emc, guid}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.received("Sessions")[0]
@@ -95,7 +95,7 @@ func TestRequestHasTheVendorsForm(t *testing.T) {
 	}
 	want := http.Header{
 		"Accept": {"application/xml"}, "Content-Type": {"application/xml"}, "Authtoken": {"QSDK 3canary"}, "User-Agent": {"test/1"},
-		"X-Request-Id": {"w-1"}, "Accept-Encoding": {"identity"}, "Content-Length": {r.Header.Get("Content-Length")},
+		"X-Request-Id": {"w-1"}, "Traceparent": {"00-4bf9-00f0-01"}, "Accept-Encoding": {"identity"}, "Content-Length": {r.Header.Get("Content-Length")},
 		"Cache-Control": {"no-cache"}, "Pragma": {"no-cache"},
 	}
 	for name := range r.Header {
@@ -112,7 +112,7 @@ func TestRequestHasTheVendorsForm(t *testing.T) {
 func TestBearerTokenGoesIntoAuthorization(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, successElement)})
 	c := s.client(t, func(c *Config) { c.Token = fixed("Bearer abc") })
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
 	r := s.received("Sessions")[0]
@@ -167,7 +167,7 @@ func TestCallsAreObserved(t *testing.T) {
 	})
 	var calls []Call
 	c := s.client(t, withLogin(fixed("p")), func(c *Config) { c.Observe = func(call Call) { calls = append(calls, call) } })
-	facts(t, c.Logoff(t.Context(), "", []string{guid, emc}))
+	facts(t, c.Logoff(t.Context(), Origin{}, []string{guid, emc}))
 	if err := errors.Join(c.Ping(t.Context()), c.Logout(t.Context())); err != nil {
 		t.Error(err)
 	}
@@ -202,12 +202,12 @@ func TestEndOfTheCallersContextIsTheError(t *testing.T) {
 		<-arrived
 		cancel()
 	}()
-	err := s.client(t).Logoff(ctx, "", []string{guid})
+	err := s.client(t).Logoff(ctx, Origin{}, []string{guid})
 	if e := facts(t, err); !errors.Is(err, context.Canceled) || !e.Sent || e.Timeout || e.Verdict != Unavailable {
 		t.Errorf("%+v", e)
 	}
 	c := s.client(t)
-	if err := c.Logoff(ctx, "", []string{guid}); !errors.Is(err, context.Canceled) || facts(t, err).Sent {
+	if err := c.Logoff(ctx, Origin{}, []string{guid}); !errors.Is(err, context.Canceled) || facts(t, err).Sent {
 		t.Errorf("%v", err)
 	}
 }
@@ -226,7 +226,7 @@ func TestConnectionIsKeptAfterSuccessAlone(t *testing.T) {
 	})
 	for i, want := range []struct{ status, dials int }{{200, 1}, {200, 1}, {503, 1}, {200, 2}, {500, 2}, {200, 3}} {
 		status <- want.status
-		err := c.Logoff(t.Context(), "", []string{guid})
+		err := c.Logoff(t.Context(), Origin{}, []string{guid})
 		if (err == nil) != (want.status == 200) || dials != want.dials {
 			t.Errorf("call %d: %v after %d dials, not %d", i, err, dials, want.dials)
 		}

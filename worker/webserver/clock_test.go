@@ -179,7 +179,7 @@ func TestClockIsLearntFromAnswersThatAreUnderstood(t *testing.T) {
 	if _, known := c.ClockDifference(); known {
 		t.Error("the clock is that of whoever answers 503")
 	}
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
 	if ahead, known := c.ClockDifference(); !known || ahead.Abs() > time.Minute {

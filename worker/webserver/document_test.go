@@ -34,7 +34,7 @@ func TestUnfitIDsAreRefusedBeforeAnythingIsSent(t *testing.T) {
 	s := serve(t, nil)
 	c := s.client(t)
 	for _, ids := range [][]string{nil, {""}, {guid, "a\nb"}, {"a\x00"}, {"a\xff"}, {"a\uFFFE"}, {"a\u0085"}} {
-		e := facts(t, c.Logoff(t.Context(), "r", ids))
+		e := facts(t, c.Logoff(t.Context(), Origin{ID: "r"}, ids))
 		if e.Verdict != Refused || e.Sent || e.Status != 0 {
 			t.Errorf("%q: %+v", ids, e)
 		}

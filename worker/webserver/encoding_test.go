@@ -75,7 +75,7 @@ func TestEncodedAnswersAreRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, test.body, "Content-Encoding", test.encoding)})
-			err := s.client(t).Logoff(t.Context(), "", []string{guid})
+			err := s.client(t).Logoff(t.Context(), Origin{}, []string{guid})
 			if test.want == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -97,7 +97,7 @@ func TestUnknownAnswerIsNamed(t *testing.T) {
 		"done, canary-token":   "done",
 	} {
 		s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, body)})
-		e := facts(t, s.client(t, func(c *Config) { c.Token = fixed("QSDK canary-token") }).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t, func(c *Config) { c.Token = fixed("QSDK canary-token") }).Logoff(t.Context(), Origin{}, []string{guid}))
 		if !e.Unknown || !strings.Contains(e.Error(), want) || strings.Contains(e.Error(), "canary") {
 			t.Errorf("%q is %v", body, e)
 		}
@@ -110,7 +110,7 @@ func TestPackedAnswerShorterThanItsLengthIsNoSuccess(t *testing.T) {
 		"gzip": packed(t, successElement, gzipped), "deflate": packed(t, successElement, zlibbed), "Deflate": packed(t, successElement, deflated),
 	} {
 		c, _ := raw(t, plays("HTTP/1.1 200 OK\r\nContent-Encoding: "+encoding+"\r\nContent-Length: 200\r\n\r\n"+body))
-		if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Unavailable || !e.Sent {
+		if e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid})); e.Verdict != Unavailable || !e.Sent {
 			t.Errorf("%s: %v", encoding, e)
 		}
 	}
@@ -118,7 +118,7 @@ func TestPackedAnswerShorterThanItsLengthIsNoSuccess(t *testing.T) {
 
 func TestUnknownEncodingIsNamed(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, "\x1b\x03\x00\xff", "Content-Encoding", "br")})
-	e := facts(t, s.client(t).Logoff(t.Context(), "", []string{guid}))
+	e := facts(t, s.client(t).Logoff(t.Context(), Origin{}, []string{guid}))
 	if !e.Unknown || !strings.Contains(e.Error(), "br, which was not asked for; it begins with the bytes 1b 03 00 ff") {
 		t.Error(e)
 	}

@@ -23,7 +23,7 @@ func TestRedirectsCarryNoTokenAway(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		elsewhere := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, successElement)})
 		s := serve(t, map[string]http.HandlerFunc{"Sessions": says(status, "", "Location", elsewhere.URL+"/Sessions?t=3canary")})
-		e := facts(t, s.client(t).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t).Logoff(t.Context(), Origin{}, []string{guid}))
 		if e.Verdict != Misconfigured || e.Location != elsewhere.URL+"/Sessions" || len(elsewhere.received("Sessions")) != 0 {
 			t.Errorf("%d: %+v, %d requests elsewhere", status, e, len(elsewhere.received("Sessions")))
 		}
@@ -34,7 +34,7 @@ func TestCookiesAreNotKept(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, successElement, "Set-Cookie", "JSESSIONID=1")})
 	c := s.client(t)
 	for range 2 {
-		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
 	}
 	z.Close()
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, bomb.String(), "Content-Encoding", "gzip")})
-	e := facts(t, s.client(t).Logoff(t.Context(), "", []string{guid}))
+	e := facts(t, s.client(t).Logoff(t.Context(), Origin{}, []string{guid}))
 	if e.Verdict != Unavailable || !e.Sent {
 		t.Errorf("%+v", e)
 	}
@@ -94,7 +94,7 @@ func TestBrokenAnswersAreNoSuccess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, dials := raw(t, plays(test.answer), func(c *Config) { c.AcceptEmpty = name == "ends before the body" })
-			err := c.Logoff(t.Context(), "", []string{guid})
+			err := c.Logoff(t.Context(), Origin{}, []string{guid})
 			if dials.Load() != 1 {
 				t.Errorf("%d requests", dials.Load())
 			}
@@ -125,10 +125,10 @@ func TestSurplusAnswerIsNobodys(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			}
 		})
-		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Logoff(t.Context(), "", []string{emc}); err == nil {
+		if err := c.Logoff(t.Context(), Origin{}, []string{emc}); err == nil {
 			t.Fatal("the second answer to the first request is one to the second")
 		}
 		c.CloseIdle()
@@ -144,7 +144,7 @@ func TestAnswerOfWhichNothingIsHeardAfterTheRequestIsNone(t *testing.T) {
 		l.transport.DialContext = c.config.DialContext // not counted
 		return l
 	}
-	e := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	if e.Verdict != Unavailable || !e.Sent || !strings.Contains(e.Error(), "an answer was there before the request") || dials.Load() != 1 {
 		t.Errorf("%v on %d connections", e, dials.Load())
 	}
@@ -177,7 +177,7 @@ func TestSlowAnswersEndWithTheTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, dials := raw(t, play, func(c *Config) { c.Timeout = 20 * time.Second })
 				begun := time.Now()
-				e := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+				e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 				if took := time.Since(begun); took != 20*time.Second {
 					t.Errorf("it took %v", took)
 				}
@@ -194,7 +194,7 @@ func TestCallersDeadlineIsATimeout(t *testing.T) {
 		c, _ := raw(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := c.Logoff(ctx, "", []string{guid})
+		err := c.Logoff(ctx, Origin{}, []string{guid})
 		if e := facts(t, err); !e.Timeout || !e.Sent || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%+v", e)
 		}
@@ -211,7 +211,7 @@ func TestUnreachableServerWasNotSentAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Unavailable || e.Sent || e.Status != 0 || !strings.Contains(e.Error(), "refused") {
+	if e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid})); e.Verdict != Unavailable || e.Sent || e.Status != 0 || !strings.Contains(e.Error(), "refused") {
 		t.Errorf("%+v", e)
 	}
 }
@@ -228,10 +228,10 @@ func TestRequestIsNotSentTwice(t *testing.T) {
 			requests++ // the second request on this connection: it gets no answer
 		}
 	})
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
-	e := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	if e.Verdict != Unavailable || !e.Sent || requests != 2 || dials.Load() != 1 {
 		t.Errorf("%+v; %d requests on %d connections", e, requests, dials.Load())
 	}
@@ -245,7 +245,7 @@ func TestFailedWriteIsNotSent(t *testing.T) {
 			return deaf{conn}, err
 		}
 	})
-	if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Unavailable || e.Sent {
+	if e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid})); e.Verdict != Unavailable || e.Sent {
 		t.Errorf("%+v", e)
 	}
 }
@@ -278,7 +278,7 @@ func TestCertificatesAreVerified(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.CloseIdle()
-		return c.Logoff(t.Context(), "", []string{guid})
+		return c.Logoff(t.Context(), Origin{}, []string{guid})
 	}
 	if err := call(server.URL, trusted); err != nil {
 		t.Errorf("trusted: %v", err)
@@ -308,7 +308,7 @@ func TestOldTLSIsNotSpoken(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.CloseIdle()
-		if err := c.Logoff(t.Context(), "", []string{guid}); (err == nil) != spoken {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); (err == nil) != spoken {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 	}
@@ -317,7 +317,7 @@ func TestOldTLSIsNotSpoken(t *testing.T) {
 func TestHTTPSToAnHTTPServerIsAMisconfiguration(t *testing.T) {
 	s := serve(t, nil)
 	c := s.client(t, func(c *Config) { c.URL = strings.Replace(s.URL, "http:", "https:", 1) })
-	if e := facts(t, c.Logoff(t.Context(), "", []string{guid})); e.Verdict != Misconfigured || e.Sent {
+	if e := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid})); e.Verdict != Misconfigured || e.Sent {
 		t.Errorf("%+v", e)
 	}
 }
@@ -364,7 +364,7 @@ func TestNoSecretIsEverShown(t *testing.T) {
 		for _, op := range []string{"Login", "RenewLoginToken", "Sessions", "WhoAmI", "Logout"} {
 			s := serveEchoes(t, op, token, password, form)
 			c := s.client(t, withLogin(fixed(password)))
-			err := c.Logoff(t.Context(), "", []string{guid})
+			err := c.Logoff(t.Context(), Origin{}, []string{guid})
 			e, _ := errors.AsType[*Error](err)
 			for _, err := range []error{err, c.Ping(t.Context()), c.Renew(t.Context(), e), c.Logout(t.Context())} {
 				if e, ok := errors.AsType[*Error](err); ok {

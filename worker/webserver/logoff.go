@@ -15,8 +15,8 @@ import (
 //
 // The error is always an [*Error]. Where there is no token yet, one is obtained first, and an Error
 // of that has the Op login. A session ID that XML cannot carry unchanged, or none at all, is Refused
-// without a call. requestID goes along as X-Request-Id, unless empty.
-func (c *Client) Logoff(ctx context.Context, requestID string, ids []string) error {
+// without a call.
+func (c *Client) Logoff(ctx context.Context, origin Origin, ids []string) error {
 	if e := misfits(ids); e != nil {
 		return e
 	}
@@ -26,9 +26,15 @@ func (c *Client) Logoff(ctx context.Context, requestID string, ids []string) err
 		path:     "/Sessions",
 		format:   "application/xml",
 		body:     AppendDocument(make([]byte, 0, documentSize(ids)), ids),
-		id:       requestID,
+		origin:   origin,
 		sessions: len(ids),
 	}, c.judgeLogoff))
+}
+
+// An Origin is what a logoff is known by elsewhere. What is empty is left out.
+type Origin struct {
+	ID          string // goes along as X-Request-Id
+	Traceparent string // goes along under its name: the trace context of what asked for the logoff
 }
 
 // Ping asks WhoAmI: nil means that the Web Server is well and takes our token, which counts as use

@@ -274,7 +274,7 @@ func TestTokensOfPairsAreCutFromLaterTexts(t *testing.T) {
 	if _, err := c.RenewPair(t.Context(), oldPair); err != nil {
 		t.Fatal(err)
 	}
-	err := c.Logoff(t.Context(), "", []string{guid})
+	err := c.Logoff(t.Context(), Origin{}, []string{guid})
 	if e := facts(t, err); e.Text == "" {
 		t.Error("no text")
 	}

@@ -20,7 +20,7 @@ func TestSimulatorSessionsAreReadBack(t *testing.T) {
 			window := b.sim.SignOn(7, simulator.ConsoleCommCell)
 			begun := time.Now()
 			<-time.After(time.Minute)
-			if err := b.client.Logoff(t.Context(), "", []string{ids[1], window}); err != nil {
+			if err := b.client.Logoff(t.Context(), webserver.Origin{}, []string{ids[1], window}); err != nil {
 				t.Fatal(err)
 			}
 			l, err := b.client.Sessions(t.Context(), 7)
@@ -143,7 +143,7 @@ func TestSimulatorEndOfOurOwnSessionShows(t *testing.T) {
 		if err != nil || own < 0 {
 			t.Fatalf("%+v, %v", l, err)
 		}
-		if err := b.client.Logoff(t.Context(), "", []string{l.Sessions[own].ID}); err != nil {
+		if err := b.client.Logoff(t.Context(), webserver.Origin{}, []string{l.Sessions[own].ID}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.client.Sessions(t.Context(), 1); verdict(err) != webserver.Unauthorized {

@@ -72,7 +72,7 @@ func TestSimulatorSessionsEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, simulator.Settings{}, func(c *webserver.Config) { c.URL = "http://127.0.0.1" + base })
 			ids := append(b.sim.SignOnMany(7, 5), b.sim.SignOn(7, 5))
-			if err := errors.Join(b.client.Ping(t.Context()), b.client.Logoff(t.Context(), "w-1", ids)); err != nil {
+			if err := errors.Join(b.client.Ping(t.Context()), b.client.Logoff(t.Context(), webserver.Origin{ID: "w-1"}, ids)); err != nil {
 				t.Fatal(err)
 			}
 			for _, id := range ids {
@@ -95,16 +95,16 @@ func TestSimulatorRevokesTokens(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, simulator.Settings{UnauthorizedBody: body})
 			ids := b.sim.SignOnMany(7, 2)
-			if err := b.client.Logoff(t.Context(), "", ids[:1]); err != nil {
+			if err := b.client.Logoff(t.Context(), webserver.Origin{}, ids[:1]); err != nil {
 				t.Fatal(err)
 			}
 			b.sim.RevokeTokens()
-			err := b.client.Logoff(t.Context(), "", ids[1:])
+			err := b.client.Logoff(t.Context(), webserver.Origin{}, ids[1:])
 			e, _ := errors.AsType[*webserver.Error](err)
 			if verdict(err) != webserver.Unauthorized {
 				t.Fatalf("%s: %v", body, err)
 			}
-			if err := errors.Join(b.client.Renew(t.Context(), e), b.client.Logoff(t.Context(), "", ids[1:])); err != nil {
+			if err := errors.Join(b.client.Renew(t.Context(), e), b.client.Logoff(t.Context(), webserver.Origin{}, ids[1:])); err != nil {
 				t.Errorf("%s: %v", body, err)
 			}
 		})
@@ -177,10 +177,10 @@ func TestSimulatorSettingsHaveTheirVerdicts(t *testing.T) {
 				b.sim.Configure(func(s *simulator.Settings) { *s = switched(test.settings) })
 				if test.settings.WritesPerHour > 0 {
 					for range 2 {
-						b.client.Logoff(t.Context(), "", ids[:1])
+						b.client.Logoff(t.Context(), webserver.Origin{}, ids[:1])
 					}
 				}
-				if err := b.client.Logoff(t.Context(), "", ids); verdict(err) != test.want {
+				if err := b.client.Logoff(t.Context(), webserver.Origin{}, ids); verdict(err) != test.want {
 					t.Errorf("%v", err)
 				}
 			})
@@ -199,7 +199,7 @@ func TestSimulatorFaultsAreNoSuccess(t *testing.T) {
 				b := newBench(t, simulator.Settings{})
 				ids := b.sim.SignOnMany(7, 1)
 				b.sim.FailNext(fault)
-				err := b.client.Logoff(t.Context(), "", ids)
+				err := b.client.Logoff(t.Context(), webserver.Origin{}, ids)
 				if v := verdict(err); v == 0 || v == webserver.Accepted {
 					t.Errorf("%v", err)
 				}
@@ -220,7 +220,7 @@ func TestSimulatorKeepsRetryAfterInBothForms(t *testing.T) {
 		ids := b.sim.SignOnMany(7, 1)
 		b.sim.FailNext(simulator.Throttle(90), simulator.ThrottleUntil(time.Now().Add(90*time.Second)))
 		for range 2 {
-			e, _ := errors.AsType[*webserver.Error](b.client.Logoff(t.Context(), "", ids))
+			e, _ := errors.AsType[*webserver.Error](b.client.Logoff(t.Context(), webserver.Origin{}, ids))
 			if e == nil || e.Verdict != webserver.Throttled || e.RetryAfter != 90*time.Second {
 				t.Errorf("%+v", e)
 			}

@@ -26,7 +26,7 @@ func TestLoginTakesTheTokenInEveryForm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, map[string]http.HandlerFunc{"Login": says(200, body), "Sessions": says(200, successElement)})
 			c := s.client(t, withLogin(fixed("pässword")))
-			if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+			if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 				t.Fatal(err)
 			}
 			if got := s.received("Sessions")[0].Header.Get("Authtoken"); got != "QSDK 3abc" {
@@ -83,7 +83,7 @@ func TestLoginVerdicts(t *testing.T) {
 		{429, "", Throttled, ""},
 	} {
 		s := serve(t, map[string]http.HandlerFunc{"Login": says(test.status, test.body), "Sessions": says(200, successElement)})
-		e := facts(t, s.client(t, withLogin(fixed("secret"))).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t, withLogin(fixed("secret"))).Logoff(t.Context(), Origin{}, []string{guid}))
 		if e.Op != "login" || e.Verdict != test.want || e.Text != test.text || e.Sent || e.Timeout {
 			t.Errorf("%d %q: %+v", test.status, test.body, e)
 		}
@@ -97,9 +97,9 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 	s := serve(t, map[string]http.HandlerFunc{"Login": says(200, rejectedLogin)})
 	password := "wrong"
 	c := s.client(t, withLogin(func() (string, error) { return password, nil }))
-	first := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	first := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	for range 5 {
-		again := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+		again := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 		if again.Error() != first.Error() || again == first {
 			t.Errorf("%v after %v", again, first)
 		}
@@ -114,7 +114,7 @@ func TestRejectedLoginIsNotRepeated(t *testing.T) {
 		t.Errorf("%d logins", n)
 	}
 	password = "wrong too"
-	facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	if n := len(s.received("Login")); n != 2 {
 		t.Errorf("%d logins after the password changed", n)
 	}
@@ -261,12 +261,12 @@ func TestLoginsAreAdmitted(t *testing.T) {
 	c := s.client(t, withLogin(fixed("secret")))
 	admitted, refuse := 0, error(nil)
 	c.AdmitLogins(func(context.Context) error { admitted++; return refuse })
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil || admitted != 1 {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil || admitted != 1 {
 		t.Fatalf("%v, %d logins admitted", err, admitted)
 	}
 	refuse = context.Canceled
 	s.serial.Add(1) // the token is another's
-	e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))))
+	e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))))
 	if !errors.Is(e, context.Canceled) || e.Verdict != Unavailable || admitted != 2 {
 		t.Errorf("%v, %d admitted", e, admitted)
 	}
@@ -342,7 +342,7 @@ func serveTokens(t testing.TB, renew http.HandlerFunc) *tokenSite {
 func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 	s := serveTokens(t, nil)
 	c := s.client(t, withLogin(fixed("secret")))
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
 	s.serial.Add(1) // the token dies
@@ -350,7 +350,7 @@ func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 	refused.Add(50)
 	for range 50 {
 		done.Go(func() {
-			e, _ := errors.AsType[*Error](c.Logoff(t.Context(), "", []string{guid}))
+			e, _ := errors.AsType[*Error](c.Logoff(t.Context(), Origin{}, []string{guid}))
 			refused.Done()
 			refused.Wait() // until all hold the same refusal
 			if e == nil || e.Verdict != Unauthorized {
@@ -360,7 +360,7 @@ func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 			if err := c.Renew(t.Context(), e); err != nil {
 				t.Errorf("renewal: %v", err)
 			}
-			if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+			if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
 		})
@@ -377,11 +377,11 @@ func TestFiftyRefusalsAreOneRenewal(t *testing.T) {
 func TestRenewalSendsTokenAndDeviceOfTheLogin(t *testing.T) {
 	s := serveTokens(t, nil)
 	c := s.client(t, withLogin(fixed("secret")))
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
 	s.serial.Add(1)
-	if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))); err != nil {
+	if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))); err != nil {
 		t.Fatal(err)
 	}
 	var login, renewal struct{ DeviceID, SessionID string }
@@ -409,14 +409,14 @@ func TestRefusedRenewalBecomesALogin(t *testing.T) {
 	} {
 		s := serveTokens(t, says(answer.status, answer.body))
 		c := s.client(t, withLogin(fixed("secret")))
-		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 			t.Fatal(err)
 		}
 		s.serial.Add(1)
-		if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))); err != nil {
+		if err := c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))); err != nil {
 			t.Errorf("%v: %v", answer, err)
 		}
-		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil || len(s.received("Login")) != 2 {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil || len(s.received("Login")) != 2 {
 			t.Errorf("%v: %v after %d logins", answer, err, len(s.received("Login")))
 		}
 	}
@@ -437,11 +437,11 @@ func TestRenewalThatFailsForAllCausesNoLogin(t *testing.T) {
 	} {
 		s := serveTokens(t, says(answer.status, answer.body))
 		c := s.client(t, withLogin(fixed("secret")))
-		if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+		if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 			t.Fatal(err)
 		}
 		s.serial.Add(1)
-		e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), "", []string{guid}))))
+		e := facts(t, c.Renew(t.Context(), facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))))
 		if e.Verdict != answer.want || e.Op != "renew" || e.Sent || len(s.received("Login")) != 1 {
 			t.Errorf("%v: %+v after %d logins", answer, e, len(s.received("Login")))
 		}
@@ -451,11 +451,11 @@ func TestRenewalThatFailsForAllCausesNoLogin(t *testing.T) {
 func TestRenewalThatHappenedIsNotRepeated(t *testing.T) {
 	s := serveTokens(t, nil)
 	c := s.client(t, withLogin(fixed("secret")))
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Fatal(err)
 	}
 	s.serial.Add(1)
-	refused := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	refused := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	for range 3 {
 		if err := c.Renew(t.Context(), refused); err != nil {
 			t.Fatal(err)
@@ -476,7 +476,7 @@ func TestGivenTokenIsReadAnewWhenRefused(t *testing.T) {
 	}})
 	value := "QSDK 3old"
 	c := s.client(t, func(c *Config) { c.Token = func() (string, error) { return value, nil } })
-	refused := facts(t, c.Logoff(t.Context(), "", []string{guid}))
+	refused := facts(t, c.Logoff(t.Context(), Origin{}, []string{guid}))
 	if again := facts(t, c.Renew(t.Context(), refused)); again.Verdict != Unauthorized || again.Status != 401 || again.Op != "token" {
 		t.Errorf("unchanged: %+v", again)
 	}
@@ -484,7 +484,7 @@ func TestGivenTokenIsReadAnewWhenRefused(t *testing.T) {
 	if err := c.Renew(t.Context(), refused); err != nil {
 		t.Errorf("changed: %v", err)
 	}
-	if err := c.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := c.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 	if err := c.Logout(t.Context()); err != nil || len(s.received("Logout")) != 0 {
@@ -500,7 +500,7 @@ func TestSecretsThatCannotBeReadAreAMisconfiguration(t *testing.T) {
 		"two tokens": func(c *Config) { c.Token = fixed("QSDK 3canary\nQSDK 3canary") },
 		"password":   withLogin(func() (string, error) { return "", errors.New("no such file") }),
 	} {
-		e := facts(t, s.client(t, change).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t, change).Logoff(t.Context(), Origin{}, []string{guid}))
 		if e.Verdict != Misconfigured || e.Op != "login" || strings.Contains(e.Error(), "canary") {
 			t.Errorf("%s: %v", name, e)
 		}
@@ -523,9 +523,9 @@ func TestWaiterWhoLeavesDoesNotEndTheLogin(t *testing.T) {
 	c := s.client(t, withLogin(fixed("secret")))
 	ctx, cancel := context.WithCancel(t.Context())
 	leaver, stayer := make(chan error), make(chan error)
-	go func() { leaver <- c.Logoff(ctx, "", []string{guid}) }()
+	go func() { leaver <- c.Logoff(ctx, Origin{}, []string{guid}) }()
 	<-arrived
-	go func() { stayer <- c.Logoff(t.Context(), "", []string{guid}) }()
+	go func() { stayer <- c.Logoff(t.Context(), Origin{}, []string{guid}) }()
 	cancel()
 	if err := <-leaver; !errors.Is(err, context.Canceled) {
 		t.Errorf("who left: %v", err)

@@ -26,7 +26,7 @@ type request struct {
 	path     string // below the base URL
 	format   string // of the body and of the answer; empty for neither
 	body     []byte
-	id       string
+	origin   Origin
 	token    *token // nil for none
 	sessions int
 	limit    int  // of the answer's body; 0 means maxBody
@@ -127,8 +127,10 @@ func (c *Client) httpRequest(ctx context.Context, r request) (*http.Request, err
 	if len(r.body) > 0 {
 		q.Header.Set("Content-Type", r.format)
 	}
-	if r.id != "" {
-		q.Header.Set("X-Request-Id", r.id)
+	for name, value := range map[string]string{"X-Request-Id": r.origin.ID, "Traceparent": r.origin.Traceparent} {
+		if value != "" {
+			q.Header.Set(name, value)
+		}
 	}
 	if r.token != nil {
 		r.token.authorize(q.Header)

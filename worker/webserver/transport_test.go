@@ -42,7 +42,7 @@ func tlsSite(t *testing.T, change func(*tls.Config), config func(*Config)) (*Cli
 func TestOldTLSIsRefused(t *testing.T) {
 	for version, name := range map[uint16]string{tls.VersionTLS10: "1.0", tls.VersionTLS11: "1.1"} {
 		client, _ := tlsSite(t, func(c *tls.Config) { c.MinVersion, c.MaxVersion = version, version }, nil)
-		if e := facts(t, client.Logoff(t.Context(), "", []string{guid})); e.Sent || e.Verdict != Misconfigured || !strings.Contains(e.Error(), "an old TLS") {
+		if e := facts(t, client.Logoff(t.Context(), Origin{}, []string{guid})); e.Sent || e.Verdict != Misconfigured || !strings.Contains(e.Error(), "an old TLS") {
 			t.Errorf("TLS %s is spoken, or not named: %v", name, e)
 		}
 	}
@@ -50,7 +50,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	if client.lines.open().transport.TLSClientConfig.MinVersion != tls.VersionTLS12 {
 		t.Error("the oldest version is left to the standard library")
 	}
-	if err := client.Logoff(t.Context(), "", []string{guid}); err != nil {
+	if err := client.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 		t.Error(err)
 	}
 }
@@ -67,7 +67,7 @@ func TestClientCertificateIsShown(t *testing.T) {
 		}
 	})
 	for range 2 {
-		if err := client.Logoff(t.Context(), "", []string{guid}); err != nil {
+		if err := client.Logoff(t.Context(), Origin{}, []string{guid}); err != nil {
 			t.Fatal(err)
 		}
 		client.CloseIdle()
@@ -76,7 +76,7 @@ func TestClientCertificateIsShown(t *testing.T) {
 		t.Errorf("the certificate was asked for %d times in two handshakes", n)
 	}
 	problem = errors.New("the client certificate cannot be read")
-	if e := facts(t, client.Logoff(t.Context(), "", []string{guid})); e.Sent || !strings.Contains(e.Error(), problem.Error()) {
+	if e := facts(t, client.Logoff(t.Context(), Origin{}, []string{guid})); e.Sent || !strings.Contains(e.Error(), problem.Error()) {
 		t.Error(e)
 	}
 }
@@ -98,16 +98,16 @@ func TestProxyIsUsedAndNamed(t *testing.T) {
 		c.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
 	}
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, successElement)})
-	if err := s.client(t, through).Logoff(t.Context(), "", []string{guid}); err != nil || carried.Load() != 1 {
+	if err := s.client(t, through).Logoff(t.Context(), Origin{}, []string{guid}); err != nil || carried.Load() != 1 {
 		t.Errorf("%v, the proxy carried %d calls", err, carried.Load())
 	}
 	encrypted, _ := tlsSite(t, nil, through)
-	e := facts(t, encrypted.Logoff(t.Context(), "", []string{guid}))
+	e := facts(t, encrypted.Logoff(t.Context(), Origin{}, []string{guid}))
 	if e.Verdict != Unavailable || e.Sent || !strings.Contains(e.Error(), "403 Forbidden") || !strings.Contains(e.Error(), "HTTPS_PROXY") {
 		t.Errorf("refused by the proxy: %v", e)
 	}
 	proxy.Close()
-	e = facts(t, s.client(t, through).Logoff(t.Context(), "", []string{guid}))
+	e = facts(t, s.client(t, through).Logoff(t.Context(), Origin{}, []string{guid}))
 	if e.Verdict != Unavailable || e.Sent || !strings.Contains(e.Error(), "HTTPS_PROXY") {
 		t.Errorf("no proxy there: %v", e)
 	}
@@ -184,7 +184,7 @@ func TestPageThatRefusesALogoffSaysWhatIsInFront(t *testing.T) {
 	page := `<html><head><title>Not here</title></head></html>`
 	for _, status := range []int{400, 403, 405, 411, 413, 422} {
 		s := serve(t, map[string]http.HandlerFunc{"Sessions": says(status, page)})
-		e := facts(t, s.client(t).Logoff(t.Context(), "", []string{guid}))
+		e := facts(t, s.client(t).Logoff(t.Context(), Origin{}, []string{guid}))
 		if !strings.Contains(e.Error(), "something in front of it refuses DELETE") {
 			t.Errorf("%d: %v", status, e)
 		}
