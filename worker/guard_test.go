@@ -518,7 +518,7 @@ func TestOwnSessionThatCannotBeFoundHoldsNothing(t *testing.T) {
 				if r := s.awaitFor(1, 5*time.Second); len(r) != 1 || outcomeOf(r[0], jane) != jobs.Accepted {
 					t.Errorf("%+v", r)
 				}
-				if !strings.Contains(s.log.String(), "which session is the worker's own was not found out") || w.problem(worker.PartProtected) != "" {
+				if !strings.Contains(s.log.String(), "it was not found out which session is the worker's own") || w.problem(worker.PartProtected) != "" {
 					t.Errorf("%s", w.problem(worker.PartProtected))
 				}
 				for range 20 {

@@ -29,7 +29,7 @@ func CheckProtection(ctx context.Context, server *webserver.Client, c Config) (f
 		case errors.Is(err, webserver.ErrNoUser):
 			faults = append(faults, errors.New(knownToNobody([]string{u.String()})+"; "+correctUser))
 		case err != nil:
-			faults = append(faults, fmt.Errorf("who %s is was not found out: %w; jobs wait until it is; %s", u, err, letLookUp))
+			faults = append(faults, fmt.Errorf("it was not found out who %s is: %w; jobs wait until it is known; %s", u, err, letLookUp))
 		}
 		for _, user := range users {
 			list, err := server.Sessions(ctx, user.ID)

@@ -22,7 +22,7 @@ func TestCheckSaysWhatProtectsNobody(t *testing.T) {
 		"users not shown": {Config{ProtectedUsers: []string{`corp\jane`}}, func(s *site) {
 			s.sim.ChangeUser(1, func(u *simulator.User) { u.Administrator = false })
 			s.sim.Configure(func(c *simulator.Settings) { c.NoPermission = simulator.NoPermissionEmpty })
-		}, "who \"corp\\jane\", the value 1 of LOGOFF_PROTECTED_USERS, is was not found out", ""},
+		}, "it was not found out who \"corp\\jane\", the value 1 of LOGOFF_PROTECTED_USERS, is: ", ""},
 		"refused":            {Config{ProtectedUsers: []string{`corp\jane`}}, func(s *site) { s.fails(403, "user", "userv4") }, "403", ""},
 		"sessions not shown": {Config{ProtectedUsers: []string{"7"}}, func(s *site) { s.fails(403, "session") }, "cannot be listed", ""},
 		"nothing listed":     {Config{ProtectedUsers: []string{"7"}}, nil, "", "nothing is listed"},

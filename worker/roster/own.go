@@ -100,7 +100,7 @@ func (r *Roster) identified(token int64, listing webserver.Listing, problem *web
 	} else {
 		r.health.Begin(metrics.Condition{
 			Part: PartProtected, Kind: ownUnknown, Harmless: true,
-			What: "which session is the worker's own was not found out, so that a job which names it ends it: " + why, ToDo: logIn,
+			What: "it was not found out which session is the worker's own, so that a job which names it ends it: " + why, ToDo: logIn,
 		})
 	}
 	if id, known := ownOf(listing); known {

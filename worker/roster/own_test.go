@@ -100,7 +100,7 @@ func TestOwnSessionThatIsRefusedIsSoughtAgainAMinuteLater(t *testing.T) {
 						t.Error("it is not sought a minute later")
 					}
 				}
-				if s.logged("not found out, so that a job", "403") == 0 || s.logged("no longer") != 0 || op == "whoami" && s.lists() != 0 {
+				if s.logged("own, so that a job which names it ends it", "403") == 0 || s.logged("no longer") != 0 || op == "whoami" && s.lists() != 0 {
 					t.Errorf("%d lists\n%s", s.lists(), s.log)
 				}
 				s.sim.ClearFaults()

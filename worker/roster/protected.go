@@ -146,7 +146,7 @@ func (r *Roster) lookUpProtected(all bool, deadline time.Time) (wrong trouble) {
 		case err != nil:
 			wrong.what = cmp.Or(wrong.what, "there was no time to find out who "+u.String()+" is")
 		default:
-			wrong = trouble{"who " + u.String() + " is was not found out: " + failure.Error(), failure.NeedsPerson() || failure.Verdict == webserver.Refused}
+			wrong = trouble{"it was not found out who " + u.String() + " is: " + failure.Error(), failure.NeedsPerson() || failure.Verdict == webserver.Refused}
 		}
 	}
 	return wrong
