@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -147,7 +148,12 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 	d.equal("no ack", have.NoAck, false)
 	d.equal("sealed", have.Sealed, false)
 	d.equal("subject transform", have.SubjectTransform != nil, false)
-	d.equal("mirror or sources", have.Mirror != nil || len(have.Sources) > 0, false)
+	d.equal("mirror", have.Mirror != nil, false)
+	for _, source := range have.Sources {
+		if !feeds(source, want) {
+			d.add("source "+source.Name, source.SubjectTransforms, "subject transforms, each into one subject of jobs, in the stream of jobs alone")
+		}
+	}
 	if want.MaxAge == 0 {
 		d.equal("max age", have.MaxAge, want.MaxAge)
 	} else if have.MaxAge != 0 && have.MaxAge < leastKept {
@@ -163,6 +169,20 @@ func streamDifferences(have, want jetstream.StreamConfig) []string {
 		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
 	}
 	return d
+}
+
+// feeds reports whether all that a source brings into a stream are messages that the lanes' consumers take. Others
+// would stay in the stream for ever.
+func feeds(source *jetstream.StreamSource, want jetstream.StreamConfig) bool {
+	for _, t := range source.SubjectTransforms {
+		last := strings.LastIndex(t.Destination, ".") + 1
+		named := slices.Contains(want.Subjects, t.Destination[:last]+"*") && jobs.LegalID(t.Destination[last:]) == nil
+		made := strings.Contains(t.Destination, "{{") // it may come to several tokens
+		if made || !named && !slices.Contains(want.Subjects, t.Destination) {
+			return false
+		}
+	}
+	return want.Retention == jetstream.WorkQueuePolicy && len(source.SubjectTransforms) > 0
 }
 
 func consumerDifferences(have, want jetstream.ConsumerConfig) []string {

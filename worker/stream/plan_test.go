@@ -16,8 +16,14 @@ func TestDifferenceOfAStreamIsNamed(t *testing.T) {
 		says   string
 	}{
 		"none":                   {Config.results, func(*jetstream.StreamConfig) {}, ""},
-		"a mirror":               {Config.results, func(c *jetstream.StreamConfig) { c.Mirror = &jetstream.StreamSource{} }, "mirror or sources"},
-		"sources":                {Config.results, func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{}} }, "mirror or sources"},
+		"a mirror":               {Config.results, func(c *jetstream.StreamConfig) { c.Mirror = &jetstream.StreamSource{} }, "mirror is true"},
+		"foreign results":        {Config.results, sourcesOf("logoff.results.a.b"), "source HR is"},
+		"foreign jobs":           {requestsOf, sourcesOf("logoff.requests.bulk.hr", "logoff.requests.urgent.hr", "logoff.requests", "logoff.requests.bulk.*"), ""},
+		"foreign jobs as is":     {requestsOf, sourcesOf(), "source HR is [], needed is subject transforms"},
+		"some that nobody takes": {requestsOf, sourcesOf("logoff.requests.bulk.hr", "logoff.requests.soon"), "source HR is"},
+		"many tokens":            {requestsOf, sourcesOf("logoff.requests.bulk.>"), "source HR is"},
+		"more tokens":            {requestsOf, sourcesOf("logoff.requests.bulk.hr.leavers"), "source HR is"},
+		"tokens that are made":   {requestsOf, sourcesOf("logoff.requests.bulk.{{splitFromLeft(1,3)}}"), "source HR is"},
 		"jobs that die of age":   {requestsOf, func(c *jetstream.StreamConfig) { c.MaxAge = 400 * 24 * time.Hour }, "max age is 9600h0m0s, needed is 0s"},
 		"results kept for a day": {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 24 * time.Hour }, ""},
 		"results kept for less":  {Config.results, func(c *jetstream.StreamConfig) { c.MaxAge = 23 * time.Hour }, "max age is 23h0m0s, needed is 24h0m0s or more"},
@@ -36,6 +42,17 @@ func TestDifferenceOfAStreamIsNamed(t *testing.T) {
 		if got := strings.Join(streamDifferences(have, want), "; "); (got == "") != (test.says == "") || !strings.Contains(got, test.says) {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// sourcesOf adds a source whose subjects become these.
+func sourcesOf(destinations ...string) func(*jetstream.StreamConfig) {
+	return func(c *jetstream.StreamConfig) {
+		source := &jetstream.StreamSource{Name: "HR"}
+		for _, d := range destinations {
+			source.SubjectTransforms = append(source.SubjectTransforms, jetstream.SubjectTransformConfig{Source: "hr.>", Destination: d})
+		}
+		c.Sources = append(c.Sources, source)
 	}
 }
 
