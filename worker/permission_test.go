@@ -3,6 +3,7 @@ package worker_test
 import (
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,25 +19,26 @@ import (
 	"logoffworker/worker/webserver/simulator"
 )
 
-// readmePermissions are the publish permissions that cmd/logoff-worker/README.md lists for a worker.
-func readmePermissions(t *testing.T) []string {
+// shippedPermissions are the subjects that deploy/nats/accounts.conf lets a worker publish to.
+func shippedPermissions(t *testing.T) (subjects []string) {
 	t.Helper()
-	readme, err := os.ReadFile("../cmd/logoff-worker/README.md")
+	accounts, err := os.ReadFile("../deploy/nats/accounts.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, list, _ := strings.Cut(string(readme), "publish:")
+	_, list, _ := strings.Cut(string(accounts), "user: worker\n")
 	list, _, _ = strings.Cut(list, "subscribe:")
-	subjects := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+	for _, line := range regexp.MustCompile(`(?m)^ +"(.+)"$`).FindAllStringSubmatch(list, -1) {
+		subjects = append(subjects, line[1])
+	}
 	if len(subjects) < 10 {
-		t.Fatalf("README.md lists %d permissions", len(subjects))
+		t.Fatalf("accounts.conf lists %d permissions", len(subjects))
 	}
 	return subjects
 }
 
-// A worker needs the permissions that README.md lists, and no more; when one is taken away, it
-// says so.
-func TestReadmePermissionsAreEnough(t *testing.T) {
+// A worker needs the permissions that are shipped, and no more; when one is taken away, it says so.
+func TestShippedPermissionsAreEnough(t *testing.T) {
 	for _, test := range []struct{ name, without, says string }{
 		{"all", "", ""},
 		{"no acks", "$JS.ACK.", "permission"},
@@ -45,7 +47,7 @@ func TestReadmePermissionsAreEnough(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				var allowed []string
-				for _, subject := range readmePermissions(t) {
+				for _, subject := range shippedPermissions(t) {
 					if test.without == "" || !strings.HasPrefix(subject, test.without) {
 						allowed = append(allowed, subject)
 					}

@@ -235,7 +235,7 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 		c.health.Begin(metrics.Condition{
 			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionQuiet,
 			What: "a permission is missing: " + ofAnyJob(err.Error()),
-			ToDo: "give the worker's NATS user the permissions that cmd/logoff-worker/README.md lists",
+			ToDo: "give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
 		})
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.metrics.NATSError("slow_consumer")

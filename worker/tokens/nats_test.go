@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -513,19 +514,19 @@ func TestBucketThatForgetsIsRefused(t *testing.T) {
 	})
 }
 
-// A Keeper needs the permissions that cmd/logoff-worker/README.md lists, and no more.
-func TestReadmePermissionsOfAPairAreEnough(t *testing.T) {
+// A Keeper needs the permissions that deploy/nats/accounts.conf has for it, and no more.
+func TestShippedPermissionsOfAPairAreEnough(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		readme, err := os.ReadFile("../../cmd/logoff-worker/README.md")
+		accounts, err := os.ReadFile("../../deploy/nats/accounts.conf")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, list, _ := strings.Cut(string(readme), "With a pair of tokens in addition:")
-		_, list, _ = strings.Cut(list, "publish:")
-		list, _, _ = strings.Cut(list, "```")
-		allowed := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+		var allowed []string
+		for _, line := range regexp.MustCompile(`#- "(.+)"`).FindAllStringSubmatch(string(accounts), -1) {
+			allowed = append(allowed, line[1])
+		}
 		if len(allowed) != 3 {
-			t.Fatalf("README.md lists %q", allowed)
+			t.Fatalf("accounts.conf lists %q", allowed)
 		}
 		f := newFleet(t, simulator.Settings{})
 		f.broker.Load().Shutdown() // this test brings its own, with users

@@ -1,0 +1,2 @@
+// Package nats has no code: its tests hold what deploy/nats ships to the code and to a real NATS server.
+package nats

@@ -1,0 +1,56 @@
+#!/bin/sh
+# Makes the account of logoff-worker with nsc, for the operator that is selected there (nsc env): the same users and
+# rights as in accounts.conf, which says what each is for. README.md says what comes next.
+set -eu
+
+nsc add account --name LOGOFF
+nsc edit account --name LOGOFF --js-disk-storage -1 --js-streams -1 --js-consumer -1
+
+nsc add user --account LOGOFF --name admin \
+	--allow-pub '$JS.API.>' \
+	--allow-sub '_INBOX.>'
+
+nsc add user --account LOGOFF --name worker \
+	--allow-pub '$JS.API.INFO' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_REQUESTS,$JS.API.STREAM.INFO.LOGOFF_RESULTS,$JS.API.STREAM.INFO.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.CONSUMER.INFO.LOGOFF_REQUESTS.*,$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.*' \
+	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS.>,$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS' \
+	--allow-pub '$JS.ACK.LOGOFF_REQUESTS.>,$JS.ACK.*.*.LOGOFF_REQUESTS.>' \
+	--allow-pub 'logoff.results.>,logoff.dead.>' \
+	--allow-sub '_INBOX_logoff.>'
+# With LOGOFF_WEBSERVER_PAIR_FILE, take #- away:
+#- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_TOKENS,$JS.API.DIRECT.GET.KV_LOGOFF_TOKENS.>,$KV.LOGOFF_TOKENS.pair'
+
+nsc add user --account LOGOFF --name soar \
+	--allow-pub 'logoff.requests.urgent.soar' \
+	--allow-sub '_INBOX_soar.>'
+
+nsc add user --account LOGOFF --name hr \
+	--allow-pub 'logoff.requests.bulk.hr' \
+	--allow-sub '_INBOX_hr.>'
+
+nsc add user --account LOGOFF --name reader \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_RESULTS,$JS.API.STREAM.INFO.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS.>,$JS.API.DIRECT.GET.LOGOFF_RESULTS' \
+	--allow-pub '$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS,$JS.API.STREAM.MSG.GET.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.CONSUMER.INFO.LOGOFF_RESULTS.reader,$JS.API.CONSUMER.INFO.LOGOFF_DEAD.reader' \
+	--allow-pub '$JS.API.CONSUMER.MSG.NEXT.LOGOFF_RESULTS.reader,$JS.API.CONSUMER.MSG.NEXT.LOGOFF_DEAD.reader' \
+	--allow-pub '$JS.ACK.LOGOFF_RESULTS.reader.>,$JS.ACK.LOGOFF_DEAD.reader.>' \
+	--allow-pub '$JS.ACK.*.*.LOGOFF_RESULTS.reader.>,$JS.ACK.*.*.LOGOFF_DEAD.reader.>' \
+	--allow-sub 'logoff.results.>,logoff.dead.>,_INBOX_reader.>'
+
+nsc add user --account LOGOFF --name operator \
+	--allow-pub '$JS.API.INFO,$JS.API.STREAM.NAMES,$JS.API.STREAM.LIST' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_REQUESTS,$JS.API.STREAM.INFO.LOGOFF_RESULTS,$JS.API.STREAM.INFO.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.CONSUMER.NAMES.LOGOFF_REQUESTS,$JS.API.CONSUMER.LIST.LOGOFF_REQUESTS,$JS.API.CONSUMER.INFO.LOGOFF_REQUESTS.*' \
+	--allow-pub '$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS,$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS,$JS.API.STREAM.MSG.GET.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS.>,$JS.API.DIRECT.GET.LOGOFF_RESULTS' \
+	--allow-pub '$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD' \
+	--allow-pub '$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.*' \
+	--allow-pub 'logoff.requests.urgent.operator,logoff.requests.bulk.operator' \
+	--allow-sub '_INBOX_operator.>'
+
+nsc add user --account LOGOFF --name approver \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_DEAD,$JS.API.STREAM.MSG.GET.LOGOFF_DEAD' \
+	--allow-pub 'logoff.approved.*.approver' \
+	--allow-sub '_INBOX_approver.>'
