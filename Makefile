@@ -120,8 +120,9 @@ release-check: $(NFPM) $(CYCLONEDX) ## a release twice, in two places, and wheth
 	diff $$first/SHA256SUMS $$second/dist/SHA256SUMS && echo "both are the same"
 
 .PHONY: docs
-docs: ## put samples, settings, metrics and what is tolerated into the README files
+docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
+	go test -C $(CHECK) ./nats -run '^TestDefinitionsAreThoseOfTheCode' -update
 
 $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
