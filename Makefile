@@ -106,6 +106,18 @@ guards: ## every guard taken out in turn, to see which of them no test misses (A
 build: ## static binaries of every program into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(VERSION) -X main.commit=$(REVISION)' -o bin/ ./cmd/...
 
+# A file from where Debian, Alpine and Red Hat's family keep it; --timestamp makes the same image of the same files.
+CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+.PHONY: image
+image: build ## the container image from the static binary, into dist/ (needs buildah)
+	@set -e; root=$$(mktemp -d); trap 'rm -rf "$$root"' EXIT; chmod 755 "$$root"; \
+	install -D -m 755 bin/logoff-worker "$$root/usr/bin/logoff-worker"; \
+	install -D -m 644 $(CA_BUNDLE) "$$root/etc/ssl/certs/ca-certificates.crt"; \
+	install -D -m 644 "$$(go env GOROOT)/lib/time/zoneinfo.zip" "$$root/usr/share/zoneinfo.zip"; \
+	buildah --storage-driver vfs build --isolation chroot --identity-label=false --timestamp $$(git log -1 --format=%ct) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --file deploy/image/Dockerfile --tag logoff-worker:$(VERSION) "$$root"; \
+	mkdir -p dist; buildah --storage-driver vfs push logoff-worker:$(VERSION) oci-archive:dist/logoff-worker_$(VERSION)_linux_$$(go env GOARCH).oci.tar:logoff-worker:$(VERSION)
+
 .PHONY: release
 release: $(NFPM) $(CYCLONEDX) ## archives, packages, lists of modules and checksums of a release, into dist/
 	NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) deploy/package/build.sh $(VERSION) dist $(ARCHITECTURES)
