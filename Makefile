@@ -3,6 +3,9 @@
 GOLANGCI_LINT_VERSION := v2.15.0
 NFPM_VERSION := v2.43.4
 CYCLONEDX_VERSION := v1.10.0
+HELM_VERSION := v3.22.0
+HELM_UNITTEST_VERSION := v1.1.2
+KUBECTL_VALIDATE_VERSION := v0.0.4
 ARCHITECTURES ?= amd64 arm64
 BENCHTIME ?= 1s
 ROUNDS ?= 3
@@ -20,6 +23,10 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 NFPM := $(TOOLS)/nfpm-$(NFPM_VERSION)
 CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
+HELM := $(TOOLS)/helm-$(HELM_VERSION)
+HELM_UNITTEST := $(TOOLS)/helm-unittest-$(HELM_UNITTEST_VERSION)
+KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)
+CHART := deploy/chart
 
 .DEFAULT_GOAL := help
 
@@ -131,6 +138,21 @@ release-check: $(NFPM) $(CYCLONEDX) ## a release twice, in two places, and wheth
 	git worktree remove --force $$second/source; chmod -R u+w $$second; \
 	diff $$first/SHA256SUMS $$second/dist/SHA256SUMS && echo "both are the same"
 
+.PHONY: manifests
+manifests: $(HELM) ## the plain manifests in deploy/kubernetes, made from the chart
+	go run -C $(CHECK) ./chart -helm $(HELM) -write
+
+# kubectl-validate has the schemas of the oldest Kubernetes that the chart takes, and of 1.30. Of objects that are not
+# Kubernetes' own it has none.
+.PHONY: chart-check
+chart-check: $(HELM) $(HELM_UNITTEST) $(KUBECTL_VALIDATE) ## the chart, its plain manifests, and the values that it must refuse (builds helm at first: minutes)
+	@set -e; for values in minimal full; do $(HELM) lint --strict --quiet --kube-version 1.34.0 --values $(CHART)/tests/values/$$values.yaml $(CHART); done
+	$(HELM_UNITTEST) $(CHART)
+	go run -C $(CHECK) ./chart -helm $(HELM)
+	@set -e; full=$$(mktemp -d); trap 'rm -rf "$$full"' EXIT; \
+	$(HELM) template logoff-worker $(CHART) --kube-version 1.34.0 --values $(CHART)/tests/values/full.yaml --set podMonitor.enabled=false,nack.enabled=false >$$full/full.yaml; \
+	for version in 1.27 1.30; do $(KUBECTL_VALIDATE) --version $$version $$full/full.yaml deploy/kubernetes/*.yaml; done
+
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
@@ -147,3 +169,18 @@ $(NFPM):
 $(CYCLONEDX):
 	GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
 	mv $(TOOLS)/cyclonedx-gomod $@
+
+$(HELM):
+	GOBIN=$(TOOLS) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	mv $(TOOLS)/helm $@
+
+$(KUBECTL_VALIDATE):
+	GOBIN=$(TOOLS) go install sigs.k8s.io/kubectl-validate@$(KUBECTL_VALIDATE_VERSION)
+	mv $(TOOLS)/kubectl-validate $@
+
+# Its go.mod replaces a module, so that go install refuses it: it is built in a copy of its own source.
+$(HELM_UNITTEST):
+	@set -e; source=$$(mktemp -d); trap 'rm -rf "$$source"' EXIT; \
+	cp -R "$$(go mod download -json github.com/helm-unittest/helm-unittest@$(HELM_UNITTEST_VERSION) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/." "$$source"; \
+	chmod -R u+w "$$source"; \
+	go build -C "$$source" -o $@ ./cmd/helm-unittest

@@ -50,6 +50,29 @@ func TestUnitNamesSettingsThatThereAre(t *testing.T) {
 	}
 }
 
+// The environment of the Deployment for Kubernetes loads as it stands once the files are mounted.
+func TestDeploymentSetsWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kubernetes", "deployment.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := t.TempDir()
+	variables := regexp.MustCompile(`- name: (LOGOFF_[A-Z_]+)\n +value: "?([^"\n]*)`).FindAllStringSubmatch(string(text), -1)
+	for _, variable := range variables {
+		name, value := variable[1], variable[2]
+		if file, is := strings.CutPrefix(value, "/etc/logoff-worker/"); is {
+			value = filepath.Join(mounted, file)
+			if err := os.WriteFile(value, []byte("secret\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv(name, value)
+	}
+	if _, warnings, err := load(); err != nil || len(warnings) > 0 || len(variables) < 9 {
+		t.Errorf("%v, %q, %d variables", err, warnings, len(variables))
+	}
+}
+
 // The unit is one that systemd takes, and confines the service as far as systemd can tell.
 func TestUnitIsConfined(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
