@@ -12,7 +12,6 @@ ROUNDS ?= 3
 SCALE ?= 1
 FUZZTIME ?= 200000x
 DURATION ?= 75s
-NATS ?= v2.10.29
 SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dirty 2>/dev/null)
@@ -77,10 +76,6 @@ fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)
 .PHONY: chaos
 chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-seed 7 -race')
 	go run -C $(CHECK) ./chaos -duration $(DURATION) $(ARGS)
-
-.PHONY: older-nats
-older-nats: ## the worker's tests and the fault run with an older nats-server (NATS=v2.10.29 DURATION=75s)
-	deploy/check/older-nats.sh $(NATS) $(DURATION)
 
 .PHONY: simulate
 simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')
