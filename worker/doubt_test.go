@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -302,6 +303,9 @@ func TestProtectedUserShieldsNoOtherOfHisAddress(t *testing.T) {
 		r := s.await(1)[0]
 		if r.Users[0].Outcome != jobs.UserProtected || s.alive([]string{id}) != 0 || s.alive([]string{admin}) != 1 {
 			t.Errorf("%+v", r.Users)
+		}
+		if ids := r.Users[0].UserIDs; !slices.Equal(ids, []int64{50}) {
+			t.Errorf("sessions of %v are looked for, want those of 50 alone", ids)
 		}
 	})
 }

@@ -177,7 +177,7 @@ var mutants = []mutant{
 		after:  "g.own.CompareAndSwap(nil, &id)",
 	},
 	{
-		name: "protected-by-user-id-alone", file: "worker/users.go", by: people,
+		name: "protected-by-user-id-alone", file: "worker/users.go", test: "TestProtectedUserShieldsNoOtherOfHisAddress",
 		before: "r.w.roster.ProtectsUser(one.ID)",
 		after:  "r.w.roster.ProtectsUser(u.named.ID)",
 	},
@@ -199,7 +199,7 @@ var mutants = []mutant{
 		after:  "q.limit",
 	},
 	{
-		name: "budget-begins-anew-at-once", file: "worker/gate/budget.go", by: people,
+		name: "budget-begins-anew-at-once", file: "worker/gate/budget.go", test: "TestBudgetComesBackAsItWasSpent",
 		before: "		q.used = q.used[1:]\n",
 		after:  "		q.used = nil\n",
 	},

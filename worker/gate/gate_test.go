@@ -211,6 +211,26 @@ func TestBudgetIsKeptInAnySpan(t *testing.T) {
 	}
 }
 
+// What was spent a quarter of an hour apart comes back a quarter of an hour apart.
+func TestBudgetComesBackAsItWasSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTestGate(Config{WritesPerHour: 5}) // one of which is not for jobs
+		for i := range 12 {
+			want := time.Duration(0)
+			if i >= 4 {
+				want = 15 * time.Minute
+			}
+			p, waited := g.enters(t, urgent())
+			if p.Succeeded(); waited != want {
+				t.Fatalf("request %d waits %v, want %v", i, waited, want)
+			}
+			if i < 3 {
+				time.Sleep(15 * time.Minute)
+			}
+		}
+	})
+}
+
 func TestLongWaitForTheBudgetIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []time.Duration
