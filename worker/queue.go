@@ -21,6 +21,7 @@ type session struct {
 	// refusedAt is the place, in the order of [Worker.order], of the latest refusal of a document that held it which may
 	// concern all; 0 when there was none.
 	refusedAt  int64
+	refusedAs  int   // its HTTP status
 	large      bool  // it waits apart
 	ownerKnown bool  // the Web Server has said whose it is, and it is nobody's who is protected
 	lists      int64 // of protected users' sessions, asked for before the latest job that names it was taken

@@ -117,21 +117,22 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 	case problem.Page || blocked(problem):
 		problem = problem.With(webserver.Misconfigured) // something in front refuses it, whatever its size
 	}
-	if doc.othersAccepted(try) {
+	if doc.othersAccepted(try, problem.Status) {
 		return itself, problem
 	}
 	refused := s.w.order.Add(1)
 	for _, session := range doc {
-		session.refusedAt = refused
+		session.refusedAt, session.refusedAs = refused, problem.Status
 	}
 	return unclear, problem
 }
 
 // othersAccepted reports whether the Web Server took another document between two refusals of this one: a request
 // that began after the refusal before, and was accepted before this one began. What was accepted while this one was
-// on its way shows nothing: all may be refused since.
-func (doc document) othersAccepted(try attempt) bool {
-	return doc[0].refusedAt > 0 && try.others > doc[0].refusedAt
+// on its way shows nothing: all may be refused since. Two refusals of different kinds are two troubles, of which
+// each may be everybody's.
+func (doc document) othersAccepted(try attempt, status int) bool {
+	return doc[0].refusedAt > 0 && doc[0].refusedAs == status && try.others > doc[0].refusedAt
 }
 
 // tookTooLong reports whether a document of several sessions got no answer in time.

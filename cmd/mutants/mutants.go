@@ -515,13 +515,13 @@ var mutants = []mutant{
 	},
 	{
 		name: "refusal-of-one-holds-all", file: "worker/verdict.go", test: "TestRefusalOfOneStopsNobodyElse",
-		before: "	if doc.othersAccepted(try) {\n",
-		after:  "	if doc.othersAccepted(try) && len(doc) == 0 {\n",
+		before: "	if doc.othersAccepted(try, problem.Status) {\n",
+		after:  "	if doc.othersAccepted(try, problem.Status) && len(doc) == 0 {\n",
 	},
 	{
 		name: "missing-right-blamed-on-each", file: "worker/verdict.go", test: "TestRightMissingForAllHoldsAll",
-		before: "	if doc.othersAccepted(try) {\n",
-		after:  "	if doc.othersAccepted(try) || doc[0].refusedAt > 0 {\n",
+		before: "	if doc.othersAccepted(try, problem.Status) {\n",
+		after:  "	if doc.othersAccepted(try, problem.Status) || doc[0].refusedAt > 0 {\n",
 	},
 	{
 		name: "refusal-blamed-by-what-was-accepted-before", file: "worker/verdict.go", test: "TestRefusalToAllThatBeginsAndEndsBlamesNobody",
