@@ -525,7 +525,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "refusal-blamed-by-what-was-accepted-before", file: "worker/verdict.go", test: "TestRefusalToAllThatBeginsAndEndsBlamesNobody",
-		before: "	return doc[0].refusedAt > 0 && try.others > doc[0].refusedAt\n",
+		before: "	return doc[0].refusedAt > 0 && doc[0].refusedAs == status && try.others > doc[0].refusedAt\n",
 		after:  "	return try.others > 0\n",
 	},
 	{
