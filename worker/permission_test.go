@@ -15,6 +15,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -54,8 +55,8 @@ func TestShippedPermissionsAreEnough(t *testing.T) {
 				}
 				s := newSite(t, simulator.Settings{})
 				s.broker.Shutdown() // this test brings its own, with users
-				broker, err := server.NewServer(&server.Options{
-					JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+				broker, err := stage.StartNATS(&server.Options{
+					JetStream: true, StoreDir: t.TempDir(), DontListen: true,
 					Users: []*server.User{
 						{Username: "admin", Password: "a"},
 						{Username: "worker", Password: "w", Permissions: &server.Permissions{
@@ -67,11 +68,7 @@ func TestShippedPermissionsAreEnough(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				broker.Start()
 				t.Cleanup(func() { broker.Shutdown(); broker.WaitForShutdown() })
-				if !broker.ReadyForConnections(time.Minute) {
-					t.Fatal("the broker does not start")
-				}
 				admin, err := nats.Connect("", nats.InProcessServer(broker), nats.UserInfo("admin", "a"))
 				if err != nil {
 					t.Fatal(err)

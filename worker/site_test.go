@@ -205,6 +205,16 @@ func (s *site) publish(subject string, jobs ...string) {
 	<-s.js.PublishAsyncComplete()
 }
 
+// publishMsg stores a message with headers as they are spelled, and returns where it is in its stream.
+func (s *site) publishMsg(subject string, header nats.Header, data []byte) (sequence uint64) {
+	s.t.Helper()
+	ack, err := s.js.PublishMsg(s.t.Context(), &nats.Msg{Subject: subject, Header: header, Data: data})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
 // oneEach makes a job of each session.
 func oneEach(ids []string) (list []string) {
 	for _, id := range ids {
@@ -442,12 +452,7 @@ func (s *site) storeResult(data []byte, sequence uint64, stored time.Time, outco
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	msg := nats.NewMsg(s.subjects.Result(result.JobID, jobs.Key(sequence, stored)))
-	msg.Data = encoded
-	msg.Header.Set("Logoff-Status", string(result.Status))
-	if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
-		s.t.Fatal(err)
-	}
+	s.publishMsg(s.subjects.Result(result.JobID, jobs.Key(sequence, stored)), nats.Header{"Logoff-Status": {string(result.Status)}}, encoded)
 }
 
 // limitResults sets how many results the stream takes; -1 is no limit.

@@ -18,12 +18,7 @@ const traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 // publishTraced stores a job with a trace context.
 func (s *site) publishTraced(subject, job, traceparent string) {
 	s.t.Helper()
-	msg := nats.NewMsg(subject)
-	msg.Header["TraceParent"] = []string{traceparent} // whoever writes it writes it in another way
-	msg.Data = []byte(job)
-	if _, err := s.js.PublishMsg(s.t.Context(), msg); err != nil {
-		s.t.Fatal(err)
-	}
+	s.publishMsg(subject, nats.Header{"TraceParent": {traceparent}}, []byte(job)) // everybody spells the name in another way
 }
 
 // What a job leads to can be found by its trace: the request, the log, the result, the dead letter, the time it took.

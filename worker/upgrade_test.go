@@ -86,11 +86,7 @@ func (s *site) api(what string, request []byte) {
 func (s *site) put(m released, user int) (sequence uint64, session string) {
 	s.t.Helper()
 	session = s.sim.SignOnMany(user, 1)[0]
-	ack, err := s.js.PublishMsg(s.t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: []byte(strings.ReplaceAll(m.Payload, "SESSION", session))})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return ack.Sequence, session
+	return s.publishMsg(m.Subject, m.Header, []byte(strings.ReplaceAll(m.Payload, "SESSION", session))), session
 }
 
 // What a deployment of the first release has in NATS when it is updated is worked as that release would have: its

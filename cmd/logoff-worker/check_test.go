@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"logoffworker/worker/stage"
 )
 
 // check tells a broker that writes through from one that does not, and says so when it cannot see.
@@ -18,14 +20,13 @@ func TestCheckSeesHowNATSStores(t *testing.T) {
 		{"default", false, "warn  sync       NATS acknowledges jobs and results before they are on the disk"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := server.NewServer(&server.Options{
+			s, err := stage.StartNATS(&server.Options{
 				Host: "127.0.0.1", Port: -1, HTTPHost: "127.0.0.1", HTTPPort: -1,
-				JetStream: true, StoreDir: t.TempDir(), SyncAlways: test.always, NoSigs: true, NoLog: true,
+				JetStream: true, StoreDir: t.TempDir(), SyncAlways: test.always,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Start()
 			defer s.Shutdown()
 			var out strings.Builder
 			r := report{w: &out}

@@ -42,16 +42,11 @@ func natsServer(t *testing.T, configuration string) *server.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
+	s, err := stage.StartNATS(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(time.Minute) {
-		t.Fatal("the NATS server does not start")
-	}
 	return s
 }
 

@@ -1,9 +1,11 @@
 package stage
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -41,6 +43,22 @@ func serveNATS(file string) error {
 	}
 	s.WaitForShutdown()
 	return nil
+}
+
+// StartNATS starts a NATS server in this process, and returns it when it takes connections. Whoever has it shuts it
+// down.
+func StartNATS(options *server.Options) (*server.Server, error) {
+	options.NoSigs, options.NoLog = true, true
+	s, err := server.NewServer(options)
+	if err != nil {
+		return nil, err
+	}
+	s.Start()
+	if !s.ReadyForConnections(time.Minute) {
+		s.Shutdown()
+		return nil, errors.New("the NATS server took no connections within a minute")
+	}
+	return s, nil
 }
 
 // AdminPassword is that of the user admin, who may do everything, on every [Node].

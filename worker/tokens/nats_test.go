@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/worker/stage"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -530,8 +531,8 @@ func TestShippedPermissionsOfAPairAreEnough(t *testing.T) {
 		}
 		f := newFleet(t, simulator.Settings{})
 		f.broker.Load().Shutdown() // this test brings its own, with users
-		s, err := server.NewServer(&server.Options{
-			JetStream: true, StoreDir: t.TempDir(), DontListen: true, NoSigs: true, NoLog: true,
+		s, err := stage.StartNATS(&server.Options{
+			JetStream: true, StoreDir: t.TempDir(), DontListen: true,
 			Users: []*server.User{
 				{Username: "admin", Password: "admin"},
 				{Username: "worker", Password: "worker", Permissions: &server.Permissions{
@@ -543,11 +544,7 @@ func TestShippedPermissionsOfAPairAreEnough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(10 * time.Second) {
-			t.Fatal("the server does not start")
-		}
 		f.connect = func() (net.Conn, error) { return s.InProcessConn() }
 		f.give(simulator.AccessGrant{})
 		f.user = "admin"

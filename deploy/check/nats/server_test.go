@@ -6,12 +6,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 )
 
@@ -44,16 +44,11 @@ func configuration(t *testing.T, name string) *server.Options {
 func start(t *testing.T, options *server.Options) *server.Server {
 	t.Helper()
 	options.StoreDir, options.DontListen, options.HTTPPort = t.TempDir(), true, 0
-	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
+	s, err := stage.StartNATS(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(time.Minute) {
-		t.Fatal("the NATS server does not start")
-	}
 	return s
 }
 
