@@ -213,12 +213,11 @@ func (q *queue) deadline(doc document) (earliest time.Time) {
 
 // trace is that of a document's jobs, where all have the same.
 func (q *queue) trace(doc document) (trace jobs.Trace) {
-	traces := map[jobs.Trace]bool{}
-	q.each(doc, func(a asker) { traces[a.d.trace] = true })
-	for t := range traces {
-		if len(traces) == 1 {
-			trace = t
+	for d := range q.askers(doc) {
+		if d.trace == "" || trace != "" && d.trace != trace {
+			return ""
 		}
+		trace = d.trace
 	}
 	return trace
 }

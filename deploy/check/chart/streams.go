@@ -35,19 +35,19 @@ type nackStream struct {
 	meta.ObjectMeta `json:"metadata"`
 	Spec            struct {
 		nackCommon      `json:",inline"`
-		Name            string        `json:"name"`
-		Subjects        []string      `json:"subjects"`
-		Retention       string        `json:"retention"`
-		Storage         string        `json:"storage"`
-		Discard         string        `json:"discard"`
-		MaxAge          meta.Duration `json:"maxAge"`
-		MaxBytes        int64         `json:"maxBytes"`
-		MaxMsgSize      int32         `json:"maxMsgSize"`
-		DuplicateWindow meta.Duration `json:"duplicateWindow"`
-		Replicas        int           `json:"replicas"`
-		AllowDirect     bool          `json:"allowDirect"`
-		DenyDelete      bool          `json:"denyDelete"`
-		DenyPurge       bool          `json:"denyPurge"`
+		Name            string         `json:"name"`
+		Subjects        []string       `json:"subjects"`
+		Retention       string         `json:"retention"`
+		Storage         string         `json:"storage"`
+		Discard         string         `json:"discard"`
+		MaxAge          *meta.Duration `json:"maxAge"` // NACK sets a year where there is none
+		MaxBytes        int64          `json:"maxBytes"`
+		MaxMsgSize      int32          `json:"maxMsgSize"`
+		DuplicateWindow meta.Duration  `json:"duplicateWindow"`
+		Replicas        int            `json:"replicas"`
+		AllowDirect     bool           `json:"allowDirect"`
+		DenyDelete      bool           `json:"denyDelete"`
+		DenyPurge       bool           `json:"denyPurge"`
 	} `json:"spec"`
 }
 
@@ -199,6 +199,9 @@ func (o *nackStream) make(ctx context.Context, js jetstream.JetStream, copies in
 	s := o.Spec
 	if err := kept(s.Name, s.nackCommon, s.Replicas, copies); err != nil {
 		return err
+	}
+	if s.MaxAge == nil {
+		return fmt.Errorf("%s: it names no maxAge, for which NACK sets a year", s.Name)
 	}
 	config := jetstream.StreamConfig{
 		Name: s.Name, Description: s.Description, Subjects: s.Subjects, MaxAge: s.MaxAge.Duration, MaxBytes: s.MaxBytes,
