@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,6 +82,7 @@ func TestStandstillIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the server tells a consumer of new jobs after it has acknowledged them
 		batch, err := consumer.FetchNoWait(1000)
 		if err != nil {
 			t.Fatal(err)
@@ -150,6 +152,7 @@ func TestJobsThatVanishAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the server tells a consumer of new jobs after it has acknowledged them
 		batch, err := consumer.FetchNoWait(3)
 		if err != nil {
 			t.Fatal(err)
@@ -184,6 +187,7 @@ func TestJobsThatSomebodyElseTakesAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the server tells a consumer of new jobs after it has acknowledged them
 		batch, err := consumer.FetchNoWait(5)
 		if err != nil {
 			t.Fatal(err)
