@@ -126,12 +126,11 @@ func (l *lane) open(d *delivery) {
 	}
 }
 
-const (
-	// lookUpTime bounds how long jobs that came again are looked up, because others wait for it.
-	lookUpTime = 2 * time.Second
-	// lookUps is how many are looked up at once.
-	lookUps = 16
-)
+// lookUpTime bounds how long jobs that came again are looked up, because others wait for it.
+const lookUpTime = 2 * time.Second
+
+// lookUps is how many are looked up at once.
+const lookUps = 16
 
 // lookUpResults finds out which of the jobs that came again have a result already. An answer that fails to
 // come counts as no: the job is then worked once more, and its result refused as the second one.

@@ -11,13 +11,12 @@ import (
 	"logoffworker/worker/webserver"
 )
 
-const (
-	// jobLines is how many jobs have a line of their own within a second: so many of those that succeed, and
-	// as many of the others.
-	jobLines = 10
-	// summaryAfter is how long the others are gathered for one line about all of them.
-	summaryAfter = 5 * time.Second
-)
+// jobLines is how many jobs have a line of their own within a second: so many of those that succeed, and as many of
+// the others.
+const jobLines = 10
+
+// summaryAfter is how long the others are gathered for one line about all of them.
+const summaryAfter = 5 * time.Second
 
 // A jobLog tells of every finished job in a line, and in a flood of some, with a line about how many there
 // were beside them.
@@ -26,7 +25,7 @@ type jobLog struct {
 
 	mu      sync.Mutex
 	second  time.Time           // when the current one began
-	lines   [2]int              // in it, of successes and others
+	lines   map[bool]int        // in it, of successes and others
 	skipped map[jobs.Status]int // since the last summary
 	summary *time.Timer         // while something was skipped
 }
@@ -55,14 +54,10 @@ func (l *jobLog) admits(status jobs.Status) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.second) >= time.Second {
-		l.second, l.lines = now, [2]int{}
+		l.second, l.lines = now, map[bool]int{}
 	}
-	kind := 0
-	if !status.Success() {
-		kind = 1
-	}
-	if l.lines[kind] < jobLines {
-		l.lines[kind]++
+	if success := status.Success(); l.lines[success] < jobLines {
+		l.lines[success]++
 		return true
 	}
 	l.skipped[status]++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,11 +101,7 @@ func (l *leases) count() int {
 func (l *leases) all() []*delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*delivery, 0, len(l.inHand))
-	for _, d := range l.inHand {
-		all = append(all, d)
-	}
-	return all
+	return slices.Collect(maps.Values(l.inHand))
 }
 
 // keep extends every lease at a third of it until ctx ends.

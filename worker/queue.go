@@ -12,19 +12,16 @@ import (
 // A session is one session ID on its way to the Web Server, on behalf of every held job that names
 // it: however many ask, it is sent once.
 type session struct {
-	id        string
-	key       string // the ID, without regard to case where it is a GUID, as the Web Server compares
-	askers    []asker
-	attempts  int  // requests that held it
-	doubts    int  // answers without a verdict from a Web Server that is well
-	uncertain bool // a call that held it may have taken effect, and nobody knows
-	// refusedAt is the place, in the order of [Worker.order], of the latest refusal of a document that held it which may
-	// concern all; 0 when there was none.
-	refusedAt  int64
-	refusedAs  int   // its HTTP status
-	large      bool  // it waits apart
-	ownerKnown bool  // the Web Server has said whose it is, and it is nobody's who is protected
-	lists      int64 // of protected users' sessions, asked for before the latest job that names it was taken
+	id         string
+	key        string // the ID, without regard to case where it is a GUID, as the Web Server compares
+	askers     []asker
+	attempts   int     // requests that held it
+	doubts     int     // answers without a verdict from a Web Server that is well
+	uncertain  bool    // a call that held it may have taken effect, and nobody knows
+	refused    refusal // the latest of a document that held it
+	large      bool    // it waits apart
+	ownerKnown bool    // the Web Server has said whose it is, and it is nobody's who is protected
+	lists      int64   // of protected users' sessions, asked for before the latest job that names it was taken
 }
 
 // An asker is one job's interest in a session: its place in that job.

@@ -276,7 +276,7 @@ func TestRejectedLoginSaysWhenItIsTriedNext(t *testing.T) {
 }
 
 // One session that the Web Server refuses to everybody, or only to us, stops nobody else, and is rejected with
-// the server's words as soon as others show that it is that one.
+// the server's words as soon as others have shown twice that it is that one.
 func TestRefusalOfOneStopsNobodyElse(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409} {
 		for _, beside := range []string{"in its document", "alone", "in every slot"} {
@@ -309,7 +309,10 @@ func TestRefusalOfOneStopsNobodyElse(t *testing.T) {
 						wanted += len(bad)
 					}
 					passes(t, 30*time.Second)
-					s.publish("logoff.requests", oneEach(good)...)
+					for _, id := range good {
+						s.publish("logoff.requests", jobOf(id))
+						passes(t, 50*time.Millisecond)
+					}
 					wanted += len(good)
 					results := s.awaitFor(wanted, 15*time.Second)
 					if len(results) != wanted || s.alive(good) != 0 {
@@ -367,6 +370,45 @@ func TestRefusalToAllThatBeginsAndEndsBlamesNobody(t *testing.T) {
 						}
 					}
 					if len(results) != 6 {
+						t.Errorf("%d results\n%s", len(results), s.log)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A trouble of all that ends for a moment, in which others are accepted, and comes again, in the same form or another,
+// is not the session's own that was refused both times.
+func TestRefusalToAllThatComesAgainBlamesNobody(t *testing.T) {
+	for _, spells := range [][2]int{{401, 403}, {403, 401}, {403, 403}, {401, 401}, {409, 409}} {
+		for moment := 40 * time.Millisecond; moment <= 60*time.Millisecond; moment += 4 * time.Millisecond {
+			t.Run(fmt.Sprint(spells[0], " ", spells[1], " ", moment), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newSite(t, simulator.Settings{LatencyFixed: latency})
+					s.start(options{})
+					passes(t, time.Second)
+					ids := s.sim.SignOnMany(7, 40)
+					s.sim.FailAtRate(1, simulator.Status(spells[0]))
+					s.publish("logoff.requests", jobOf(ids[0]))
+					passes(t, time.Second)
+					s.sim.ClearFaults()
+					for i, id := range ids[1:] {
+						if time.Duration(i)*2*time.Millisecond == moment {
+							s.sim.FailAtRate(1, simulator.Status(spells[1]))
+						}
+						s.publish("logoff.requests", jobOf(id))
+						passes(t, 2*time.Millisecond)
+					}
+					passes(t, time.Second)
+					s.sim.ClearFaults()
+					results := s.awaitFor(len(ids), 2*time.Minute)
+					for _, r := range results {
+						if !r.Status.Success() {
+							t.Errorf("%s: %+v", r.Status, r.Sessions)
+						}
+					}
+					if len(results) != len(ids) {
 						t.Errorf("%d results\n%s", len(results), s.log)
 					}
 				})

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -234,10 +235,7 @@ func (s *sender) note(doc document, problem *webserver.Error, err error) {
 
 // noteTime keeps the running mean of a request's time.
 func (s *sender) noteTime(took time.Duration) {
-	old := time.Duration(s.took.Load())
-	if old == 0 {
-		old = took
-	}
+	old := cmp.Or(time.Duration(s.took.Load()), took)
 	s.took.Store(int64(old + (took-old)/8))
 }
 

@@ -101,20 +101,3 @@ func TestStepsOfASplitting(t *testing.T) {
 		}
 	}
 }
-
-// A refusal of another kind than the one before is another trouble, which may be everybody's.
-func TestRefusalsOfTwoKindsBlameNobody(t *testing.T) {
-	doc := documentOf(1)
-	if doc.othersAccepted(attempt{others: 7}, 403) {
-		t.Error("a first refusal is its own")
-	}
-	doc[0].refusedAt, doc[0].refusedAs = 5, 401
-	for status, own := range map[int]bool{401: true, 403: false} {
-		if got := doc.othersAccepted(attempt{others: 7}, status); got != own {
-			t.Errorf("401 and then %d, another document taken between them: its own is %t", status, got)
-		}
-	}
-	if doc.othersAccepted(attempt{others: 4}, 401) {
-		t.Error("what was taken before the first refusal counts")
-	}
-}

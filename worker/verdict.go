@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -117,23 +118,41 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 	case problem.Page || blocked(problem):
 		problem = problem.With(webserver.Misconfigured) // something in front refuses it, whatever its size
 	}
-	if doc.othersAccepted(try, problem.Status) {
+	refused := doc[0].refused
+	switch {
+	case refused.status != problem.Status: // another trouble, which may be everybody's
+		refused = refusal{status: problem.Status}
+	case try.others > refused.at:
+		refused.proofs, refused.proved = refused.proofs+1, cmp.Or(refused.proved, time.Now())
+	}
+	if refused.proofs == proofsToBlame || refused.proofs > 0 && time.Since(refused.proved) >= blameAfter {
 		return itself, problem
 	}
-	refused := s.w.order.Add(1)
+	refused.at = s.w.order.Add(1)
 	for _, session := range doc {
-		session.refusedAt, session.refusedAs = refused, problem.Status
+		session.refused = refused
 	}
 	return unclear, problem
 }
 
-// othersAccepted reports whether the Web Server took another document between two refusals of this one: a request
-// that began after the refusal before, and was accepted before this one began. What was accepted while this one was
-// on its way shows nothing: all may be refused since. Two refusals of different kinds are two troubles, of which
-// each may be everybody's.
-func (doc document) othersAccepted(try attempt, status int) bool {
-	return doc[0].refusedAt > 0 && doc[0].refusedAs == status && try.others > doc[0].refusedAt
+// A refusal is the latest of a document, among those that may concern all.
+type refusal struct {
+	at     int64 // its place in the order of [Worker.order]
+	status int   // of HTTP; 0 when there was none
+	// proofs is how many times others were accepted between two refusals in a row that had this status: by a request
+	// that began after the one and had its answer before the next began. What was accepted while a refused request was
+	// on its way shows nothing: all may be refused since.
+	proofs int
+	proved time.Time // when the first of them was seen
 }
+
+// proofsToBlame is how many proofs make a document the suspect. One alone would blame it for a trouble of all that ended
+// for a moment and came again.
+const proofsToBlame = 2
+
+// blameAfter is how long after the first proof a document that is still refused is the suspect all the same: where jobs
+// are few, nobody may come for a second.
+const blameAfter = time.Minute
 
 // tookTooLong reports whether a document of several sessions got no answer in time.
 func tookTooLong(doc document, problem *webserver.Error) bool {

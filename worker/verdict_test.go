@@ -18,6 +18,7 @@ func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
 		page   bool
 	}
 	well, old, noPath, down := pong{200, false}, pong{404, false}, pong{404, true}, pong{503, false}
+	once := refusal{at: 5, proofs: 1, proved: time.Now()}
 	var now atomic.Pointer[pong]
 	w := preparedWorker(t, nil, func(rw http.ResponseWriter, _ *http.Request) {
 		answer := now.Load()
@@ -41,15 +42,15 @@ func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
 		othersBefore, othersBetween, othersBeside = 3, 7, 9
 	)
 	for name, test := range map[string]struct {
-		sessions  int
-		problem   webserver.Error
-		pong      pong
-		lately    bool  // the Web Server was well a moment ago
-		calls     int   // that came to nothing before
-		refusedAt int64 // before
-		others    int64 // accepted before the request began
-		scope     scope
-		verdict   webserver.Verdict
+		sessions int
+		problem  webserver.Error
+		pong     pong
+		lately   bool    // the Web Server was well a moment ago
+		calls    int     // that came to nothing before
+		refused  refusal // before
+		others   int64   // accepted before the request began
+		scope    scope
+		verdict  webserver.Verdict
 	}{
 		"a login is refused": {sessions: 1, problem: webserver.Error{Op: webserver.OpLogin, Verdict: refused}, pong: well, scope: everybody, verdict: refused},
 
@@ -93,10 +94,13 @@ func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
 		"the request as it is":                 {sessions: 1, problem: webserver.Error{Verdict: misconfigured, Status: 411}, pong: well, scope: unclear, verdict: misconfigured},
 		"a redirect":                           {sessions: 1, problem: webserver.Error{Verdict: misconfigured, Status: 302}, pong: well, scope: everybody, verdict: misconfigured},
 		"overload":                             {sessions: 1, problem: webserver.Error{Verdict: throttled, Status: 429}, pong: well, scope: everybody, verdict: throttled},
-		"refused again, others are not":        {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refusedAt: 5, others: othersBetween, scope: itself, verdict: forbidden},
-		"refused again, others not since":      {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refusedAt: 5, others: othersBefore, scope: unclear, verdict: forbidden},
+		"refused again, others are not":        {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: once, others: othersBetween, scope: itself, verdict: forbidden},
+		"refused again, others not since":      {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: once, others: othersBefore, scope: unclear, verdict: forbidden},
+		"refused again, others are not, once":  {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: refusal{at: 5}, others: othersBetween, scope: unclear, verdict: forbidden},
+		"refused again, in another way":        {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: refusal{at: 5, status: 401, proofs: 1}, others: othersBetween, scope: unclear, verdict: forbidden},
+		"refused still, others were not once":  {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: refusal{at: 5, proofs: 1, proved: time.Now().Add(-blameAfter)}, others: othersBefore, scope: itself, verdict: forbidden},
 		"refused for the first time":           {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, others: othersBeside, scope: unclear, verdict: forbidden},
-		"refused again, since it was accepted": {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refusedAt: 5, others: 5, scope: unclear, verdict: forbidden},
+		"refused again, since it was accepted": {sessions: 1, problem: webserver.Error{Verdict: forbidden}, pong: well, refused: once, others: 5, scope: unclear, verdict: forbidden},
 	} {
 		now.Store(&test.pong)
 		w.server = w.newServer() // which nobody has asked yet
@@ -106,7 +110,7 @@ func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
 			begun = begun.Add(time.Second)
 		}
 		doc := documentOf(test.sessions)
-		doc[0].refusedAt = test.refusedAt
+		doc[0].refused = test.refused
 		if test.problem.Op == "" {
 			test.problem.Op = webserver.OpLogoff
 		}
@@ -115,8 +119,8 @@ func TestProblemConcernsTheDocumentOrAll(t *testing.T) {
 		if scope != test.scope || problem.Verdict != test.verdict {
 			t.Errorf("%s: it concerns %d and is %v, want %d and %v", name, scope, problem.Verdict, test.scope, test.verdict)
 		}
-		if scope == unclear && (problem.RetryAfter != 0 || doc[len(doc)-1].refusedAt != w.order.Load()) {
-			t.Errorf("%s: it is to wait for %v, and was refused at %d", name, problem.RetryAfter, doc[len(doc)-1].refusedAt)
+		if scope == unclear && (problem.RetryAfter != 0 || doc[len(doc)-1].refused.at != w.order.Load()) {
+			t.Errorf("%s: it is to wait for %v, and was refused at %d", name, problem.RetryAfter, doc[len(doc)-1].refused.at)
 		}
 	}
 }

@@ -515,18 +515,28 @@ var mutants = []mutant{
 	},
 	{
 		name: "refusal-of-one-holds-all", file: "worker/verdict.go", test: "TestRefusalOfOneStopsNobodyElse",
-		before: "	if doc.othersAccepted(try, problem.Status) {\n",
-		after:  "	if doc.othersAccepted(try, problem.Status) && len(doc) == 0 {\n",
+		before: "	if refused.proofs == proofsToBlame || refused.proofs > 0 &&",
+		after:  "	if refused.proofs < 0 &&",
 	},
 	{
 		name: "missing-right-blamed-on-each", file: "worker/verdict.go", test: "TestRightMissingForAllHoldsAll",
-		before: "	if doc.othersAccepted(try, problem.Status) {\n",
-		after:  "	if doc.othersAccepted(try, problem.Status) || doc[0].refusedAt > 0 {\n",
+		before: "	case try.others > refused.at:\n",
+		after:  "	default:\n",
 	},
 	{
-		name: "refusal-blamed-by-what-was-accepted-before", file: "worker/verdict.go", test: "TestRefusalToAllThatBeginsAndEndsBlamesNobody",
-		before: "	return doc[0].refusedAt > 0 && doc[0].refusedAs == status && try.others > doc[0].refusedAt\n",
-		after:  "	return try.others > 0\n",
+		name: "refusal-blamed-by-what-was-accepted-before", file: "worker/verdict.go", test: "TestProblemConcernsTheDocumentOrAll",
+		before: "	case try.others > refused.at:\n",
+		after:  "	case try.others > 0:\n",
+	},
+	{
+		name: "refusal-blamed-after-one-proof", file: "worker/verdict.go", test: "TestRefusalToAllThatComesAgainBlamesNobody",
+		before: "proofsToBlame = 2\n",
+		after:  "proofsToBlame = 1\n",
+	},
+	{
+		name: "refusals-of-two-kinds-counted-together", file: "worker/verdict.go", test: "TestProblemConcernsTheDocumentOrAll",
+		before: "	case refused.status != problem.Status:",
+		after:  "	case refused.status == 0:",
 	},
 	{
 		name: "stray-refusal-of-a-given-token-holds", file: "worker/access/renew.go", test: "TestStrayRefusalOfAGivenTokenHoldsNobody", in: "./worker",

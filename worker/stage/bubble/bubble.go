@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -35,10 +36,12 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 			t.Skip("left to a long run: make race")
 		}
 		t.Parallel()
-		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.timeout="+limit.String(), "-test.v="+fmt.Sprint(testing.Verbose()))
+		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^")+"$", "-test.timeout="+limit.String(), "-test.v="+fmt.Sprint(testing.Verbose()))
 		command.Env = append(os.Environ(), variable+"="+t.Name())
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
+		} else if strings.Contains(string(out), "no tests to run") {
+			t.Fatal("the test's own process did not find it")
 		} else if testing.Verbose() {
 			t.Logf("%s", out)
 		}
