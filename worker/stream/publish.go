@@ -19,8 +19,8 @@ const (
 	// PublishTimeout is how long the acknowledgement of a stored message may take. A leader election takes
 	// several seconds.
 	PublishTimeout = 10 * time.Second
-	// Shared is how many messages may share the subject of their replies.
-	Shared = 32
+	// Shared is how many messages may share the subject of their replies: all results of a document, as a rule.
+	Shared = 1024
 	// quiet is how long nothing at all may be heard of what is on its way. It is short beside the time that
 	// many messages may take on a slow disk, because what nobody takes, as while a leader is elected or a
 	// permission is missing, is better published again soon.
@@ -108,7 +108,7 @@ type group struct {
 	replies  int      // so far
 	last     error    // of them
 	mixed    bool     // there were different ones
-	places   []uint64 // in the stream, of those that were stored: each counts once
+	places   []uint64 // in the stream, in order, of those that were stored: each counts once
 	complete bool
 }
 
@@ -280,11 +280,12 @@ func cutLast(subject string) (rest, last string) {
 
 // note notes a group's reply. One that says again that the same message is stored is not another's.
 func (b *batch) note(g *group, r error, place uint64) {
-	if g.complete || r == nil && slices.Contains(g.places, place) {
+	at, known := slices.BinarySearch(g.places, place)
+	if g.complete || r == nil && known {
 		return
 	}
 	if r == nil {
-		g.places = append(g.places, place)
+		g.places = slices.Insert(g.places, at, place)
 	}
 	g.mixed = g.mixed || g.replies > 0 && !alike(r, g.last)
 	g.last = r
