@@ -12,6 +12,7 @@ ROUNDS ?= 3
 SCALE ?= 1
 FUZZTIME ?= 200000x
 DURATION ?= 75s
+NATS ?= v2.10.29
 SEEDS ?= 200
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dirty 2>/dev/null)
@@ -77,6 +78,10 @@ fuzz: ## every fuzz target in turn (FUZZTIME=200000x executions, or 2m)
 chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-seed 7 -race')
 	go run -C $(CHECK) ./chaos -duration $(DURATION) $(ARGS)
 
+.PHONY: older-nats
+older-nats: ## the worker's tests and the fault run with an older nats-server (NATS=v2.10.29 DURATION=75s)
+	deploy/check/older-nats.sh $(NATS) $(DURATION)
+
 .PHONY: simulate
 simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')
 	go test ./worker -count=1 -timeout 60m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
@@ -132,6 +137,15 @@ release-check: $(NFPM) $(CYCLONEDX) ## a release twice, in two places, and wheth
 	(cd $$second/source && NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) GOCACHE=$$second/cache deploy/package/build.sh $(VERSION) $$second/dist $(ARCHITECTURES) >/dev/null); \
 	git worktree remove --force $$second/source; chmod -R u+w $$second; \
 	diff $$first/SHA256SUMS $$second/dist/SHA256SUMS && echo "both are the same"
+
+# What debootstrap makes is kept in .tools/, so that the next time needs no network.
+.PHONY: package-check
+package-check: $(NFPM) $(CYCLONEDX) ## the Debian package installed, upgraded with jobs in hand and purged where systemd runs (as root; needs debootstrap and lintian)
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for version in v0.0.1 v0.0.2; do NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) deploy/package/build.sh $$version $$dir/$$version $$(go env GOARCH) >/dev/null; done; \
+	lintian --fail-on error $$dir/v0.0.2/*.deb; \
+	CGO_ENABLED=0 go build -o $$dir/ ./cmd/simulator; CGO_ENABLED=0 go build -C $(CHECK) -o $$dir/ ./install; \
+	$$dir/install -base $(TOOLS)/debian -before $$dir/v0.0.1/*.deb -after $$dir/v0.0.2/*.deb -simulator $$dir/simulator
 
 .PHONY: manifests
 manifests: $(HELM) ## the plain manifests in deploy/kubernetes, made from the chart

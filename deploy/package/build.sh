@@ -35,7 +35,7 @@ for ARCH in "$@"; do
 		Upstream-Name: logoff-worker
 
 		Files: *
-		Copyright: The logoff-worker developers
+		Copyright: ${MTIME%%-*} The logoff-worker developers
 		License: Apache-2.0
 		 On Debian systems, the full text is in /usr/share/common-licenses/Apache-2.0.
 	EOF
@@ -43,6 +43,7 @@ for ARCH in "$@"; do
 		- semver: $number
 		  date: $MTIME
 		  packager: The logoff-worker developers <logoff-worker@example.invalid>
+		  deb: {urgency: medium, distributions: [stable]}
 		  changes:
 		    - note: See the file CHANGELOG.md of the source.
 	EOF

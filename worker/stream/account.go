@@ -10,10 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// minAPILevel is that of nats-server 2.14, the oldest that is supported.
-const minAPILevel = 4
-
-// account asks for the account at JetStream, and refuses a server that is too old.
+// account asks for the account at JetStream.
 func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	account, err := js.AccountInfo(ctx)
 	switch {
@@ -21,10 +18,6 @@ func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream
 		return nil, fmt.Errorf("no JetStream answers at %s; look at LOGOFF_NATS_DOMAIN or LOGOFF_NATS_API_PREFIX, and at what the account may publish: %w", c.API, err)
 	case err != nil:
 		return nil, fmt.Errorf("ask for JetStream: %w", err)
-	case account.API.Level < minAPILevel:
-		return nil, &MismatchError{What: "the NATS server", Differences: []string{
-			fmt.Sprintf("its JetStream API level is %d, needed is %d (nats-server 2.14 or later)", account.API.Level, minAPILevel),
-		}}
 	}
 	return account, nil
 }

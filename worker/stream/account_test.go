@@ -94,7 +94,6 @@ func TestWhatStandsInTheWayOfJetStreamIsSaid(t *testing.T) {
 			says    string // empty is that nothing is
 		}{
 			"well":            {Config{API: apiPrefix}, t.Context(), map[string][]string{"INFO": {`{"api":{"level":4}}`}}, ""},
-			"too old":         {Config{API: apiPrefix}, t.Context(), map[string][]string{"INFO": {`{"api":{"level":3}}`}}, "API level is 3, needed is 4"},
 			"not enabled":     {Config{API: apiPrefix}, t.Context(), map[string][]string{"INFO": {refusal("10076")}}, "no JetStream answers at STUB"},
 			"silent":          {Config{API: apiPrefix}, t.Context(), nil, "no JetStream answers at STUB"},
 			"silent, no name": {Config{}, ended, nil, "ask for JetStream"},
@@ -298,6 +297,7 @@ func TestProvisioningMakesOnlyWhatIsMissing(t *testing.T) {
 			"a consumer, another first":  {map[string][]string{"CONSUMER.INFO": {refusal("10014"), consumed}, "CONSUMER.CREATE": {refusal("10148")}}, func() error { return lane(c) }, true, 1},
 			"a consumer, not well":       {map[string][]string{"CONSUMER.INFO": {refusal("10008")}, "CONSUMER.CREATE": {consumed}}, func() error { return lane(c) }, false, 0},
 			"a consumer, verified alone": {map[string][]string{"CONSUMER.INFO": {refusal("10014")}, "CONSUMER.CREATE": {consumed}}, func() error { return lane(verify) }, false, 0},
+			"a server of long ago":       {map[string][]string{"CONSUMER.INFO": {refusal("10014")}, "CONSUMER.CREATE": {said(t, jetstream.ConsumerInfo{})}}, func() error { return lane(c) }, false, 1},
 			"a push consumer":            {map[string][]string{"CONSUMER.INFO": {said(t, jetstream.ConsumerInfo{Config: jetstream.ConsumerConfig{DeliverSubject: "x"}})}}, func() error { return lane(c) }, false, 0},
 		} {
 			a.says(test.answers)
@@ -305,8 +305,10 @@ func TestProvisioningMakesOnlyWhatIsMissing(t *testing.T) {
 			if (err == nil) != test.well || a.made() != test.makes {
 				t.Errorf("%s: %v, made %d", name, err, a.made())
 			}
-			if name == "a push consumer" && (err == nil || !strings.Contains(err.Error(), pushed)) {
-				t.Errorf("%s: %v", name, err)
+			for of, words := range map[string]string{"a push consumer": pushed, "a server of long ago": "nats-server 2.10 or later"} {
+				if name == of && (err == nil || !strings.Contains(err.Error(), words)) {
+					t.Errorf("%s: %v", name, err)
+				}
 			}
 		}
 	})

@@ -85,10 +85,12 @@ func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, s
 		}
 		err = explained(ctx, js, jetstream.StreamConfig{}, err)
 	}
-	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+	switch {
+	case errors.Is(err, jetstream.ErrNotPullConsumer):
 		return 0, mismatch("consumer "+want.Durable+" of "+stream, []string{pushed})
-	}
-	if err != nil {
+	case errors.Is(err, jetstream.ErrConsumerMultipleFilterSubjectsNotSupported):
+		return 0, mismatch("the NATS server", []string{"it knows no consumers with several filter subjects, needed is nats-server 2.10 or later"})
+	case err != nil:
 		return 0, fmt.Errorf("consumer %s of %s: %w", want.Durable, stream, err)
 	}
 	have := consumer.CachedInfo().Config

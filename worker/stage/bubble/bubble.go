@@ -13,8 +13,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/nats-io/nats-server/v2/server/ats"
 )
 
 // variable names the test that a process was started for.
@@ -47,7 +45,7 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 		}
 		return
 	}
-	ats.Register() // the server's clock of access times must tick outside the bubble
+	startServerClock()
 	if err := os.Setenv("TMPDIR", t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
