@@ -53,7 +53,7 @@ for ARCH in "$@"; do
 	for packager in deb rpm; do
 		"$NFPM" package --config "$DIST/nfpm.yaml" --packager $packager --target "$directory"
 	done
-	"$CYCLONEDX" bin -json -noserial -version "$version" -output "$directory/logoff-worker_${number}_linux_$ARCH.cdx.json" "$DIST/logoff-worker"
+	"$CYCLONEDX" bin -json -noserial -notimestamp -version "$version" -output "$directory/logoff-worker_${number}_linux_$ARCH.cdx.json" "$DIST/logoff-worker"
 	rm -rf "$DIST"
 done
 cd "$directory"
