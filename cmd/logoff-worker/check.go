@@ -132,6 +132,9 @@ func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetS
 	if forecast.Account != "" {
 		r.line("jetstream", nil, inDomain(forecast.Domain)+"; "+forecast.Account)
 	}
+	if forecast.Lacks != "" {
+		r.warn("jetstream", forecast.Lacks)
+	}
 	if creates {
 		for _, what := range forecast.Creates {
 			r.warn("streams", what+"; the worker creates it when it starts")

@@ -22,6 +22,13 @@ func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream
 	return account, nil
 }
 
+// resetLevel is JetStream's API level of nats-server 2.14, the first that sets a consumer back. Nothing else needs more
+// than 2.10, which knows consumers with several filter subjects.
+const resetLevel = 4
+
+// cannotReset is what a worker does without where the server is older.
+const cannotReset = "the NATS server is older than 2.14, so that jobs which the consumers are past are told, and not delivered again by themselves"
+
 // mayCreateIn refuses to make streams in a domain that nobody has named: a leaf node with a JetStream of its own
 // would keep jobs and results to itself, while publishers and readers are elsewhere.
 func (c Config) mayCreateIn(domain string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -111,6 +112,12 @@ func TestWhatStandsInTheWayOfJetStreamIsSaid(t *testing.T) {
 		}
 		if err := (Config{API: apiPrefix}).ProvisionStreams(t.Context(), a.js); err == nil {
 			t.Error("it provisions without an account")
+		}
+		for level, lacks := range map[int]bool{1: true, 3: true, 4: false, 5: false} {
+			a.says(map[string][]string{"INFO": {fmt.Sprintf(`{"api":{"level":%d}}`, level)}})
+			if f, _ := (Config{API: apiPrefix}).Foresee(t.Context(), a.js); strings.Contains(f.Lacks, "older than 2.14") != lacks {
+				t.Errorf("at level %d it lacks %q", level, f.Lacks)
+			}
 		}
 	})
 }

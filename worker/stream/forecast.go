@@ -17,6 +17,7 @@ type Forecast struct {
 	Domain  string   // of the JetStream that is used; empty for one without
 	Account string   // what the account allows, in words
 	Creates []string // what is missing and will be made, a line each
+	Lacks   string   // what the server is too old for; empty where that is nothing
 }
 
 // Foresee looks at what provisioning would do, and changes nothing. Its error joins all that it would fail at.
@@ -27,6 +28,9 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 	}
 	f.Domain, f.Account = account.Domain, c.allowance(account)
 	p := c.plan(account, js.Conn().MaxPayload())
+	if !p.resets {
+		f.Lacks = cannotReset
+	}
 	var problems []error
 	for _, config := range p.streams() {
 		_, err := js.Stream(ctx, config.Name)

@@ -34,6 +34,7 @@ type plan struct {
 	ackWait                 time.Duration    // as the consumers have it
 	settled                 jetstream.Stream // the results
 	domain                  string           // of the JetStream that is used; empty for one without
+	resets                  bool             // the server can set a consumer back to a job
 }
 
 // streams are those of a plan, in the order in which they are made.
@@ -50,6 +51,7 @@ func (c Config) plan(account *jetstream.AccountInfo, maxPayload int64) plan {
 		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
 		ackWait:   ackWait,
 		domain:    account.Domain,
+		resets:    account.API.Level >= resetLevel,
 	}
 	for _, lane := range jobs.Lanes {
 		p.consumers[lane] = c.consumer(lane, account)

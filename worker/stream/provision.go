@@ -147,6 +147,9 @@ func (s *Streams) found() {
 	}
 	p := s.plan
 	s.Log.Info("The streams and consumers are ready.", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name, "domain", p.domain)
+	if !p.resets {
+		s.Log.Warn("Note that " + cannotReset + ".")
+	}
 }
 
 // Provision tries once to find or make what is missing, and tells operators what stands in the way.

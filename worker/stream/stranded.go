@@ -92,7 +92,7 @@ func (s *Streams) deliverAgain(ctx context.Context, job strandedJob, n int) {
 		What: fmt.Sprintf("%d jobs are stranded: they are in the stream %s, from sequence %d on, and their consumer is past them", n, name, job.sequence),
 		ToDo: fmt.Sprintf("delete the consumers (`nats consumer rm %s %s --force`, and the same of %s) and make them anew with `logoff-worker init`", name, jobs.Urgent, jobs.Bulk),
 	}
-	if s.Config.Provision == ProvisionCreate {
+	if s.Config.Provision == ProvisionCreate && s.plan.resets {
 		if _, err := s.js.ResetConsumerToSequence(ctx, name, s.plan.consumers[job.lane].Durable, job.sequence); err != nil {
 			told.What += "; they cannot be delivered again: " + err.Error()
 		} else {
