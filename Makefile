@@ -123,7 +123,8 @@ image: build ## the container image from the static binary, into dist/ (needs bu
 	install -D -m 644 "$$(go env GOROOT)/lib/time/zoneinfo.zip" "$$root/usr/share/zoneinfo.zip"; \
 	buildah --storage-driver vfs build --isolation chroot --identity-label=false --timestamp $$(git log -1 --format=%ct) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --file deploy/image/Dockerfile --tag logoff-worker:$(VERSION) "$$root"; \
-	mkdir -p dist; buildah --storage-driver vfs push logoff-worker:$(VERSION) oci-archive:dist/logoff-worker_$(VERSION)_linux_$$(go env GOARCH).oci.tar:logoff-worker:$(VERSION)
+	buildah --storage-driver vfs push logoff-worker:$(VERSION) oci:$$root/oci:logoff-worker:$(VERSION); mkdir -p dist; \
+	tar -C $$root/oci --sort=name --mtime=@$$(git log -1 --format=%ct) --owner=0 --group=0 --numeric-owner -cf dist/logoff-worker_$(VERSION)_linux_$$(go env GOARCH).oci.tar .
 
 .PHONY: release
 release: $(NFPM) $(CYCLONEDX) ## archives, packages, lists of modules and checksums of a release, into dist/
