@@ -6,6 +6,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -16,9 +17,7 @@ func TestStrandedJobsAreDeliveredAgain(t *testing.T) {
 		t.Run(string(provision), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := newSite(t, simulator.Settings{LatencyFixed: 40 * time.Millisecond})
-				if account, err := s.js.AccountInfo(t.Context()); err != nil || account.API.Level < 4 {
-					t.Skip("servers before 2.14 set no consumer back: ", err)
-				}
+				bubble.NeedsNATS(t, 14)
 				s.publish("logoff.requests.bulk", oneEach(s.sim.SignOnMany(7, 5))...)
 				if _, err := s.js.ResetConsumerToSequence(t.Context(), s.subjects.RequestStream(), string(jobs.Bulk), 6); err != nil {
 					t.Fatal(err)

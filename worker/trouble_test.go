@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -115,6 +116,7 @@ var plagues = []plague{
 	{
 		name: "paused", says: "urgent: the consumer urgent is paused",
 		tick: func(s *site, _ *network, _ int) {
+			bubble.NeedsNATS(s.t, 11)
 			if _, err := s.js.PauseConsumer(s.t.Context(), s.subjects.RequestStream(), "urgent", time.Now().Add(time.Hour)); err != nil {
 				s.t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -33,11 +34,22 @@ func serveNATS(file string) error {
 	if err != nil {
 		return err
 	}
+	options.NoSigs = true // servers before 2.11 end with 1 after a SIGTERM
 	s, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
 	s.ConfigureLogger()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		for <-signals == syscall.SIGHUP {
+			if err := s.Reload(); err != nil {
+				s.Errorf("reload: %v", err)
+			}
+		}
+		s.Shutdown()
+	}()
 	if err := server.Run(s); err != nil {
 		return err
 	}

@@ -163,6 +163,7 @@ var meddlings = []meddling{
 	{
 		name: "paused", part: stream.PartUrgent, kind: "paused", says: []string{"is paused", "until 2000-", "nats consumer resume LOGOFF_REQUESTS urgent"},
 		change: func(s *site) {
+			bubble.NeedsNATS(s.t, 11)
 			if _, err := s.js.PauseConsumer(s.t.Context(), subjects.RequestStream(), "urgent", time.Now().Add(48*time.Hour)); err != nil {
 				s.t.Fatal(err)
 			}
@@ -212,6 +213,7 @@ var meddlings = []meddling{
 	{
 		name: "somebody's priority group", part: stream.PartUrgent, kind: "edited", says: []string{"priority policy is"},
 		change: func(s *site) {
+			bubble.NeedsNATS(s.t, 11)
 			s.otherConsumer(func(c *jetstream.ConsumerConfig) {
 				c.PriorityPolicy, c.PriorityGroups, c.PinnedTTL = jetstream.PriorityPolicyPinned, []string{"g"}, time.Minute
 			})

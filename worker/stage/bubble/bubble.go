@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // variable names the test that a process was started for.
@@ -50,6 +52,15 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, test)
+}
+
+// NeedsNATS skips a test of what NATS servers before 2.minor do not have.
+func NeedsNATS(t *testing.T, minor int) {
+	t.Helper()
+	var major, has int
+	if _, err := fmt.Sscanf(server.VERSION, "%d.%d.", &major, &has); err != nil || has < minor {
+		t.Skipf("nats-server %s has less than 2.%d (%v)", server.VERSION, minor, err)
+	}
 }
 
 // chosen reports whether a test is one of those that are run.
