@@ -66,6 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		do   func(context.Context) error
 	}{
 		{"install", l.install},
+		{"settings and check", l.check},
 		{"start", l.start},
 		{"work", l.work},
 		{"exposure", l.exposure},

@@ -39,8 +39,11 @@ func (l life) install(ctx context.Context) error {
 	return nil
 }
 
-// start fills in what an operator fills in, and starts the service against a simulated Web Server.
-func (l life) start(ctx context.Context) error {
+// checkCommand is how deploy/README.md has the settings checked before the service is started.
+const checkCommand = `set -a; . /etc/logoff-worker/logoff-worker.env; cd /etc/logoff-worker/secrets; LOGOFF_WEBSERVER_PASSWORD_FILE=webserver-password LOGOFF_NATS_PASSWORD_FILE=nats-password LOGOFF_NATS_STORE_DIR=/var/lib/logoff-worker logoff-worker check`
+
+// check fills in what an operator fills in, for a simulated Web Server, and has it checked.
+func (l life) check(ctx context.Context) error {
 	if _, err := l.run(ctx, "systemd-run", "--unit=simulator", "/opt/simulator", "-people", "0", "-password", webPassword, "-latency", "100ms"); err != nil {
 		return err
 	}
@@ -53,6 +56,15 @@ func (l life) start(ctx context.Context) error {
 			return err
 		}
 	}
+	said, err := l.run(ctx, "sh", "-c", checkCommand)
+	if err != nil || !strings.Contains(said, "ok    webserver") {
+		return fmt.Errorf("%s: %w", said, err)
+	}
+	return nil
+}
+
+// start starts the service.
+func (l life) start(ctx context.Context) error {
 	if _, err := l.run(ctx, "systemctl", "enable", "--now", unit); err != nil {
 		return err
 	}
