@@ -25,11 +25,12 @@ import (
 func Decode(data []byte, rules Rules) (Job, error) {
 	var job Job
 	var invalid *InvalidError
+	format := FormatOf(data)
 	data = bytes.TrimPrefix(data, byteOrderMark)
-	switch content := bytes.TrimLeft(data, " \t\r\n"); {
-	case len(content) == 0:
+	switch {
+	case len(content(data)) == 0:
 		invalid = invalidAt("", "empty message; a job is a JSON object or an Api_LogoffUsersRequest document")
-	case content[0] == '<':
+	case format == XML:
 		job, invalid = decodeXML(data)
 	default:
 		job, invalid = decodeJSON(data)
@@ -45,6 +46,29 @@ func Decode(data []byte, rules Rules) (Job, error) {
 	}
 	return Job{ID: job.ID}, invalid
 }
+
+// A Format is what a job is written in.
+type Format string
+
+// The formats.
+const (
+	JSON Format = "json"
+	XML  Format = "xml"
+)
+
+// Formats lists them.
+var Formats = []Format{JSON, XML}
+
+// FormatOf tells what a message is meant to be written in, which shows in its first character.
+func FormatOf(data []byte) Format {
+	if text := content(bytes.TrimPrefix(data, byteOrderMark)); len(text) > 0 && text[0] == '<' {
+		return XML
+	}
+	return JSON
+}
+
+// content is a message without the blanks before it.
+func content(data []byte) []byte { return bytes.TrimLeft(data, " \t\r\n") }
 
 var byteOrderMark = []byte("\ufeff")
 

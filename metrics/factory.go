@@ -36,12 +36,21 @@ func (f factory) fleeting(name, help string, labels ...string) fleeting {
 func (g fleeting) set(value float64, labels ...string) { g.WithLabelValues(labels...).Set(value) }
 
 // setTime sets the gauge to a time; one that is not known leaves it absent.
-func (g fleeting) setTime(t time.Time) {
+func (g fleeting) setTime(t time.Time, labels ...string) {
 	if t.IsZero() {
-		g.Reset()
+		g.DeleteLabelValues(labels...)
 		return
 	}
-	g.set(float64(t.UnixMilli()) / 1000)
+	g.set(float64(t.UnixMilli())/1000, labels...)
+}
+
+// setLimit sets the gauge to a limit; none leaves it absent.
+func (g fleeting) setLimit(limit int64, labels ...string) {
+	if limit <= 0 {
+		g.DeleteLabelValues(labels...)
+		return
+	}
+	g.set(float64(limit), labels...)
 }
 
 // histogramVec makes classic buckets and native ones; a scraper takes what it understands.

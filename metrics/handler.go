@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,20 +23,31 @@ func Handler(reg prometheus.Gatherer, health *Health, page Page) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "ok\n")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		ready, conditions := health.Ready()
-		if ready {
-			plain(w, http.StatusOK, "ready\n")
-			return
-		}
-		var words strings.Builder
-		for _, c := range conditions {
-			words.WriteString(c.String() + "\n")
-		}
-		plain(w, http.StatusServiceUnavailable, words.String())
-	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, health) })
 	mux.Handle("GET /{$}", statusPage{reg: reg, health: health, page: page})
 	return secured(mux)
+}
+
+// readyz says whether the worker is ready, without the parts that are excluded: a rollout must not wait for the Web
+// Server.
+func readyz(w http.ResponseWriter, r *http.Request, health *Health) {
+	var without []string
+	for _, parts := range r.URL.Query()["exclude"] {
+		without = append(without, strings.Split(parts, ",")...)
+	}
+	verdict := health.Verdict()
+	for _, part := range without {
+		if !slices.ContainsFunc(verdict.Parts, func(p PartVerdict) bool { return p.Part == part }) {
+			plain(w, http.StatusBadRequest, fmt.Sprintf("There is no part %q to exclude; the parts are %s.\n", part, verdict.parts()))
+			return
+		}
+	}
+	verdict = health.Verdict(without...)
+	if verdict.State == StateWell {
+		plain(w, http.StatusOK, verdict.String())
+		return
+	}
+	plain(w, http.StatusServiceUnavailable, verdict.String())
 }
 
 func plain(w http.ResponseWriter, status int, words string) {

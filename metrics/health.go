@@ -19,7 +19,9 @@ type Health struct {
 	mu       sync.Mutex
 	parts    []string
 	starting map[string]time.Time // parts of which nothing is known yet, since when
+	shown    map[string]time.Time // when the others began to be known
 	troubles map[identity]*trouble
+	told     bool // that all is well, or what is wrong
 }
 
 // A Condition is one thing that is wrong with a part of the worker. Part and Kind say which; the words may
@@ -28,8 +30,13 @@ type Condition struct {
 	Part string
 	// Kind is a short word that does not change with the details, such as paused or refused.
 	Kind string
-	// What says what is wrong, and ToDo in a sentence what a person does about it, if anything.
-	What, ToDo string
+	// What says what is wrong, as a sentence that needs neither the part nor a full stop.
+	What string
+	// ByItself says what happens if nobody does anything, ToDo what a person does about it, and Command what to
+	// paste for that; empty where there is nothing to say.
+	ByItself, ToDo, Command string
+	// Through is the part whose trouble causes it, if it is another's: whoever asks without that part is not told of it.
+	Through string
 	// Since is when it began; [Health.Begin] fills it in.
 	Since time.Time
 	// Until is when it ends, or is tried again, by itself; zero where that is not known.
@@ -51,10 +58,24 @@ func (c Condition) String() string {
 		words += ", until " + c.Until.UTC().Format(time.RFC3339)
 	}
 	words += ")"
-	if c.ToDo != "" {
-		words += "; what to do: " + c.ToDo
+	if c.ByItself != "" {
+		words += "; by itself: " + c.ByItself
+	}
+	if do := c.remedy(); do != "" {
+		words += "; what to do: " + do
 	}
 	return words
+}
+
+// remedy is what a person does, with the command to paste.
+func (c Condition) remedy() string {
+	switch {
+	case c.Command == "":
+		return c.ToDo
+	case c.ToDo == "":
+		return "`" + c.Command + "`"
+	}
+	return c.ToDo + ": `" + c.Command + "`"
 }
 
 // An identity tells whether a condition is new: its words may hold ports and request ids.
@@ -64,7 +85,10 @@ const starting = "starting"
 
 // NewHealth returns the health of these parts, each of which has yet to show that it is well.
 func NewHealth(log *slog.Logger, parts ...string) *Health {
-	h := &Health{log: log, parts: slices.Clone(parts), starting: map[string]time.Time{}, troubles: map[identity]*trouble{}}
+	h := &Health{
+		log: log, parts: slices.Clone(parts),
+		starting: map[string]time.Time{}, shown: map[string]time.Time{}, troubles: map[identity]*trouble{},
+	}
 	for _, part := range parts {
 		h.starting[part] = time.Now()
 	}
@@ -78,6 +102,7 @@ func (h *Health) Begin(c Condition) (isNew bool) {
 	defer h.mu.Unlock()
 	if !c.Harmless {
 		h.known(c.Part)
+		h.told = true
 	}
 	id := identity{c.Part, c.Kind}
 	t := h.troubles[id]
@@ -102,6 +127,7 @@ func (h *Health) End(part, kind string) {
 	if t := h.troubles[identity{part, kind}]; t != nil {
 		h.end(t)
 	}
+	h.tellWell()
 }
 
 // Set says whether a condition is on.
@@ -126,6 +152,16 @@ func (h *Health) Only(part string, kinds ...string) {
 			h.end(t)
 		}
 	}
+	h.tellWell()
+}
+
+// tellWell logs once that every part has shown that it is well, unless something was wrong before: the end of that
+// is told.
+func (h *Health) tellWell() {
+	if !h.told && len(h.starting) == 0 {
+		h.told = true
+		h.log.Info(wellWords)
+	}
 }
 
 // Ready reports whether all is well, and otherwise what is not, in the order of the parts.
@@ -137,15 +173,15 @@ func (h *Health) Ready() (bool, []Condition) {
 		if since, is := h.starting[part]; is {
 			conditions = append(conditions, Condition{Part: part, Kind: starting, What: starting, Since: since})
 		}
-		conditions = append(conditions, h.of(part)...)
+		conditions = append(conditions, slices.DeleteFunc(h.of(part), func(c Condition) bool { return c.Harmless })...)
 	}
 	return len(conditions) == 0, conditions
 }
 
-// of are a part's conditions, the oldest first.
+// of are a part's conditions, the harmless ones too, the oldest first.
 func (h *Health) of(part string) (conditions []Condition) {
 	for id, t := range h.troubles {
-		if id.part == part && t.on && !t.Harmless {
+		if id.part == part && t.on {
 			conditions = append(conditions, t.Condition)
 		}
 	}
@@ -158,6 +194,9 @@ func (h *Health) of(part string) (conditions []Condition) {
 // known notes that something is known of a part. One that was not named at the start is a part all the same.
 func (h *Health) known(part string) {
 	delete(h.starting, part)
+	if h.shown[part].IsZero() {
+		h.shown[part] = time.Now()
+	}
 	if !slices.Contains(h.parts, part) {
 		h.parts = append(h.parts, part)
 	}

@@ -39,18 +39,20 @@ func TestReadyzSaysWhyInWords(t *testing.T) {
 			}
 		}
 		now := time.Now().UTC().Format(time.RFC3339)
-		says(503, "nats: starting (since "+now+")\nurgent: starting (since "+now+")\n")
-		health.Well("nats")
-		health.Begin(Condition{Part: "urgent", Kind: "paused", What: "the consumer is paused", ToDo: "resume it", Until: time.Now().Add(time.Hour)})
+		says(503, "not ready: The worker starts: nothing is known yet of nats, urgent.\n")
+		health.Begin(Condition{Part: "urgent", Kind: "paused", What: "the consumer is paused", ByItself: "it goes on", ToDo: "resume it", Command: "nats consumer resume", Until: time.Now().Add(time.Hour)})
 		until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-		paused := "urgent: the consumer is paused (since " + now + ", until " + until + "); what to do: resume it\n"
+		paused := "not ready: The consumer is paused.\n%surgent: the consumer is paused (since " + now + ", until " + until + "); by itself: it goes on; what to do: resume it: `nats consumer resume`\n"
+		says(503, fmt.Sprintf(paused, "nats: nothing is known of it yet\n"))
+		health.Well("nats")
+		paused = fmt.Sprintf(paused, "")
 		says(503, paused)
 		time.Sleep(time.Second)
 		health.Begin(Condition{Part: "urgent", Kind: "edited", What: "the filter is another"})
 		later := time.Now().UTC().Format(time.RFC3339)
 		says(503, paused+"urgent: the filter is another (since "+later+")\n")
 		health.End("urgent", "paused")
-		says(503, "urgent: the filter is another (since "+later+")\n")
+		says(503, "not ready: The filter is another.\nurgent: the filter is another (since "+later+")\n")
 		if r := ask(h, "GET", "/livez"); r.Code != 200 {
 			t.Errorf("livez depends on the parts: %d", r.Code)
 		}

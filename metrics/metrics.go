@@ -17,9 +17,11 @@ import (
 	"logoffworker/jobs"
 )
 
-// Build says what was built, for logoff_build_info.
+// Build says what runs, for logoff_build_info and logoff_settings_info.
 type Build struct {
 	Version, Revision, GoVersion string
+	// Settings is a hash of what the worker is set to.
+	Settings string
 }
 
 // The label values of what is no enumeration of package jobs.
@@ -41,7 +43,10 @@ type Metrics struct {
 	settledAgain prometheus.Counter
 	settled      map[jobs.Lane]map[jobs.Status]prometheus.Counter
 	sessions     map[jobs.Outcome]prometheus.Counter
+	users        map[jobs.UserOutcome]prometheus.Counter
 	timeToLogoff map[jobs.Lane]prometheus.Observer
+	eventToOff   map[jobs.Lane]prometheus.Observer
+	formats      map[jobs.Format]prometheus.Counter
 	dead         map[jobs.Status]prometheus.Counter
 	handedBack   prometheus.Counter
 	lastSuccess  fleeting
@@ -64,6 +69,7 @@ type Metrics struct {
 	connected   prometheus.Gauge
 	reconnects  prometheus.Counter
 	natsErrors  map[string]prometheus.Counter
+	standing    standing
 }
 
 // New registers every instrument. It panics where one is registered already.
@@ -72,10 +78,13 @@ func New(reg prometheus.Registerer, build Build) *Metrics {
 	f := factory{promauto.With(reg)}
 	f.gaugeVec("logoff_build_info", "What runs; always 1.", "version", "revision", "go_version").
 		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
+	f.gaugeVec("logoff_settings_info", "What the worker is set to, as a hash that workers with the same settings share; always 1.", "hash").
+		WithLabelValues(build.Settings).Set(1)
 	m := &Metrics{}
 	m.jobInstruments(f)
 	m.webServerInstruments(f)
 	m.natsInstruments(f)
+	m.standing = newStanding(f)
 	return m
 }
 
@@ -89,8 +98,12 @@ func (m *Metrics) jobInstruments(f factory) {
 		m.settled[lane] = counters(settled.MustCurryWith(prometheus.Labels{"lane": string(lane)}), jobs.Statuses)
 	}
 	m.sessions = counters(f.counterVec("logoff_sessions_total", "Sessions in results that this worker stored.", "outcome"), jobs.Outcomes)
+	m.users = counters(f.counterVec("logoff_users_total", "Users in results that this worker stored.", "outcome"), jobs.UserOutcomes)
+	m.formats = counters(f.counterVec("logoff_jobs_format_total", "Jobs taken from the stream by what they are written in, every delivery counted.", "format"), jobs.Formats)
 	m.timeToLogoff = observers(f.histogramVec("logoff_time_to_logoff_seconds", "Job stored until confirmed, for jobs with a success.",
 		[]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}, "lane"), jobs.Lanes)
+	m.eventToOff = observers(f.histogramVec("logoff_event_to_off_seconds", "From a job's eventTime until all that it names was read back as off, for jobs that tell one.",
+		[]float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400}, "lane"), jobs.Lanes)
 	m.dead = counters(f.counterVec("logoff_dead_letters_total", "Dead letters stored.", "reason"), deadReasons())
 	m.handedBack = f.counter("logoff_jobs_handed_back_total", "Jobs given back to the stream unsent at a stop.")
 	m.lastSuccess = f.fleeting("logoff_last_success_timestamp_seconds", "When a result with a success was last stored; absent until then.")
@@ -142,6 +155,9 @@ func (m *Metrics) ClockDifference(ahead time.Duration) { m.clock.set(ahead.Secon
 // Received counts jobs taken from the stream.
 func (m *Metrics) Received(lane jobs.Lane, n int) { m.received[lane].Add(float64(n)) }
 
+// Written counts a job by what it is written in.
+func (m *Metrics) Written(format jobs.Format) { m.formats[format].Inc() }
+
 // Redelivered counts those among them that had been delivered before.
 func (m *Metrics) Redelivered(lane jobs.Lane, n int) { m.redelivered[lane].Add(float64(n)) }
 
@@ -152,7 +168,9 @@ func (m *Metrics) AlreadySettled(n int) { m.settledAgain.Add(float64(n)) }
 type Settlement struct {
 	jobs     map[laneStatus]int
 	sessions map[jobs.Outcome]int
+	users    map[jobs.UserOutcome]int
 	took     []laneTime // of jobs with a success
+	events   []laneTime // since the eventTime of jobs of which all is known to be off
 }
 
 type laneStatus struct {
@@ -171,14 +189,18 @@ type SettledJob struct {
 	Lane     jobs.Lane
 	Status   jobs.Status
 	Sessions []jobs.SessionResult
+	Users    []jobs.UserResult
 	Took     time.Duration // from the job being stored to its last answer
-	Trace    jobs.Trace    // an exemplar of how long it took names it
+	// EventTime is when that happened which the job answers, zero where it does not say, and Completed when it had
+	// its last answer.
+	EventTime, Completed time.Time
+	Trace                jobs.Trace // an exemplar of how long it took names it
 }
 
 // Add adds one job's result.
 func (s *Settlement) Add(job SettledJob) {
 	if s.jobs == nil {
-		s.jobs, s.sessions = map[laneStatus]int{}, map[jobs.Outcome]int{}
+		s.jobs, s.sessions, s.users = map[laneStatus]int{}, map[jobs.Outcome]int{}, map[jobs.UserOutcome]int{}
 	}
 	s.jobs[laneStatus{job.Lane, job.Status}]++
 	success := false
@@ -186,8 +208,14 @@ func (s *Settlement) Add(job SettledJob) {
 		s.sessions[job.Sessions[i].Outcome]++
 		success = success || job.Sessions[i].Outcome.Success()
 	}
+	for i := range job.Users {
+		s.users[job.Users[i].Outcome]++
+	}
 	if success {
 		s.took = append(s.took, laneTime{job.Lane, job.Took, job.Trace})
+	}
+	if job.Status == jobs.Done && !job.EventTime.IsZero() {
+		s.events = append(s.events, laneTime{job.Lane, job.Completed.Sub(job.EventTime), job.Trace})
 	}
 }
 
@@ -202,6 +230,14 @@ func (m *Metrics) Settled(s *Settlement) {
 		if c := m.sessions[outcome]; c != nil {
 			c.Add(float64(n))
 		}
+	}
+	for outcome, n := range s.users {
+		if c := m.users[outcome]; c != nil {
+			c.Add(float64(n))
+		}
+	}
+	for _, t := range s.events {
+		observe(m.eventToOff[t.lane], max(0, t.took.Seconds()), t.trace)
 	}
 	for _, t := range s.took {
 		observe(m.timeToLogoff[t.lane], max(0, t.took.Seconds()), t.trace)
@@ -280,8 +316,9 @@ func (m *Metrics) Queue(lane jobs.Lane, pending, ackPending, redelivered int) {
 	m.again.set(float64(redelivered), string(lane))
 }
 
-// QueueUnknown tells that neither the queue nor the stranded jobs are known.
+// QueueUnknown tells that NATS cannot be asked what it holds.
 func (m *Metrics) QueueUnknown() {
+	m.standing.unknown()
 	for _, g := range []fleeting{m.pending, m.inHand, m.again, m.stranded} {
 		g.Reset()
 	}

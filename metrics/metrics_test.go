@@ -66,6 +66,12 @@ func TestListOfMetricsIsGolden(t *testing.T) {
 	reg.MustRegister(NewHealth(discard, "webserver"))
 	m.Queue(jobs.Urgent, 0, 0, 0)
 	m.Stranded(0)
+	m.OldestJob(jobs.Urgent, time.Now())
+	m.PausedUntil(jobs.Urgent, time.Now())
+	m.DeadLetters(nil)
+	m.Stream("requests", 1, 1)
+	m.Storage(1, 1)
+	m.Budget("reads", 1, 1)
 	m.lastSuccess.setTime(time.Now())
 	m.ClockDifference(0)
 	var list strings.Builder
@@ -106,7 +112,10 @@ func TestEveryLabelValueExistsAtZero(t *testing.T) {
 		"logoff_jobs_received_total":                len(jobs.Lanes),
 		"logoff_jobs_settled_total":                 len(jobs.Lanes) * len(jobs.Statuses),
 		"logoff_sessions_total":                     len(jobs.Outcomes),
+		"logoff_users_total":                        len(jobs.UserOutcomes),
+		"logoff_jobs_format_total":                  len(jobs.Formats),
 		"logoff_time_to_logoff_seconds":             len(jobs.Lanes),
+		"logoff_event_to_off_seconds":               len(jobs.Lanes),
 		"logoff_dead_letters_total":                 len(jobs.Statuses) - 2, // neither done nor accepted
 		"logoff_webserver_requests_total":           len(operations) * len(verdicts),
 		"logoff_webserver_request_duration_seconds": len(operations),

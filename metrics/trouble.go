@@ -89,8 +89,10 @@ func (t *trouble) level() slog.Level {
 }
 
 func (t *trouble) facts() (facts []any) {
-	if t.ToDo != "" {
-		facts = append(facts, "to_do", t.ToDo)
+	for _, fact := range []struct{ key, words string }{{"by_itself", t.ByItself}, {"to_do", t.ToDo}, {"command", t.Command}} {
+		if fact.words != "" {
+			facts = append(facts, fact.key, fact.words)
+		}
 	}
 	if !t.Until.IsZero() {
 		facts = append(facts, "until", t.Until.UTC().Format(time.RFC3339))

@@ -94,10 +94,15 @@ func (d *delivery) conclude(r *jobs.Result, worker string) {
 	if d.invalid != "" {
 		r.Status, r.Error = jobs.Invalid, d.invalid
 	}
-	for _, u := range d.users {
-		r.Users = append(r.Users, u.result())
-	}
+	r.Users = d.userResults()
 	r.Conclude()
+}
+
+func (d *delivery) userResults() (results []jobs.UserResult) {
+	for _, u := range d.users {
+		results = append(results, u.result())
+	}
+	return results
 }
 
 // took is how long it was from the job being stored to the last answer.

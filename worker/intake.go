@@ -96,6 +96,7 @@ func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 
 // open decodes a job. One that cannot be decoded has no session left to send.
 func (l *lane) open(d *delivery) {
+	l.w.Metrics.Written(jobs.FormatOf(d.msg.Data))
 	job, err := jobs.Decode(d.msg.Data, l.w.rules)
 	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.sequence, d.requested)
 	d.job = job

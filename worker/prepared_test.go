@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -41,6 +42,28 @@ func preparedWorker(t *testing.T, change func(*Worker), answers http.HandlerFunc
 		t.Fatal(err)
 	}
 	return w
+}
+
+// A told worker has a log and metrics in which a test can read, and nothing else.
+type told struct {
+	*Worker
+	registry *prometheus.Registry
+	lines    *strings.Builder
+}
+
+func newTold() told {
+	lines, registry := &strings.Builder{}, prometheus.NewRegistry()
+	log := slog.New(slog.NewTextHandler(lines, nil))
+	return told{&Worker{Metrics: metrics.New(registry, metrics.Build{}), Health: metrics.NewHealth(log), Log: log}, registry, lines}
+}
+
+// kinds are the kinds of what is wrong.
+func (w told) kinds() (kinds []string) {
+	_, conditions := w.Health.Ready()
+	for _, c := range conditions {
+		kinds = append(kinds, c.Kind)
+	}
+	return kinds
 }
 
 // A prepared worker with its streams, and what it says and counts.

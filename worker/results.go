@@ -25,8 +25,6 @@ const (
 	badJobsMemory = time.Minute
 	// headerStatus lets a reader of results choose without decoding.
 	headerStatus = "Logoff-Status"
-	// unstored is the kind of condition in which results or dead letters cannot be stored.
-	unstored = "unstored"
 )
 
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
@@ -128,7 +126,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	switch {
 	case reply == nil:
 		d.stored = true
-		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status, Sessions: d.sessions, Took: d.took(), Trace: d.trace})
+		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(), Took: d.took(), EventTime: d.job.EventTime, Completed: d.completed, Trace: d.trace})
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
@@ -140,7 +138,10 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 		return errors.New("a result is stored already, and cannot be read")
 	}
 	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
-		settled.Add(metrics.SettledJob{Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Took: stored.CompletedAt.Sub(stored.RequestedAt)}) // an earlier try of ours
+		settled.Add(metrics.SettledJob{ // an earlier try of ours
+			Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
+			Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Completed: stored.CompletedAt,
+		})
 	} else {
 		s.metrics.AlreadySettled(1)
 	}
@@ -266,7 +267,7 @@ func (u *unsettled) settled(left []*delivery, health *metrics.Health) bool {
 	u.jobs = append(left, u.jobs...)
 	u.retried = len(u.jobs) > 0
 	if !u.retried {
-		health.End(PartResults, unstored)
+		health.End(PartResults, stream.KindUnstored)
 	}
 	return !u.retried
 }
@@ -276,6 +277,6 @@ func (u *unsettled) well(health *metrics.Health) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.retried {
-		health.End(PartResults, unstored)
+		health.End(PartResults, stream.KindUnstored)
 	}
 }

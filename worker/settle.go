@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -78,10 +77,7 @@ func (s *settler) settleOnce(ds []*delivery) (left []*delivery) {
 	s.reach(BeforeResult)
 	stored, left, err := s.store(ds)
 	if err != nil {
-		s.health.Begin(metrics.Condition{
-			Part: PartResults, Kind: unstored, Grave: true,
-			What: fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", len(left), stream.Hint(err)),
-		})
+		s.health.Begin(stream.Unstored(len(left), err))
 	} else {
 		s.parked.well(s.health)
 	}

@@ -54,7 +54,7 @@ func TestMissingConsumersAndStreamsAreTold(t *testing.T) {
 						t.Errorf("nothing is said:\n%s", said)
 					}
 					if how == stream.ProvisionVerify {
-						if said := r.readyz(); !strings.Contains(said, "make it anew with `logoff-worker init`") {
+						if said := r.readyz(); !strings.Contains(said, "make it anew: `logoff-worker init`") {
 							t.Error(said)
 						}
 						if err := stream.DefaultConfig().ProvisionStreams(t.Context(), s.js); err != nil {
@@ -100,7 +100,7 @@ func TestStandstillIsTold(t *testing.T) {
 				}
 			}
 		}
-		for _, words := range []string{"urgent: jobs wait, and none was taken or settled since", "1 are in the stream, 1000 in some worker's hands, 0 sessions in this one's", "nats consumer info LOGOFF_REQUESTS urgent"} {
+		for _, words := range []string{"urgent: urgent jobs wait, and none was taken or settled since", "1 are in the stream, 1000 in some worker's hands, 0 sessions in this one's", "nats consumer info LOGOFF_REQUESTS urgent"} {
 			if said := r.readyz(); !strings.Contains(said, words) {
 				t.Errorf("it does not say %q:\n%s", words, said)
 			}

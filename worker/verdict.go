@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"net/http"
 	"time"
 
 	"logoffworker/worker/webserver"
@@ -65,7 +64,7 @@ func (s *sender) judge(doc document, problem *webserver.Error, try attempt) (sco
 	case webserver.Forbidden, webserver.Unauthorized, webserver.NotFound:
 		return s.judgeRefusal(doc, problem, try)
 	}
-	if blocked(problem) {
+	if problem.Blocked() {
 		return s.judgeRefusal(doc, problem, try)
 	}
 	return everybody, problem
@@ -86,12 +85,6 @@ func (s *sender) judgeUndecided(doc document, problem *webserver.Error, try atte
 
 // wellFor is how long before a request a clean answer may lie that lets its document be split.
 const wellFor = 5 * time.Second
-
-// blocked reports whether the method itself, or the way in which the request was made, was refused.
-func blocked(problem *webserver.Error) bool {
-	return problem.Status == http.StatusMethodNotAllowed || problem.Status == http.StatusNotImplemented ||
-		problem.Verdict == webserver.Misconfigured && problem.Status/100 == 4
-}
 
 // judgeRefusal tells a refusal of one document from one of all, by the harmless question and by what was accepted
 // since.
@@ -115,7 +108,7 @@ func (s *sender) judgeRefusal(doc document, problem *webserver.Error, try attemp
 		return itself, problem.With(webserver.Refused) // the Web Server's own word about the document
 	case len(doc) > 1 && (problem.Verdict == webserver.NotFound || problem.Verdict == webserver.Refused):
 		problem = problem.With(webserver.TooLarge) // a page of IIS, for a request that is too long
-	case problem.Page || blocked(problem):
+	case problem.Page || problem.Blocked():
 		problem = problem.With(webserver.Misconfigured) // something in front refuses it, whatever its size
 	}
 	refused := doc[0].refused

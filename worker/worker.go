@@ -9,11 +9,11 @@
 // each session, and decide.go writes that down. A [reader] looks the job's users up (users.go) and reads
 // back what became of its sessions (readback.go). A [settler] has the result stored, and the dead letter
 // (results.go), and then acknowledges the job (settle.go). Beside them stand the leases, which keep jobs in
-// hand from being delivered to somebody else (lease.go), and what operators are told (watch.go, joblog.go).
+// hand from being delivered to somebody else (lease.go), and what the log says of jobs (joblog.go).
 //
 // Where something is known of more than jobs, it has a room of its own: stream knows JetStream, gate whether a
 // request may be made now, access how it is made and what a refused token leads to, roster what the Web Server
-// says of users and sessions and whom the settings protect, webserver its HTTP.
+// says of users and sessions and whom the settings protect, webserver its HTTP, notice what operators are told of it.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has one, are
 // stored; that a job has exactly one result however often it is delivered; and that a session counts as
@@ -38,6 +38,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/notice"
 	"logoffworker/worker/roster"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -46,9 +47,9 @@ import (
 // The parts of a worker's health, beside those of [stream.Parts], each of which can say why the worker is not
 // ready.
 const (
-	PartResults   = "results"
-	PartWebServer = "webserver"
-	PartBudget    = "budget"
+	PartResults   = stream.PartResults
+	PartWebServer = webserver.Part
+	PartBudget    = notice.PartBudget
 	PartProtected = roster.PartProtected
 )
 
@@ -209,7 +210,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.server.WatchSecret(watching, func() { w.Log.Info("The secret of the Web Server's account has changed; it is tried now.") })
 	})
 	background.Go(func() { w.roster.Watch(watching) })
-	background.Go(func() { w.watchClock(watching) })
+	background.Go(func() { w.board().Watch(watching, w.Server, w.server.Gate) })
 	background.Go(func() { w.takeReloads(watching) })
 	err := w.streams.Find(ctx)
 	switch {
@@ -266,6 +267,7 @@ func (w *Worker) prepare() error {
 
 // newServer is the Web Server behind a gate that tells operators how it is.
 func (w *Worker) newServer() *access.Server {
+	board := w.board()
 	return access.New(access.Config{
 		Client: w.Server,
 		Gate: gate.Config{
@@ -274,9 +276,9 @@ func (w *Worker) newServer() *access.Server {
 			WritesPerHour:     w.Config.WritesPerHour,
 			RequestsPerSecond: w.Config.RequestsPerSecond,
 			Others:            func(kind gate.Kind) int64 { return w.others[kind].Load() },
-			Moved:             w.breakerMoved,
-			Limited:           w.limitMoved,
-			Spent:             w.budgetSpent,
+			Moved:             board.BreakerMoved,
+			Limited:           board.LimitMoved,
+			Spent:             board.BudgetSpent,
 		},
 		Questions: max(2, w.Config.Slots/2),
 		Repeated:  func(v webserver.Verdict) { w.Metrics.Retried(v.String()) },
@@ -284,6 +286,8 @@ func (w *Worker) newServer() *access.Server {
 		Finish:    w.finish,
 	})
 }
+
+func (w *Worker) board() notice.Board { return notice.Board{Health: w.Health, Metrics: w.Metrics} }
 
 func (w *Worker) newSettler() *settler {
 	s := &settler{

@@ -303,14 +303,14 @@ func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api")
-	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: no connection can be made", "webserver: jobs wait")
+	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: no connection to NATS can be made", "webserver: jobs wait")
 	t.Logf("not ready: %s", body)
 	w.poll("/livez", http.StatusOK)
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	w.ended(command)
-	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "nats: no connection can be made") || !strings.Contains(log, "Web Server") {
+	if log := w.log.String(); strings.Contains(log, "canary") || !strings.Contains(log, "nats: no connection to NATS can be made") || !strings.Contains(log, "Web Server") {
 		t.Errorf("log:\n%s", log)
 	}
 }

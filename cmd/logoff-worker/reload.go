@@ -200,8 +200,9 @@ func (r *reloader) lists() (sessions, users []string, ok bool) {
 	}
 	r.health.Begin(metrics.Condition{
 		Part: partSettings, Kind: "unreadable", Grave: true,
-		What: strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; ") + "; what was read before stays protected",
-		ToDo: "mend the file; it is read again every few seconds",
+		What:     strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; ") + "; what was read before stays protected",
+		ByItself: "the file is read again every few seconds",
+		ToDo:     "mend the file", Command: "logoff-worker check",
 	})
 	return nil, nil, false
 }

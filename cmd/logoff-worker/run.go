@@ -71,7 +71,7 @@ type process struct {
 
 func newProcess(s settings, log *slog.Logger) *process {
 	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, s.parts()...), reached: crashes()}
-	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version()})
+	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
 	p.registry.MustRegister(p.health)
 	return p
 }

@@ -77,13 +77,5 @@ func (d *systemd) watch(ctx context.Context, health *metrics.Health) {
 
 // inALine is what /readyz says, in one line.
 func inALine(health *metrics.Health) string {
-	ready, conditions := health.Ready()
-	if ready {
-		return "ready"
-	}
-	words := make([]string, len(conditions))
-	for i, c := range conditions {
-		words[i] = strings.Join(strings.Fields(c.String()), " ")
-	}
-	return "not ready: " + strings.Join(words, "; ")
+	return strings.Join(strings.Fields(health.Verdict().String()), " ")
 }

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,9 +53,7 @@ func newBudget(c Config) *budget {
 func (b *budget) take(kind Kind, who Rank, now time.Time) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for all := b.others(kind); b.counted[kind] < all; b.counted[kind]++ {
-		b.hour[kind].use(now)
-	}
+	b.countOthers(kind, now)
 	quotas := []*quota{b.hour[kind], b.second}
 	for _, q := range quotas {
 		wait = max(wait, q.wait(who, now))
@@ -65,6 +64,29 @@ func (b *budget) take(kind Kind, who Rank, now time.Time) (wait time.Duration) {
 		}
 	}
 	return wait
+}
+
+// countOthers counts what others have asked since it last did, with the lock held.
+func (b *budget) countOthers(kind Kind, now time.Time) {
+	for all := b.others(kind); b.counted[kind] < all; b.counted[kind]++ {
+		b.hour[kind].use(now)
+	}
+}
+
+// left is how many requests of a kind may still begin within the hour.
+func (b *budget) left(kind Kind, now time.Time) (left, limit int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.countOthers(kind, now)
+	q := b.hour[kind]
+	left = q.limit
+	for _, begun := range slices.Backward(q.used) {
+		if now.Sub(begun) >= q.span {
+			break
+		}
+		left--
+	}
+	return max(0, left), q.limit
 }
 
 // wait is how long it is until another request may begin.

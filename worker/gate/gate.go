@@ -218,6 +218,9 @@ func (g *Gate) Take(kind Kind) (wait time.Duration) {
 	return g.budget.take(kind, Own, now)
 }
 
+// Left is how many requests of a kind may still be made within the hour, of how many; a limit of 0 is none.
+func (g *Gate) Left(kind Kind) (left, limit int) { return g.budget.left(kind, time.Now()) }
+
 // Await waits until a login or a renewal may be made, which is a write of rank [Own]. It returns ctx's error
 // when ctx ends first.
 func (g *Gate) Await(ctx context.Context) error {

@@ -128,6 +128,14 @@ type trouble struct {
 	grave bool // waiting does not mend it
 }
 
+// through is the part whose trouble it is: what mends itself, the Web Server does not answer.
+func (t trouble) through() string {
+	if t.grave {
+		return ""
+	}
+	return webserver.Part
+}
+
 // lookUpProtected finds out who the protected users are of whom that is not known, or, where all are wanted, not any
 // more. What was found before counts on where it cannot be found out again.
 func (r *Roster) lookUpProtected(all bool, deadline time.Time) (wrong trouble) {

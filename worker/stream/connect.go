@@ -197,11 +197,11 @@ func (c *connectionWatch) options() []nats.Option {
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if !nc.IsClosed() {
-				c.lost("the connection was lost, and it is tried again and again", err)
+				c.lost("the connection to NATS was lost, and it is tried again and again", err)
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			c.lost("no connection can be made, and it is tried again and again", err)
+			c.lost("no connection to NATS can be made, and it is tried again and again", err)
 		}),
 		nats.ErrorHandler(c.failed),
 	}
@@ -224,18 +224,38 @@ func (c *connectionWatch) lost(what string, err error) {
 	if err != nil {
 		words += ": " + err.Error()
 	}
-	c.health.Begin(metrics.Condition{Part: PartNATS, Kind: "disconnected", What: words})
+	told := metrics.Condition{
+		Part: PartNATS, Kind: "disconnected", What: words, Grave: isRefused(err),
+		ByItself: "the worker goes on as soon as it is connected; the jobs stay in the stream, and none is lost",
+		ToDo:     "if it lasts, look at the NATS servers, and at the network between",
+	}
+	if told.Grave {
+		told.ToDo = "give the worker the credentials that the NATS servers want; files are read again at every try"
+	}
+	c.health.Begin(told)
 }
+
+// isRefused reports whether NATS does not take the worker's credentials.
+func isRefused(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
+}
+
+// lookOnly finds what a worker can do without: to look at jobs, which shows how old they are.
+var lookOnly = regexp.MustCompile(`API\.(STREAM\.MSG|DIRECT)\.GET\.[^."]+_REQUESTS\b`)
 
 // failed hears of what no call returned as an error, a missing permission above all.
 func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) {
 	switch {
+	case errors.Is(err, nats.ErrPermissionViolation) && lookOnly.MatchString(err.Error()):
+		c.metrics.NATSError("permission")
+		c.harmless("look_permission", "a NATS permission is missing, without which it is not known how old the oldest job is (deploy/nats/accounts.conf lists it): "+err.Error())
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{
 			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionQuiet,
-			What: "a permission is missing: " + ofAnyJob(err.Error()),
-			ToDo: "give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
+			What:     "a NATS permission is missing: " + ofAnyJob(err.Error()),
+			ByItself: "the worker keeps trying, and what it may not do stays undone",
+			ToDo:     "give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
 		})
 	case errors.Is(err, nats.ErrSlowConsumer):
 		c.metrics.NATSError("slow_consumer")

@@ -188,13 +188,21 @@ func TestHowTheConnectionStandsIsTold(t *testing.T) {
 		}
 		watch := &connectionWatch{health: s.Health, metrics: s.Metrics, log: s.Log}
 		watch.failed(nil, nil, fmt.Errorf("%w: publish to x", nats.ErrPermissionViolation))
-		if said := s.said(); !strings.Contains(said, "a permission is missing") {
+		if said := s.said(); !strings.Contains(said, "a NATS permission is missing") {
 			t.Error(said)
+		}
+		watch.failed(nil, nil, fmt.Errorf(`%w: Permissions Violation for Publish to "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS"`, nats.ErrPermissionViolation))
+		if said := s.said(); strings.Contains(said, "how old") || !strings.Contains(s.log.String(), "without which it is not known how old the oldest job is") {
+			t.Errorf("%s\n%s", said, s.log)
 		}
 		watch.failed(nil, nil, nats.ErrSlowConsumer)
 		watch.failed(nil, nil, errors.New("something else"))
 		if log := s.log.String(); strings.Count(log, "messages came faster than they were taken") != 1 || strings.Count(log, "kind=error") != 1 {
 			t.Error(log)
+		}
+		watch.lost("it is down", nats.ErrAuthorization)
+		if said := s.said(); !strings.Contains(said, "give the worker the credentials") || s.Health.Verdict().State != metrics.StateBroken {
+			t.Error(said)
 		}
 		watch.lost("it is down", nil)
 		if said := s.said(); !strings.Contains(said, "it is down (") {
@@ -217,7 +225,7 @@ func TestHowTheConnectionStandsIsTold(t *testing.T) {
 func TestPullThatFailedIsTold(t *testing.T) {
 	withStreams(t, DefaultConfig(), func(t *testing.T, s *told) {
 		s.PullFailed(t.Context(), "urgent", errSilent)
-		if said := s.said(); !strings.Contains(said, "no jobs can be taken: a pull got no answer") {
+		if said := s.said(); !strings.Contains(said, "no urgent jobs can be taken: a pull got no answer") {
 			t.Error(said)
 		}
 		s.PullsAgain("urgent")
@@ -225,14 +233,14 @@ func TestPullThatFailedIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.PullFailed(t.Context(), "urgent", errMissing)
-		if said := s.said(); !strings.Contains(said, "is missing: somebody deleted it") || strings.Contains(said, "no jobs can be taken") {
+		if said := s.said(); !strings.Contains(said, "is missing: somebody deleted it") || strings.Contains(said, "jobs can be taken") {
 			t.Error(said)
 		}
 		s.PullsAgain("urgent")
 		s.broker.Shutdown()
 		time.Sleep(time.Second)
 		s.PullFailed(t.Context(), "urgent", errSilent)
-		if said := s.said(); strings.Contains(said, "no jobs") || !strings.Contains(s.log.String(), "the connection was lost") {
+		if said := s.said(); strings.Contains(said, "jobs can be taken") || !strings.Contains(s.log.String(), "the connection to NATS was lost") {
 			t.Errorf("%s\n%s", said, s.log)
 		}
 		p := s.Puller("urgent")

@@ -116,7 +116,7 @@ func TestWhatIsMissingIsToldAndMadeAnew(t *testing.T) {
 					if !found.missing || err == nil || !strings.Contains(s.said(), what) {
 						t.Errorf("missing %t, %v: %s", found.missing, err, s.said())
 					}
-					if operators := strings.Contains(s.said(), "make it anew with `logoff-worker init`"); operators != (how == ProvisionVerify) {
+					if operators := strings.Contains(s.said(), "make it anew: `logoff-worker init`"); operators != (how == ProvisionVerify) {
 						t.Errorf("what to do: %s", s.said())
 					}
 					w := looker(s)

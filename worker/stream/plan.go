@@ -31,10 +31,10 @@ const (
 type plan struct {
 	requests, results, dead jetstream.StreamConfig
 	consumers               map[jobs.Lane]jetstream.ConsumerConfig
-	ackWait                 time.Duration    // as the consumers have it
-	settled                 jetstream.Stream // the results
-	domain                  string           // of the JetStream that is used; empty for one without
-	resets                  bool             // the server can set a consumer back to a job
+	ackWait                 time.Duration               // as the consumers have it
+	found                   map[string]jetstream.Stream // the streams, by name
+	domain                  string                      // of the JetStream that is used; empty for one without
+	resets                  bool                        // the server can set a consumer back to a job
 }
 
 // streams are those of a plan, in the order in which they are made.
@@ -49,6 +49,7 @@ func (c Config) plan(account *jetstream.AccountInfo, maxPayload int64) plan {
 		results:   c.results(),
 		dead:      c.dead(),
 		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
+		found:     map[string]jetstream.Stream{},
 		ackWait:   ackWait,
 		domain:    account.Domain,
 		resets:    account.API.Level >= resetLevel,
@@ -140,37 +141,59 @@ const pushed = "it is a push consumer, needed is a pull consumer"
 // streamDifferences compares what the guarantees rest on. Limits of size, copies and placement are
 // the operator's own business.
 func streamDifferences(have, want jetstream.StreamConfig) []string {
+	return compareStreams(have, want).words
+}
+
+// streamEdit is the command that sets a stream back, as far as it can be; empty where nothing of it can.
+func streamEdit(have, want jetstream.StreamConfig) string {
+	flags := compareStreams(have, want).flags
+	if len(flags) == 0 {
+		return ""
+	}
+	return "nats stream edit " + want.Name + " --force " + strings.Join(flags, " ")
+}
+
+func compareStreams(have, want jetstream.StreamConfig) differences {
 	var d differences
-	d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects))
+	d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects), flags("subjects", want.Subjects)...)
 	d.equal("retention", have.Retention, want.Retention)
 	d.equal("storage", have.Storage, want.Storage)
-	d.equal("discard", have.Discard, want.Discard)
-	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true)
-	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true)
-	d.equal("no ack", have.NoAck, false)
+	d.equal("discard", have.Discard, want.Discard, "--discard=new")
+	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true, "--deny-delete")
+	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true, "--deny-purge")
+	d.equal("no ack", have.NoAck, false, "--ack")
 	d.equal("sealed", have.Sealed, false)
-	d.equal("subject transform", have.SubjectTransform != nil, false)
+	d.equal("subject transform", have.SubjectTransform != nil, false, "--no-transform")
 	d.equal("mirror", have.Mirror != nil, false)
 	for _, source := range have.Sources {
 		if !feeds(source, want) {
 			d.add("source "+source.Name, source.SubjectTransforms, "subject transforms, each into one subject of jobs, in the stream of jobs alone")
 		}
 	}
+	maxAge := fmt.Sprintf("--max-age=%dh", want.MaxAge/time.Hour)
 	if want.MaxAge == 0 {
-		d.equal("max age", have.MaxAge, want.MaxAge)
+		d.equal("max age", have.MaxAge, want.MaxAge, maxAge)
 	} else if have.MaxAge != 0 && have.MaxAge < leastKept {
-		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", leastKept))
+		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", leastKept), maxAge)
 	}
 	if have.MaxMsgsPerSubject > 0 {
-		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one")
+		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one", "--max-msgs-per-subject=-1")
 	}
 	if want.MaxMsgSize <= 0 && have.MaxMsgSize > 0 {
-		d.add("max message size", have.MaxMsgSize, "no limit, because a result may need all that NATS takes")
+		d.add("max message size", have.MaxMsgSize, "no limit, because a result may need all that NATS takes", "--max-msg-size=-1")
 	}
 	if want.MaxMsgSize > 0 && (have.MaxMsgSize <= 0 || have.MaxMsgSize > want.MaxMsgSize) {
-		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize))
+		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize), fmt.Sprintf("--max-msg-size=%d", want.MaxMsgSize))
 	}
 	return d
+}
+
+// flags gives a flag of the nats command several values.
+func flags(name string, values []string) (all []string) {
+	for _, value := range values {
+		all = append(all, "--"+name+"='"+value+"'")
+	}
+	return all
 }
 
 // feeds reports whether all that a source brings into a stream are messages that the lanes' consumers take. Others
@@ -220,18 +243,20 @@ func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	if have.MaxAckPending > 0 && have.MaxAckPending < 1000 {
 		d.add("max ack pending", have.MaxAckPending, "1000 or more")
 	}
-	return d
+	return d.words
 }
 
-type differences []string
+// differences are what is not as it should be, in words, and the flags of the nats command that set it back.
+type differences struct{ words, flags []string }
 
-func (d *differences) add(field string, have, want any) {
-	*d = append(*d, fmt.Sprintf("%s is %v, needed is %v", field, have, want))
+func (d *differences) add(field string, have, want any, flags ...string) {
+	d.words = append(d.words, fmt.Sprintf("%s is %v, needed is %v", field, have, want))
+	d.flags = append(d.flags, flags...)
 }
 
-func (d *differences) equal(field string, have, want any) {
+func (d *differences) equal(field string, have, want any, flags ...string) {
 	if fmt.Sprint(have) != fmt.Sprint(want) {
-		d.add(field, have, want)
+		d.add(field, have, want, flags...)
 	}
 }
 

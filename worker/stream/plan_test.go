@@ -45,6 +45,38 @@ func TestDifferenceOfAStreamIsNamed(t *testing.T) {
 	}
 }
 
+// The command that sets a stream back has a flag for each field that differs and can be, and none for the others.
+func TestStreamIsSetBackByItsDifferences(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*jetstream.StreamConfig)
+		want   string
+	}{
+		"nothing":      {func(*jetstream.StreamConfig) {}, ""},
+		"a larger one": {func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 40 }, ""},
+		"for ever":     {func(c *jetstream.StreamConfig) { c.Storage, c.Sealed = jetstream.MemoryStorage, true }, ""},
+		"subjects":     {func(c *jetstream.StreamConfig) { c.Subjects = []string{"x"} }, "--subjects='logoff.requests' --subjects='logoff.requests.urgent' --subjects='logoff.requests.urgent.*' --subjects='logoff.requests.bulk' --subjects='logoff.requests.bulk.*'"},
+		"several": {func(c *jetstream.StreamConfig) {
+			c.MaxAge, c.Discard, c.DenyPurge, c.NoAck = time.Hour, jetstream.DiscardOld, false, true
+		}, "--discard=new --deny-purge --ack --max-age=0h"},
+		"what is too big": {func(c *jetstream.StreamConfig) { c.MaxMsgSize, c.MaxMsgsPerSubject = -1, 1 }, "--max-msgs-per-subject=-1 --max-msg-size=786432"},
+	} {
+		have := requestsOf(DefaultConfig())
+		test.change(&have)
+		want := test.want
+		if want != "" {
+			want = "nats stream edit LOGOFF_REQUESTS --force " + want
+		}
+		if got := streamEdit(have, requestsOf(DefaultConfig())); got != want {
+			t.Errorf("%s: %s\nwant %s", name, got, want)
+		}
+	}
+	have := DefaultConfig().results()
+	have.MaxAge = time.Hour
+	if got := streamEdit(have, DefaultConfig().results()); !strings.HasSuffix(got, " --max-age=720h") {
+		t.Error(got)
+	}
+}
+
 // sourcesOf adds a source whose subjects become these.
 func sourcesOf(destinations ...string) func(*jetstream.StreamConfig) {
 	return func(c *jetstream.StreamConfig) {

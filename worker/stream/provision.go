@@ -44,9 +44,7 @@ func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, er
 		if err != nil {
 			return plan{}, err
 		}
-		if config.Name == p.results.Name {
-			p.settled = stream
-		}
+		p.found[config.Name] = stream
 	}
 	for _, lane := range jobs.Lanes {
 		wait, err := c.provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane])
@@ -168,12 +166,31 @@ func (s *Streams) provision(ctx context.Context) (p plan, err error) {
 	case err == nil:
 		s.Health.End(PartStreams, unready)
 	case ctx.Err() == nil:
-		s.Health.Begin(metrics.Condition{
-			Part: PartStreams, Kind: unready, Implied: errors.Is(err, errNotConnected),
-			What: "streams and consumers are not ready, and the worker keeps trying: " + err.Error(),
-		})
+		c := metrics.Condition{
+			Part: PartStreams, Kind: unready, Implied: s.isToldElsewhere(err), Grave: mendedByPerson(err),
+			What:     "streams and consumers are not ready, and the worker keeps trying: " + err.Error(),
+			ByItself: "the worker takes jobs as soon as they are there",
+		}
+		if c.Grave {
+			c.ToDo, c.Command = "do what is said here, or have the streams and consumers made", "logoff-worker init"
+		}
+		s.Health.Begin(c)
 	}
 	return p, err
+}
+
+// isToldElsewhere reports whether another condition says why streams or consumers are not ready: that there is no
+// connection, or, once they had been found, what of them is missing.
+func (s *Streams) isToldElsewhere(err error) bool {
+	missing := errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
+	return errors.Is(err, errNotConnected) || missing && len(s.plan.found) > 0
+}
+
+// mendedByPerson reports whether waiting does not make streams or consumers right: somebody has to make them, or to
+// allow it.
+func mendedByPerson(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.Code/100 == 4 || refusals[refused.ErrorCode] != "")
 }
 
 // unready is the kind of condition in which streams or consumers cannot be found, made or used.
@@ -184,5 +201,5 @@ func (s *Streams) AckWait() time.Duration { return s.plan.ackWait }
 
 // Result reads the result that is stored on a subject; [jetstream.ErrMsgNotFound] when none is.
 func (s *Streams) Result(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	return s.plan.settled.GetLastMsgForSubject(ctx, subject)
+	return s.plan.found[s.plan.results.Name].GetLastMsgForSubject(ctx, subject)
 }

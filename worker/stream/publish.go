@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/metrics"
 )
 
 const (
@@ -334,13 +337,38 @@ func plainYes(data []byte) (place uint64, is bool) {
 	return place, err == nil
 }
 
+// PartResults is the part of a worker's health that tells whether results and dead letters can be stored, and
+// KindUnstored the kind of condition in which they cannot.
+const (
+	PartResults  = "results"
+	KindUnstored = "unstored"
+)
+
+// Unstored is the condition in which results or dead letters of so many jobs cannot be stored.
+func Unstored(n int, err error) metrics.Condition {
+	c := metrics.Condition{
+		Part: PartResults, Kind: KindUnstored, Grave: true,
+		What:     fmt.Sprintf("results or dead letters of %d jobs cannot be stored, so these jobs are not acknowledged, and the worker keeps trying: %s", n, Hint(err)),
+		ByItself: "the jobs stay in the stream, and leave it as soon as they can be stored",
+		ToDo:     "see what NATS says of the streams of results and dead letters, and whether its disk has room",
+		Command:  "nats stream report",
+	}
+	switch {
+	case isDisconnected(err):
+		c.Grave, c.Through, c.ToDo, c.Command = false, PartNATS, "", ""
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		c.ToDo, c.Command = "make the stream anew", initCommand
+	}
+	return c
+}
+
 // Hint is why a message is not stored, with what an operator can do about it.
 func Hint(err error) string {
 	var refused *jetstream.APIError
 	switch {
 	case errors.As(err, &refused) && refused.ErrorCode == streamFull:
 		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting):
+	case isDisconnected(err):
 		return errNotConnected.Error()
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
 		return err.Error() + " (the stream is missing: run `logoff-worker init`)"
@@ -348,6 +376,10 @@ func Hint(err error) string {
 		return err.Error() + " (NATS is silent: its disk may be full, which needs space and a restart of the server, or a permission is missing)"
 	}
 	return err.Error()
+}
+
+func isDisconnected(err error) bool {
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
 // streamFull is JetStream's code for a stream that has no room.

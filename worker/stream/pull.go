@@ -208,7 +208,13 @@ func (s *Streams) PullFailed(ctx context.Context, lane jobs.Lane, err error) {
 		s.Health.Begin(s.consumerMissing(lane))
 		return
 	}
-	s.Health.Begin(metrics.Condition{Part: string(lane), Kind: noJobs, What: "no jobs can be taken: " + err.Error()})
+	s.Health.Begin(metrics.Condition{
+		Part: string(lane), Kind: noJobs,
+		What:     "no " + string(lane) + " jobs can be taken: " + err.Error(),
+		ByItself: "the worker keeps trying, and the jobs stay in the stream",
+		ToDo:     "if it lasts, look at the NATS servers, and whether the consumer has a leader",
+		Command:  "nats consumer info " + s.plan.requests.Name + " " + s.plan.consumers[lane].Durable,
+	})
 }
 
 // PullsAgain tells operators that a lane's pulls succeed again.

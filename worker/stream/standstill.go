@@ -47,9 +47,11 @@ func (w *Watch) lookForStandstill(found look) (suspect bool) {
 		suspect = suspect || info.NumPending > 0 && !explained
 		w.Streams.Health.Set(time.Since(now.since) >= patience, metrics.Condition{
 			Part: string(lane), Kind: stuck, Grave: true,
-			What: fmt.Sprintf("jobs wait, and none was taken or settled since %s: %d are in the stream, %d in some worker's hands, %d sessions in this one's",
-				now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, w.Sessions(lane)),
-			ToDo: fmt.Sprintf("see who has the jobs: `nats consumer info %s %s`; something other than a worker may hold them", info.Stream, info.Name),
+			What: fmt.Sprintf("%s jobs wait, and none was taken or settled since %s: %d are in the stream, %d in some worker's hands, %d sessions in this one's",
+				lane, now.since.UTC().Format(time.RFC3339), info.NumPending, info.NumAckPending, w.Sessions(lane)),
+			ByItself: "what somebody else holds is delivered again when its lease has run out, unless they keep it",
+			ToDo:     "see who has the jobs; something other than a worker may hold them",
+			Command:  "nats consumer info " + info.Stream + " " + info.Name,
 		})
 	}
 	return suspect

@@ -62,11 +62,7 @@ func (s *Streams) findStranded(ctx context.Context, found look) strandedJob {
 		}
 		return strandedJob{sequence: oldest}
 	}
-	stream, err := s.js.Stream(ctx, s.plan.requests.Name)
-	if err != nil {
-		return strandedJob{}
-	}
-	msg, err := stream.GetMsg(ctx, oldest)
+	msg, err := s.plan.found[s.plan.requests.Name].GetMsg(ctx, oldest)
 	if err != nil {
 		return strandedJob{}
 	}
@@ -89,15 +85,17 @@ func (s *Streams) deliverAgain(ctx context.Context, job strandedJob, n int) {
 	name := s.plan.requests.Name
 	told := metrics.Condition{
 		Part: PartStreams, Kind: stranded, Grave: true,
-		What: fmt.Sprintf("%d jobs are stranded: they are in the stream %s, from sequence %d on, and their consumer is past them", n, name, job.sequence),
-		ToDo: fmt.Sprintf("delete the consumers (`nats consumer rm %s %s --force`, and the same of %s) and make them anew with `logoff-worker init`", name, jobs.Urgent, jobs.Bulk),
+		What:     fmt.Sprintf("%d jobs are stranded: they are in the stream %s, from sequence %d on, and their consumer is past them", n, name, job.sequence),
+		ByItself: "nothing: nobody gets these jobs",
+		ToDo:     "have the consumers made anew",
+		Command:  fmt.Sprintf("nats consumer rm %[1]s %[2]s --force; nats consumer rm %[1]s %[3]s --force; %[4]s", name, jobs.Urgent, jobs.Bulk, initCommand),
 	}
 	if s.Config.Provision == ProvisionCreate && s.plan.resets {
 		if _, err := s.js.ResetConsumerToSequence(ctx, name, s.plan.consumers[job.lane].Durable, job.sequence); err != nil {
 			told.What += "; they cannot be delivered again: " + err.Error()
 		} else {
-			told.What += "; all that is in the stream is delivered again"
-			told.ToDo = ""
+			told.ByItself = "all that is in the stream is delivered again, and what has a result is not worked twice"
+			told.Grave, told.ToDo, told.Command = false, "", ""
 		}
 	}
 	s.Health.Begin(told)

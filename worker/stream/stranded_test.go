@@ -39,8 +39,8 @@ func TestStrandedJobIsDeliveredAgain(t *testing.T) {
 		says      string
 		again     bool
 	}{
-		"create":             {ProvisionCreate, "urgent", "1 jobs are stranded: they are in the stream LOGOFF_REQUESTS, from sequence 1 on, and their consumer is past them; all that is in the stream is delivered again", true},
-		"verify":             {ProvisionVerify, "urgent", "make them anew with `logoff-worker init`", false},
+		"create":             {ProvisionCreate, "urgent", "1 jobs are stranded: they are in the stream LOGOFF_REQUESTS, from sequence 1 on, and their consumer is past them (since 2000-01-01T00:00:00Z); by itself: all that is in the stream is delivered again", true},
+		"verify":             {ProvisionVerify, "urgent", "have the consumers made anew: `nats consumer rm LOGOFF_REQUESTS urgent --force; nats consumer rm LOGOFF_REQUESTS bulk --force; logoff-worker init`", false},
 		"without a consumer": {ProvisionCreate, "", "they cannot be delivered again: ", false},
 		"an older server":    {ProvisionCreate, "urgent", "make them anew with `logoff-worker init`", false},
 	} {
@@ -115,7 +115,9 @@ func TestJobThatIsNotPastIsNotStranded(t *testing.T) {
 			t.Errorf("one of the operator's consumers is not past it: %+v", job)
 		}
 		s.Config.Provision = ProvisionCreate
-		s.plan.requests.Name = "NONE"
+		if err := s.js.DeleteStream(t.Context(), "LOGOFF_REQUESTS"); err != nil {
+			t.Fatal(err)
+		}
 		if job := s.findStranded(t.Context(), found(1, past, past)); job != none {
 			t.Errorf("there is no stream: %+v", job)
 		}

@@ -50,7 +50,8 @@ func (w *Watch) tallyUp(found look) {
 func (w *Watch) tellVanished(n uint64) {
 	w.Streams.Health.Begin(metrics.Condition{
 		Part: PartStreams, Kind: "vanished", Grave: true, Quiet: vanishedQuiet,
-		What: fmt.Sprintf("%d jobs left the stream %s without a result: somebody who is no worker acknowledged or removed them, and their sessions may be on", n, w.Streams.plan.requests.Name),
-		ToDo: "find out who else takes jobs from its consumers, and have the jobs published again",
+		What:     fmt.Sprintf("%d jobs left the stream %s without a result: somebody who is no worker acknowledged or removed them, and their sessions may be on", n, w.Streams.plan.requests.Name),
+		ByItself: "nothing: what left the stream does not come back",
+		ToDo:     "find out who else takes jobs from its consumers, and have the jobs published again",
 	})
 }

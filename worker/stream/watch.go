@@ -38,6 +38,7 @@ type Watch struct {
 	tally    tally
 	unseen   int // jobs that no consumer counted at the last look
 	stranded strandedJob
+	silent   time.Time // when the oldest job could not be looked up
 }
 
 // Run looks until ctx ends.
@@ -56,6 +57,9 @@ func (w *Watch) look(ctx context.Context) (again time.Duration) {
 	defer cancel()
 	s := w.Streams
 	found, err := s.look(ctx)
+	if found.missing {
+		w.tally.begun = false // what is made anew counts from the start
+	}
 	if found.missing && s.Config.Provision == ProvisionCreate {
 		s.Provision(ctx)
 	}
@@ -63,6 +67,7 @@ func (w *Watch) look(ctx context.Context) (again time.Duration) {
 		s.Metrics.QueueUnknown()
 		return lookInterval
 	}
+	w.tellOldest(ctx, found)
 	w.tallyUp(found)
 	stuck := w.lookForStandstill(found)
 	if stranded := w.lookForStranded(ctx, found); stranded || stuck {
@@ -82,69 +87,56 @@ type look struct {
 // for first and the jobs last, see [tally].
 func (s *Streams) look(ctx context.Context) (found look, err error) {
 	found = look{lanes: map[jobs.Lane]*jetstream.ConsumerInfo{}}
-	stream := func(want jetstream.StreamConfig) (state jetstream.StreamState) {
-		info, serr := s.lookAtStream(ctx, want)
+	stream := func(name string, want jetstream.StreamConfig, how ...jetstream.StreamInfoOpt) (state jetstream.StreamState) {
+		info, serr := s.lookAtStream(ctx, want, how...)
 		found.missing = found.missing || errors.Is(serr, jetstream.ErrStreamNotFound)
 		if serr != nil {
 			err = errors.Join(err, serr)
 			return state
 		}
+		s.Metrics.Stream(name, info.State.Bytes, info.Config.MaxBytes)
 		return info.State
 	}
-	found.results = stream(s.plan.results)
-	stream(s.plan.dead)
+	found.results = stream("results", s.plan.results)
+	s.countDead(stream("dead", s.plan.dead, jetstream.WithSubjectFilter(s.Config.Subjects.DeadLetters())))
 	for _, lane := range jobs.Lanes {
 		info, cerr := s.lookAtConsumer(ctx, lane)
 		found.missing = found.missing || errors.Is(cerr, jetstream.ErrConsumerNotFound)
 		found.lanes[lane] = info
 		err = errors.Join(err, cerr)
 	}
-	found.requests = stream(s.plan.requests)
+	found.requests = stream("requests", s.plan.requests)
+	if err == nil {
+		s.lookAtAccount(ctx)
+	}
 	return found, err
 }
 
-func (s *Streams) lookAtStream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	stream, err := s.js.Stream(ctx, want.Name)
-	s.Health.Set(errors.Is(err, jetstream.ErrStreamNotFound), metrics.Condition{
-		Part: PartStreams, Kind: "missing " + want.Name, Grave: true,
-		What: fmt.Sprintf("the stream %s is missing: somebody deleted it, or NATS lost it", want.Name), ToDo: s.anew(),
-	})
+func (s *Streams) lookAtStream(ctx context.Context, want jetstream.StreamConfig, how ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	info, err := s.plan.found[want.Name].Info(ctx, how...)
+	s.Health.Set(errors.Is(err, jetstream.ErrStreamNotFound), s.streamMissing(want))
 	if err != nil {
 		return nil, err
 	}
-	info := stream.CachedInfo()
 	different := streamDifferences(info.Config, want)
 	s.Health.Set(len(different) > 0, metrics.Condition{
 		Part: PartStreams, Kind: "edited " + want.Name, Grave: true,
-		What: fmt.Sprintf("the stream %s was changed: %s", want.Name, strings.Join(different, "; ")),
-		ToDo: fmt.Sprintf("set it back: `nats stream edit %s`; what cannot be set back needs a new stream", want.Name),
+		What:     fmt.Sprintf("the stream %s was changed: %s", want.Name, strings.Join(different, "; ")),
+		ByItself: "nothing: the worker goes on without what it rests on there, and a job or a result may be lost",
+		ToDo:     "set it back; what cannot be set back needs a new stream",
+		Command:  streamEdit(info.Config, want),
 	})
-	s.Health.Set(full(info), metrics.Condition{
-		Part: PartStreams, Kind: "full " + want.Name, Grave: true,
-		What: fmt.Sprintf("the stream %s is full: it holds %d messages and %d bytes, of %s", want.Name, info.State.Msgs, info.State.Bytes, limits(info.Config)),
-		ToDo: fmt.Sprintf("raise its limit: `nats stream edit %s --max-msgs=-1 --max-bytes=-1`", want.Name),
-	})
+	s.tellRoom(info)
 	return info, nil
 }
 
-// full reports whether a stream has no room for another message like those that it holds.
-func full(s *jetstream.StreamInfo) bool {
-	state, limit := s.State, s.Config
-	if limit.MaxMsgs > 0 && state.Msgs >= uint64(limit.MaxMsgs) {
-		return true
+// countDead tells how many dead letters there are.
+func (s *Streams) countDead(state jetstream.StreamState) {
+	present := map[jobs.Status]uint64{}
+	for _, status := range jobs.Statuses {
+		present[status] = state.Subjects[s.Config.Subjects.Dead(status)]
 	}
-	return limit.MaxBytes > 0 && state.Msgs > 0 && state.Bytes+state.Bytes/state.Msgs > uint64(limit.MaxBytes)
-}
-
-func limits(c jetstream.StreamConfig) string {
-	var words []string
-	if c.MaxMsgs > 0 {
-		words = append(words, fmt.Sprintf("at most %d messages", c.MaxMsgs))
-	}
-	if c.MaxBytes > 0 {
-		words = append(words, fmt.Sprintf("at most %d bytes", c.MaxBytes))
-	}
-	return strings.Join(words, " and ")
+	s.Metrics.DeadLetters(present)
 }
 
 func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane) (*jetstream.ConsumerInfo, error) {
@@ -158,10 +150,7 @@ func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane) (*jetstrea
 	}
 	info := consumer.CachedInfo()
 	s.Metrics.Queue(lane, int(info.NumPending), info.NumAckPending, info.NumRedelivered)
-	s.Health.Set(info.Paused, metrics.Condition{
-		Part: string(lane), Kind: "paused", Until: time.Now().Add(info.PauseRemaining).Truncate(time.Second),
-		What: "the consumer " + info.Name + " is paused: no job of this lane is taken", ToDo: "let it go on: `nats consumer resume " + info.Stream + " " + info.Name + "`",
-	})
+	s.tellPause(lane, info)
 	different := consumerDifferences(info.Config, s.plan.consumers[lane])
 	if info.Config.AckWait < s.plan.ackWait {
 		different = append(different, fmt.Sprintf("ack wait is %v, and this worker counts on the %v of its start", info.Config.AckWait, s.plan.ackWait))
@@ -170,28 +159,74 @@ func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane) (*jetstrea
 	return info, nil
 }
 
-// tellConsumer tells operators how a lane's consumer differs from what it should be, if it does.
-func (s *Streams) tellConsumer(lane jobs.Lane, different []string) {
-	name := s.plan.requests.Name + " " + s.plan.consumers[lane].Durable
-	s.Health.Set(len(different) > 0, metrics.Condition{
-		Part: string(lane), Kind: "edited", Grave: true,
-		What: "the consumer " + s.plan.consumers[lane].Durable + " was changed: " + strings.Join(different, "; "),
-		ToDo: "set it back: `nats consumer edit " + name + "`; or delete it: `nats consumer rm " + name + " --force`, and " + s.anew() + " (the jobs stay in the stream)",
+// tellPause tells whether and until when a lane is paused.
+func (s *Streams) tellPause(lane jobs.Lane, info *jetstream.ConsumerInfo) {
+	until := time.Time{}
+	if info.Paused {
+		until = time.Now().Add(info.PauseRemaining).Truncate(time.Second)
+	}
+	s.Metrics.PausedUntil(lane, until)
+	s.Health.Set(info.Paused, metrics.Condition{
+		Part: string(lane), Kind: "paused", Until: until,
+		What:     fmt.Sprintf("the consumer %s is paused, so that no %s job is taken", info.Name, lane),
+		ByItself: "it goes on when the time is up; until then the jobs stay in the stream",
+		ToDo:     "let it go on now, if that is wanted",
+		Command:  "nats consumer resume " + info.Stream + " " + info.Name + " --force",
 	})
 }
 
-// consumerMissing is the condition of a lane without a consumer.
-func (s *Streams) consumerMissing(lane jobs.Lane) metrics.Condition {
-	return metrics.Condition{
-		Part: string(lane), Kind: missing, Grave: true, ToDo: s.anew(),
-		What: fmt.Sprintf("the consumer %s of %s is missing: somebody deleted it, or NATS lost it", s.plan.consumers[lane].Durable, s.plan.requests.Name),
-	}
+// tellConsumer tells operators how a lane's consumer differs from what it should be, if it does.
+func (s *Streams) tellConsumer(lane jobs.Lane, different []string) {
+	s.Health.Set(len(different) > 0, metrics.Condition{
+		Part: string(lane), Kind: "edited", Grave: true,
+		What:     "the consumer " + s.plan.consumers[lane].Durable + " was changed: " + strings.Join(different, "; "),
+		ByItself: "nothing: the worker takes what the consumer hands out as it is now, and other jobs stay in the stream",
+		ToDo:     "have it made anew (the jobs stay in the stream)",
+		Command:  s.consumerAnew(lane),
+	})
 }
 
-// anew says how something that is missing is made again.
-func (s *Streams) anew() string {
+// consumerAnew is the command after which a lane has a new consumer.
+func (s *Streams) consumerAnew(lane jobs.Lane) string {
+	command := "nats consumer rm " + s.plan.requests.Name + " " + s.plan.consumers[lane].Durable + " --force"
 	if s.Config.Provision == ProvisionCreate {
-		return "the worker makes it anew"
+		return command // the worker does the rest
 	}
-	return "make it anew with `logoff-worker init`"
+	return command + " && " + initCommand
+}
+
+// initCommand makes what is missing where the worker may not.
+const initCommand = "logoff-worker init"
+
+// consumerMissing is the condition of a lane without a consumer.
+func (s *Streams) consumerMissing(lane jobs.Lane) metrics.Condition {
+	return s.missing(metrics.Condition{
+		Part: string(lane), Kind: missing, Grave: s.Config.Provision != ProvisionCreate,
+		What: fmt.Sprintf("the consumer %s of %s is missing: somebody deleted it, or NATS lost it", s.plan.consumers[lane].Durable, s.plan.requests.Name),
+	}, "the jobs stay in the stream")
+}
+
+// streamMissing is the condition of a stream that is not there.
+func (s *Streams) streamMissing(want jetstream.StreamConfig) metrics.Condition {
+	c := metrics.Condition{
+		Part: PartStreams, Kind: "missing " + want.Name, Grave: true,
+		What: fmt.Sprintf("the stream %s is missing: somebody deleted it, or NATS lost it", want.Name),
+		ToDo: "find out who deleted it, because what was in it is gone",
+	}
+	if want.Name == s.plan.requests.Name {
+		c.ToDo += ", and have the jobs published again that have no result"
+	}
+	return s.missing(c, "what was in it is gone")
+}
+
+// missing completes the condition of something that has to be made anew, and says what becomes of what was in it.
+func (s *Streams) missing(c metrics.Condition, consequence string) metrics.Condition {
+	if s.Config.Provision == ProvisionCreate {
+		c.ByItself = "the worker makes it anew; " + consequence
+		return c
+	}
+	c.ByItself = "nothing; " + consequence
+	c.ToDo = strings.TrimPrefix(c.ToDo+"; make it anew", "; ")
+	c.Command = initCommand
+	return c
 }

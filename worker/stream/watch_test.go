@@ -28,6 +28,9 @@ type site struct {
 	log     *stage.Output
 }
 
+// bubbled runs a test in fake time.
+func bubbled(t *testing.T, test func(t *testing.T)) { bubble.Run(t, 3*time.Minute, test) }
+
 // newSite starts a broker, and finds the streams as a worker does.
 func newSite(t *testing.T) *site {
 	t.Helper()
@@ -37,25 +40,31 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(b.Shutdown)
 	s := &site{t: t, log: &stage.Output{}}
-	log, m := slog.New(slog.NewTextHandler(s.log, nil)), metrics.New(prometheus.NewRegistry(), metrics.Build{})
+	s.reconnect(prometheus.NewRegistry(), b.InProcess())
+	return s
+}
+
+// reconnect connects to a broker, and finds or makes the streams there.
+func (s *site) reconnect(reg prometheus.Registerer, options ...nats.Option) {
+	s.t.Helper()
+	log, m := slog.New(slog.NewTextHandler(s.log, nil)), metrics.New(reg, metrics.Build{})
 	health := metrics.NewHealth(log, stream.Parts...)
-	nc, err := stream.Connect(stream.Connection{Options: []nats.Option{b.InProcess()}}, health, m, log)
+	nc, err := stream.Connect(stream.Connection{Options: options}, health, m, log)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(nc.Close)
+	s.t.Cleanup(nc.Close)
 	synctest.Wait()
 	s.streams = &stream.Streams{
 		Config: stream.DefaultConfig(), NATS: nc, Metrics: m, Health: health, Log: log,
 		Wait: func(int) time.Duration { return time.Second },
 	}
-	if err := s.streams.Find(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := s.streams.Find(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
 	if s.js, err = s.streams.Config.JetStream(nc); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return s
 }
 
 // watch watches for a worker that has nothing in hand, but for what the test says.
@@ -175,7 +184,7 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "filter", part: stream.PartUrgent, kind: "edited", says: []string{"filter subjects is [logoff.requests.urgent.one]", "nats consumer edit LOGOFF_REQUESTS urgent"},
+		name: "filter", part: stream.PartUrgent, kind: "edited", says: []string{"filter subjects is [logoff.requests.urgent.one]", "nats consumer rm LOGOFF_REQUESTS urgent --force"},
 		change: func(s *site) {
 			s.editConsumer(func(c *jetstream.ConsumerConfig) { c.FilterSubjects = []string{"logoff.requests.urgent.one"} })
 		},
@@ -228,7 +237,7 @@ var meddlings = []meddling{
 		undo: (*site).ownConsumer,
 	},
 	{
-		name: "subject removed", part: stream.PartStreams, kind: "edited LOGOFF_REQUESTS", says: []string{"subjects is [logoff.requests", "nats stream edit LOGOFF_REQUESTS"},
+		name: "subject removed", part: stream.PartStreams, kind: "edited LOGOFF_REQUESTS", says: []string{"subjects is [logoff.requests", "nats stream edit LOGOFF_REQUESTS --force --subjects='logoff.requests' --subjects="},
 		change: func(s *site) {
 			s.editStream(subjects.RequestStream(), func(c *jetstream.StreamConfig) { c.Subjects = c.Subjects[:3] })
 		},

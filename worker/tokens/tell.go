@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"logoffworker/metrics"
+	"logoffworker/worker/webserver"
 )
 
 const (
@@ -20,6 +21,14 @@ const (
 
 // remedy is what a person does about a pair that is of no use any more.
 const remedy = "make a new access token and put it into the pair file"
+
+// What else operators are told.
+const (
+	ends         = "nothing renews it any more; when the access token ends, jobs wait in the stream until there is a new pair"
+	triedAgain   = "a worker tries again, and the access token is good until then"
+	lookAtServer = "if it lasts, look at the Web Server, and at what stands in front of it"
+	checkCommand = "logoff-worker check"
+)
 
 // tell says in health and log how the pair is.
 func (k *Keeper) tell(err error) {
@@ -37,27 +46,35 @@ func (k *Keeper) problem(err error) metrics.Condition {
 	r := k.record
 	switch {
 	case errors.Is(err, errSealed), errors.Is(err, errNoRecord):
-		return metrics.Condition{Kind: "no_pair", What: strings.ReplaceAll(err.Error(), "\n", ": "), Grave: true}
+		return metrics.Condition{
+			Kind: "no_pair", What: strings.ReplaceAll(err.Error(), "\n", ": "), Grave: true,
+			ByItself: "the worker looks again every 15 seconds; it cannot reach the Web Server without a pair",
+			ToDo:     "put a pair into the pair file, or give this worker the same key file as the others", Command: checkCommand,
+		}
 	case err != nil:
-		return metrics.Condition{Kind: "unseen", What: "the stored pair cannot be looked at: " + err.Error()}
+		return metrics.Condition{
+			Kind: "unseen", What: "the stored pair cannot be looked at: " + err.Error(),
+			ByItself: "the worker looks again every 15 seconds, and uses the access token that it has as long as it is good",
+			ToDo:     "if it lasts, look at NATS, and at the bucket of the pair",
+		}
 	case r.State == lost:
 		return metrics.Condition{
-			Kind: "lost", ToDo: remedy, Grave: true,
+			Kind: "lost", ByItself: ends, ToDo: remedy, Grave: true,
 			What: fmt.Sprintf("the pair may be lost, and presenting it again could revoke it: a renewal has no known outcome (%s). Until %s the old access token may still work; %s", r.Why, expiry(r), remedy),
 		}
 	case r.State == dead:
 		return metrics.Condition{
-			Kind: "refused", ToDo: remedy, Grave: true,
+			Kind: "refused", ByItself: ends, ToDo: remedy, Grave: true,
 			What: fmt.Sprintf("the Web Server refuses to renew the access token (%s). Until %s it may still work; %s", r.Why, expiry(r), remedy),
 		}
 	case k.trouble != nil && max(k.failures, r.Failures) >= failuresToTell:
 		return metrics.Condition{
-			Kind: "not_renewed",
+			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: checkCommand, Through: webserver.Part,
 			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, and this worker keeps trying: %v", expiry(r), max(k.failures, r.Failures), k.trouble),
 		}
 	case r.Failures >= failuresToTell:
 		return metrics.Condition{
-			Kind: "not_renewed",
+			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: checkCommand, Through: webserver.Part,
 			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, and they keep trying", expiry(r)),
 		}
 	}
@@ -66,7 +83,11 @@ func (k *Keeper) problem(err error) metrics.Condition {
 
 // sayUnstored tells of an outcome that is in memory alone.
 func (k *Keeper) sayUnstored(err error, precious bool) {
-	c := metrics.Condition{Part: Part, Kind: "unstored", Grave: true, What: "the outcome of a renewal cannot be stored, and this worker keeps trying: " + err.Error()}
+	c := metrics.Condition{
+		Part: Part, Kind: "unstored", Grave: true,
+		What:     "the outcome of a renewal cannot be stored, and this worker keeps trying: " + err.Error(),
+		ByItself: "it is stored as soon as NATS takes it", ToDo: "mend NATS",
+	}
 	if precious {
 		c.What = "the renewed pair cannot be stored, and it is tried again; do not stop this worker, because it alone has the pair: " + err.Error()
 		c.ToDo = "mend NATS, and do not stop this worker"

@@ -47,6 +47,9 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
+// Part is the part of a worker's health that tells of the Web Server.
+const Part = "webserver"
+
 // The operations: what a call is for. OpToken is the reading of a secret that was given, which is no request.
 const (
 	OpLogoff   = "logoff"
@@ -116,6 +119,11 @@ func (e *Error) NeedsPerson() bool {
 		return true
 	}
 	return false
+}
+
+// Blocked reports whether the method itself, or the way in which the request was made, was refused.
+func (e *Error) Blocked() bool {
+	return e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented || e.Verdict == Misconfigured && e.Status/100 == 4
 }
 
 // OldVersion reports whether the harmless question was answered by a version that does not know it.

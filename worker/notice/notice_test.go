@@ -1,7 +1,8 @@
-package worker
+package notice
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -10,15 +11,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"logoffworker/metrics"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
-// A told worker has a health in which a test can read, and nothing else.
+// A told board has a health in which a test can read.
 type told struct {
-	*Worker
+	Board
 	registry *prometheus.Registry
 	lines    *strings.Builder
 }
@@ -26,7 +28,7 @@ type told struct {
 func newTold() told {
 	lines, registry := &strings.Builder{}, prometheus.NewRegistry()
 	log := slog.New(slog.NewTextHandler(lines, nil))
-	return told{&Worker{Metrics: metrics.New(registry, metrics.Build{}), Health: metrics.NewHealth(log), Log: log}, registry, lines}
+	return told{Board{Metrics: metrics.New(registry, metrics.Build{}), Health: metrics.NewHealth(log)}, registry, lines}
 }
 
 // kinds are the kinds of what is wrong.
@@ -53,15 +55,15 @@ func TestBreakerIsTold(t *testing.T) {
 		{gate.Change{To: gate.Open, Why: forbidden}, []string{"forbidden"}},
 		{gate.Change{To: gate.Closed}, nil},
 	} {
-		if w.breakerMoved(test.to); !slices.Equal(w.kinds(), test.want) {
+		if w.BreakerMoved(test.to); !slices.Equal(w.kinds(), test.want) {
 			t.Errorf("change %d: it says %v, want %v", i, w.kinds(), test.want)
 		}
 	}
 }
 
-// Each cause has its own remedy, and what waiting mends has none.
+// Each cause has its own remedy, and a command that shows more of it, unless that would count as one more rejected login.
 func TestRemedyFitsTheCause(t *testing.T) {
-	const inFront, right, account, password, token, address = "let DELETE", "give the account", "what the account may do", "right password", "new token", "LOGOFF_WEBSERVER_URL"
+	const inFront, right, account, password, token, address, through, wait, pace = "let DELETE", "give the account", "what the account may do", "right password", "new token", "LOGOFF_WEBSERVER_URL", "let the worker's address", "if it lasts", "set LOGOFF_WRITES_PER_HOUR"
 	for name, test := range map[string]struct {
 		why   webserver.Error
 		scope gate.Scope
@@ -72,16 +74,21 @@ func TestRemedyFitsTheCause(t *testing.T) {
 		"the method, for everything": {webserver.Error{Verdict: webserver.Misconfigured, Status: 405}, gate.Everything, address},
 		"a page for everything":      {webserver.Error{Verdict: webserver.Misconfigured, Page: true}, gate.Everything, address},
 		"a right is missing":         {webserver.Error{Verdict: webserver.Forbidden}, gate.LogoffsOnly, right},
-		"all is forbidden":           {webserver.Error{Verdict: webserver.Forbidden}, gate.Everything, ""},
+		"all is forbidden":           {webserver.Error{Verdict: webserver.Forbidden}, gate.Everything, through},
 		"the token, for logoffs":     {webserver.Error{Verdict: webserver.Unauthorized}, gate.LogoffsOnly, account},
 		"the token, for everything":  {webserver.Error{Verdict: webserver.Unauthorized}, gate.Everything, token},
 		"the login":                  {webserver.Error{Verdict: webserver.LoginRejected}, gate.Everything, password},
 		"the address":                {webserver.Error{Verdict: webserver.Misconfigured}, gate.Everything, address},
-		"an outage":                  {webserver.Error{Verdict: webserver.Unavailable}, gate.Everything, ""},
-		"an outage, for logoffs":     {webserver.Error{Verdict: webserver.Undecided}, gate.LogoffsOnly, ""},
+		"an outage":                  {webserver.Error{Verdict: webserver.Unavailable}, gate.Everything, wait},
+		"an outage, for logoffs":     {webserver.Error{Verdict: webserver.Undecided}, gate.LogoffsOnly, wait},
+		"too many logins":            {webserver.Error{Verdict: webserver.Throttled}, gate.Everything, pace},
 	} {
-		if got := remedy(&test.why, test.scope); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
-			t.Errorf("%s: %q", name, got)
+		got, command := remedy(&test.why, test.scope)
+		if !strings.Contains(got, test.want) || (command == "") != (test.want == password || test.want == pace) {
+			t.Errorf("%s: %q, %q", name, got, command)
+		}
+		if byItself(&test.why) == "" {
+			t.Errorf("%s: nothing is said of what happens by itself", name)
 		}
 	}
 }
@@ -103,15 +110,15 @@ func TestLongLimitIsTold(t *testing.T) {
 			{gate.Change{To: gate.Open, Why: why, Until: after(time.Second), Age: gate.Long}, []string{"reads_limited"}},
 			{gate.Change{To: gate.Closed, Age: time.Hour}, nil},
 		} {
-			if w.limitMoved(gate.Read, test.to); !slices.Equal(w.kinds(), test.want) {
+			if w.LimitMoved(gate.Read, test.to); !slices.Equal(w.kinds(), test.want) {
 				t.Errorf("change %d: it says %v, want %v", i, w.kinds(), test.want)
 			}
 		}
-		w.budgetSpent(gate.Write, gate.Bulk, time.Minute)
+		w.BudgetSpent(gate.Write, gate.Bulk, time.Minute)
 		if got := w.kinds(); !slices.Equal(got, []string{"writes_used_up"}) {
 			t.Errorf("of a budget that is used up it says %v", got)
 		}
-		if w.budgetSpent(gate.Write, gate.Bulk, 0); len(w.kinds()) != 0 {
+		if w.BudgetSpent(gate.Write, gate.Bulk, 0); len(w.kinds()) != 0 {
 			t.Errorf("of a budget that is not used up it says %v", w.kinds())
 		}
 	})
@@ -131,20 +138,80 @@ func TestClockIsTold(t *testing.T) {
 		}
 	}
 	w = newTold()
-	var err error
-	if w.Server, err = webserver.New(webserver.Config{URL: "http://127.0.0.1/x", Token: func() (string, error) { return "t", nil }}); err != nil {
+	server, err := webserver.New(webserver.Config{URL: "http://127.0.0.1/x", Token: func() (string, error) { return "t", nil }})
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.watchOnce(t, server, gate.Config{})
+	for _, name := range w.names(t) {
+		if name == "logoff_webserver_clock_difference_seconds" || strings.HasPrefix(name, "logoff_budget_") {
+			t.Errorf("%s is there before anything is known of it", name)
+		}
+	}
+}
+
+// watchOnce looks once at a Web Server and at a new gate before it.
+func (w told) watchOnce(t *testing.T, server *webserver.Client, c gate.Config) *gate.Gate {
+	t.Helper()
+	c.Backoff = gate.Backoff{Min: time.Second, Max: time.Minute}
+	c.Moved, c.Limited, c.Spent = w.BreakerMoved, w.LimitMoved, w.BudgetSpent
+	g := gate.New(c)
+	w.look(t, server, g)
+	return g
+}
+
+func (w told) look(t *testing.T, server *webserver.Client, g *gate.Gate) {
+	t.Helper()
 	ended, end := context.WithCancel(t.Context())
 	end()
-	w.watchClock(ended) // which looks once
+	w.Watch(ended, server, g)
+}
+
+// names are the metrics that have a value.
+func (w told) names(t *testing.T) (names []string) {
+	t.Helper()
 	families, err := w.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if family.GetName() == "logoff_webserver_clock_difference_seconds" {
-			t.Errorf("it is said to be %v off before anything was heard", family.GetMetric())
-		}
+		names = append(names, family.GetName())
 	}
+	return names
+}
+
+// What is left of a budget is told with its limit, and what others have asked is taken off.
+func TestBudgetLeftIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, others := newTold(), int64(0)
+		server, err := webserver.New(webserver.Config{URL: "http://127.0.0.1/x", Token: func() (string, error) { return "t", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := w.watchOnce(t, server, gate.Config{WritesPerHour: 100, Others: func(gate.Kind) int64 { return others }})
+		is := func(left float64) {
+			t.Helper()
+			w.look(t, server, g)
+			want := fmt.Sprintf(`
+# HELP logoff_budget_left_requests Requests to the Web Server that this worker may still make within the hour. Absent without a budget.
+# TYPE logoff_budget_left_requests gauge
+logoff_budget_left_requests{kind="writes"} %v
+# HELP logoff_budget_limit_requests Requests to the Web Server that this worker may make within an hour. Absent without a budget.
+# TYPE logoff_budget_limit_requests gauge
+logoff_budget_limit_requests{kind="writes"} 100
+`, left)
+			if err := testutil.GatherAndCompare(w.registry, strings.NewReader(want), "logoff_budget_left_requests", "logoff_budget_limit_requests"); err != nil {
+				t.Error(err)
+			}
+		}
+		is(100)
+		if wait := g.Take(gate.Write); wait != 0 {
+			t.Fatal(wait)
+		}
+		is(99)
+		others = 9
+		is(90)
+		time.Sleep(time.Hour)
+		is(100)
+	})
 }
