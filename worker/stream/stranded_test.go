@@ -42,7 +42,7 @@ func TestStrandedJobIsDeliveredAgain(t *testing.T) {
 		"create":             {ProvisionCreate, "urgent", "1 jobs are stranded: they are in the stream LOGOFF_REQUESTS, from sequence 1 on, and their consumer is past them (since 2000-01-01T00:00:00Z); by itself: all that is in the stream is delivered again", true},
 		"verify":             {ProvisionVerify, "urgent", "have the consumers made anew: `nats consumer rm LOGOFF_REQUESTS urgent --force; nats consumer rm LOGOFF_REQUESTS bulk --force; logoff-worker init`", false},
 		"without a consumer": {ProvisionCreate, "", "they cannot be delivered again: ", false},
-		"an older server":    {ProvisionCreate, "urgent", "make them anew with `logoff-worker init`", false},
+		"an older server":    {ProvisionCreate, "urgent", "have the consumers made anew", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := DefaultConfig()
