@@ -149,7 +149,7 @@ package-check: $(NFPM) $(CYCLONEDX) ## the Debian package installed, upgraded wi
 	$$dir/install -base $(TOOLS)/debian -before $$dir/v0.0.1/*.deb -after $$dir/v0.0.2/*.deb -simulator $$dir/simulator
 
 .PHONY: manifests
-manifests: $(HELM) ## the plain manifests in deploy/kubernetes, made from the chart
+manifests: $(HELM) ## the plain manifests in deploy/kubernetes, made from the chart, and what the chart carries of deploy/monitoring
 	go run -C $(CHECK) ./chart -helm $(HELM) -write
 
 # kubectl-validate has the schemas of the oldest Kubernetes that the chart takes, and of 1.30. Of objects that are not
@@ -160,8 +160,15 @@ chart-check: $(HELM) $(HELM_UNITTEST) $(KUBECTL_VALIDATE) ## the chart, its plai
 	$(HELM_UNITTEST) $(CHART)
 	go run -C $(CHECK) ./chart -helm $(HELM)
 	@set -e; full=$$(mktemp -d); trap 'rm -rf "$$full"' EXIT; \
-	$(HELM) template logoff-worker $(CHART) --kube-version 1.34.0 --values $(CHART)/tests/values/full.yaml --set podMonitor.enabled=false,nack.enabled=false >$$full/full.yaml; \
+	$(HELM) template logoff-worker $(CHART) --kube-version 1.34.0 --values $(CHART)/tests/values/full.yaml --set podMonitor.enabled=false,prometheusRule.enabled=false,nack.enabled=false >$$full/full.yaml; \
 	for version in 1.27 1.30; do $(KUBECTL_VALIDATE) --version $$version $$full/full.yaml deploy/kubernetes/*.yaml; done
+
+# Prometheus' own tools: promtool has each alert fire and resolve, and a Prometheus scrapes a worker.
+.PHONY: monitoring-check
+monitoring-check: ## alerts, dashboard and runbooks, with promtool and a real Prometheus (Debian: apt-get install prometheus)
+	@for program in promtool prometheus; do command -v $$program >/dev/null || \
+		{ echo "monitoring-check needs $$program, which is not installed; Debian's package prometheus has it" >&2; exit 1; }; done
+	go test -C $(CHECK) -count=1 ./monitoring
 
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 // chart-check, because it needs helm.
 func TestPlainManifestsDecodeStrictly(t *testing.T) {
 	objects := plainObjects(t)
-	if len(objects) != 10 {
+	if len(objects) != 12 {
 		t.Errorf("there are %d objects", len(objects))
 	}
 	if _, err := decode([]byte("apiVersion: apps/v1\nkind: Deployment\nspec: {replica: 2}\n")); err == nil || !strings.Contains(err.Error(), "replica") {
@@ -39,6 +41,43 @@ func TestPlainManifestsDecodeStrictly(t *testing.T) {
 		if _, err := decode([]byte("apiVersion: " + nackVersion + "\n" + wrong)); err == nil {
 			t.Errorf("%q was taken", wrong)
 		}
+	}
+}
+
+// Chart and plain manifests carry the alerts and the dashboard of deploy/monitoring.
+func TestAlertsAndDashboardAreCarried(t *testing.T) {
+	texts := map[string]string{}
+	for _, name := range carried {
+		text, err := os.ReadFile(filepath.Join(shipped, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+		if has, err := os.ReadFile(filepath.Join(chart, "files", name)); err != nil || string(has) != texts[name] {
+			t.Errorf("the chart has another %s (run `make manifests`): %v", name, err)
+		}
+	}
+	var rules monitoring.PrometheusRuleSpec
+	if err := yaml.UnmarshalStrict([]byte(texts["rules.yaml"]), &rules); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, object := range plainObjects(t) {
+		switch o := object.(type) {
+		case *monitoring.PrometheusRule:
+			found++
+			if difference := cmp.Diff(rules, o.Spec); difference != "" {
+				t.Errorf("the alerts are others (run `make manifests`):\n%s", difference)
+			}
+		case *core.ConfigMap:
+			found++
+			if o.Data["logoff-worker.json"] != strings.TrimSpace(texts["dashboard.json"]) || o.Labels["grafana_dashboard"] != "1" {
+				t.Error("the dashboard is another (run `make manifests`)")
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("there are %d of them", found)
 	}
 }
 

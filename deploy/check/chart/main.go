@@ -1,6 +1,7 @@
 // Chart checks deploy/chart with the helm that its flag names: what the chart renders are objects that Kubernetes
 // takes, the plain manifests in deploy/kubernetes are what it renders, the streams for NACK are those that the worker
-// needs, and wrong values are refused. With -write it writes the plain manifests instead of comparing them.
+// needs, and wrong values are refused. With -write it writes the plain manifests instead of comparing
+// them, and what the chart carries of deploy/monitoring.
 //
 // What needs no helm is in the tests: the plain manifests as they are committed, and the schema of the values.
 package main
@@ -39,12 +40,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if h.program == "" {
 		return errors.New("-helm must name the program")
 	}
+	if *write {
+		return h.write(ctx)
+	}
 	manifests, err := h.manifests(ctx)
 	if err != nil {
 		return err
-	}
-	if *write {
-		return manifests.write()
 	}
 	if err := manifests.compare(); err != nil {
 		return err
@@ -67,7 +68,30 @@ const (
 	plain   = "../kubernetes"
 	minimal = chart + "/tests/values/minimal.yaml"
 	full    = chart + "/tests/values/full.yaml"
+	// shipped has the files that carried names.
+	shipped = "../monitoring"
 )
+
+// carried are files of which the chart has copies: helm reads none outside of it.
+var carried = []string{"rules.yaml", "dashboard.json"}
+
+// write copies what the chart carries, and then writes the plain manifests.
+func (h helm) write(ctx context.Context) error {
+	for _, name := range carried {
+		content, err := os.ReadFile(filepath.Join(shipped, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(chart, "files", name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	manifests, err := h.manifests(ctx)
+	if err != nil {
+		return err
+	}
+	return manifests.write()
+}
 
 // A helm renders the chart.
 type helm struct{ program string }
@@ -127,7 +151,7 @@ func (h helm) manifests(ctx context.Context) (set, error) {
 	if err != nil {
 		return nil, err
 	}
-	optional, err := h.template(ctx, "{podMonitor: {enabled: true}, nack: {enabled: true}}", minimal)
+	optional, err := h.template(ctx, "{podMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}, nack: {enabled: true}}", minimal)
 	if err != nil {
 		return nil, err
 	}
