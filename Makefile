@@ -170,6 +170,13 @@ monitoring-check: ## alerts, dashboard and runbooks, with promtool and a real Pr
 		{ echo "monitoring-check needs $$program, which is not installed; Debian's package prometheus has it" >&2; exit 1; }; done
 	go test -C $(CHECK) -count=1 ./monitoring
 
+# The pictures are for looking at.
+SHOTS ?= $(CURDIR)/dist/page
+.PHONY: page-check
+page-check: ## the status page in a real Chromium, in every state, which takes minutes (SHOTS=directory of the pictures)
+	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { echo "Chromium is not installed: on Debian, apt-get install chromium" >&2; exit 1; }
+	LOGOFF_PAGE_SHOTS=$(SHOTS) go test -C $(CHECK) ./page -count=1 -timeout 15m -v
+
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,7 +32,7 @@ func TestReadyzSaysWhyInWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, reg := newMetrics(t)
 		health, _ := newHealth("nats", "urgent")
-		h := Handler(reg, health, Page{})
+		h := Handler(reg, health, http.NotFoundHandler())
 		says := func(code int, words string) {
 			t.Helper()
 			if r := ask(h, "GET", "/readyz"); r.Code != code || r.Body.String() != words {

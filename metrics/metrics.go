@@ -1,10 +1,10 @@
-// Package metrics is what operators see: Prometheus instruments, the probes /livez and /readyz, and
-// a status page made from the same numbers; and the [Health] behind them, which collects what is wrong with
-// each part in words, and logs it when it begins, while it lasts, and when it is over.
+// Package metrics is what operators see: Prometheus instruments, and the probes /livez and /readyz; and the
+// [Health] behind them, which collects what is wrong with each part in words, and logs it when it begins, while it
+// lasts, and when it is over. The page for people is in statuspage, made from the same numbers.
 //
 // Other packages say what happened; this one decides what that counts. Every label value exists at
 // zero from the start, so that a rate over it is never missing, and no label holds an id, a name or
-// a text. It keeps no history and changes nothing: every page is read-only.
+// a text. It keeps no history, but for the latest few jobs, and changes nothing: all that it serves is read-only.
 package metrics
 
 import (
@@ -50,6 +50,7 @@ type Metrics struct {
 	dead         map[jobs.Status]prometheus.Counter
 	handedBack   prometheus.Counter
 	lastSuccess  fleeting
+	latest       latest
 
 	requests map[string]map[string]prometheus.Counter
 	duration map[string]prometheus.Observer
@@ -66,6 +67,8 @@ type Metrics struct {
 	inHand      fleeting
 	again       fleeting
 	stranded    fleeting
+	lastStored  fleeting
+	present     fleeting
 	connected   prometheus.Gauge
 	reconnects  prometheus.Counter
 	natsErrors  map[string]prometheus.Counter
@@ -134,6 +137,8 @@ func (m *Metrics) natsInstruments(f factory) {
 	m.inHand = f.fleeting("logoff_queue_ack_pending_jobs", "Jobs in some worker's hands; the same at every worker. Absent while NATS cannot be asked.", "lane")
 	m.again = f.fleeting("logoff_queue_redelivered_jobs", "Jobs in hand that came again; the same at every worker. Absent while NATS cannot be asked.", "lane")
 	m.stranded = f.fleeting("logoff_stranded_jobs", "Jobs that neither wait nor are in hand; anything but 0 is a fault. Absent while NATS cannot be asked.")
+	m.lastStored = f.fleeting("logoff_queue_last_sequence", "Sequence of the latest job in the stream, which grows by one with each job that is stored; the same at every worker. Absent while NATS cannot be asked.")
+	m.present = f.fleeting("logoff_queue_jobs", "Jobs in the stream, which wait or are in hand; the same at every worker. Absent while NATS cannot be asked.")
 	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
 	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
 	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
@@ -171,6 +176,7 @@ type Settlement struct {
 	users    map[jobs.UserOutcome]int
 	took     []laneTime // of jobs with a success
 	events   []laneTime // since the eventTime of jobs of which all is known to be off
+	latest   map[bool]*recent
 }
 
 type laneStatus struct {
@@ -186,11 +192,14 @@ type laneTime struct {
 
 // A SettledJob is what a result says of one job.
 type SettledJob struct {
-	Lane     jobs.Lane
-	Status   jobs.Status
-	Sessions []jobs.SessionResult
-	Users    []jobs.UserResult
-	Took     time.Duration // from the job being stored to its last answer
+	ID        string
+	Publisher string
+	Lane      jobs.Lane
+	Status    jobs.Status
+	Sessions  []jobs.SessionResult
+	Users     []jobs.UserResult
+	Stored    time.Time     // in the stream
+	Took      time.Duration // from the job being stored to its last answer
 	// EventTime is when that happened which the job answers, zero where it does not say, and Completed when it had
 	// its last answer.
 	EventTime, Completed time.Time
@@ -201,8 +210,10 @@ type SettledJob struct {
 func (s *Settlement) Add(job SettledJob) {
 	if s.jobs == nil {
 		s.jobs, s.sessions, s.users = map[laneStatus]int{}, map[jobs.Outcome]int{}, map[jobs.UserOutcome]int{}
+		s.latest = map[bool]*recent{true: {}, false: {}}
 	}
 	s.jobs[laneStatus{job.Lane, job.Status}]++
+	s.latest[job.Status.Success()].add(job.finished())
 	success := false
 	for i := range job.Sessions {
 		s.sessions[job.Sessions[i].Outcome]++
@@ -221,6 +232,7 @@ func (s *Settlement) Add(job SettledJob) {
 
 // Settled counts jobs whose results this worker stored.
 func (m *Metrics) Settled(s *Settlement) {
+	m.latest.add(s.latest)
 	for key, n := range s.jobs {
 		if c := m.settled[key.lane][key.status]; c != nil {
 			c.Add(float64(n))
@@ -319,9 +331,15 @@ func (m *Metrics) Queue(lane jobs.Lane, pending, ackPending, redelivered int) {
 // QueueUnknown tells that NATS cannot be asked what it holds.
 func (m *Metrics) QueueUnknown() {
 	m.standing.unknown()
-	for _, g := range []fleeting{m.pending, m.inHand, m.again, m.stranded} {
+	for _, g := range []fleeting{m.pending, m.inHand, m.again, m.stranded, m.lastStored, m.present} {
 		g.Reset()
 	}
+}
+
+// Stored tells the sequence of the latest job in the stream, and how many jobs are there.
+func (m *Metrics) Stored(last, present uint64) {
+	m.lastStored.set(float64(last))
+	m.present.set(float64(present))
 }
 
 // Stranded tells how many jobs nobody will ever get.

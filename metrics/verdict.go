@@ -58,6 +58,11 @@ func (h *Health) Verdict(without ...string) Verdict {
 		}
 		v.Since = later(v.Since, h.wellSince(part))
 	}
+	for _, part := range h.remarked() {
+		if !slices.Contains(without, part) {
+			v.Parts = append(v.Parts, h.partVerdict(part, without))
+		}
+	}
 	if worst, is := v.worst(); is {
 		v.State, v.Headline, v.Since = worst.state(), sentence(worst.What), worst.Since
 		v.ByItself, v.ToDo, v.Command = worst.ByItself, worst.ToDo, worst.Command
@@ -66,6 +71,17 @@ func (h *Health) Verdict(without ...string) Verdict {
 		v.Headline = "The worker starts: nothing is known yet of " + strings.Join(unknown, ", ") + "."
 	}
 	return v
+}
+
+// remarked are the parts that have harmless conditions alone, such as the jobs: they are not among those of the worker.
+func (h *Health) remarked() (parts []string) {
+	for id, t := range h.troubles {
+		if t.on && !slices.Contains(h.parts, id.part) && !slices.Contains(parts, id.part) {
+			parts = append(parts, id.part)
+		}
+	}
+	slices.Sort(parts)
+	return parts
 }
 
 func (h *Health) partVerdict(part string, without []string) PartVerdict {

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestVerdictSaysSinceWhen(t *testing.T) {
 func TestReadyzWithoutParts(t *testing.T) {
 	_, reg := newMetrics(t)
 	h, _ := newHealth("nats", "webserver", "protected")
-	handler := Handler(reg, h, Page{})
+	handler := Handler(reg, h, http.NotFoundHandler())
 	says := func(query string, code int, words ...string) {
 		t.Helper()
 		r := ask(handler, "GET", "/readyz"+query)

@@ -404,6 +404,11 @@ func TestNoSecretInAnyOutput(t *testing.T) {
 		s.await(51)
 		page := r.pages()
 		r.stop()
+		for _, name := range append(ids, "jane", "Jane") {
+			if strings.Contains(page, name) {
+				t.Errorf("a page names %s", name)
+			}
+		}
 		everything := s.log.String() + page + s.stored(s.subjects.ResultStream()) + s.stored(s.subjects.DeadStream())
 		for _, secret := range []string{servicePassword, "Y2FuYXJ5", "QSDK", "canary-redirect", "canary-query"} {
 			if strings.Contains(everything, secret) {

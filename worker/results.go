@@ -126,7 +126,10 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	switch {
 	case reply == nil:
 		d.stored = true
-		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(), Took: d.took(), EventTime: d.job.EventTime, Completed: d.completed, Trace: d.trace})
+		settled.Add(metrics.SettledJob{
+			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(),
+			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Completed: d.completed, Trace: d.trace,
+		})
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
@@ -139,8 +142,8 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	}
 	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
 		settled.Add(metrics.SettledJob{ // an earlier try of ours
-			Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
-			Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Completed: stored.CompletedAt,
+			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
+			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Completed: stored.CompletedAt,
 		})
 	} else {
 		s.metrics.AlreadySettled(1)

@@ -21,6 +21,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
@@ -109,6 +110,7 @@ type running struct {
 	site     *site
 	registry *prometheus.Registry
 	health   *metrics.Health
+	metrics  *metrics.Metrics
 	client   *webserver.Client
 	worker   *worker.Worker
 	nc       *nats.Conn
@@ -149,7 +151,7 @@ func (s *site) start(o options) *running {
 // run starts a worker over a connection that the test has made.
 func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, log *slog.Logger, o options) *running {
 	s.t.Helper()
-	r := &running{site: s, nc: nc, health: health, ended: make(chan error, 1)}
+	r := &running{site: s, nc: nc, health: health, metrics: m, ended: make(chan error, 1)}
 	clientConfig := webserver.Config{
 		URL:         "http://127.0.0.1/commandcenter/api",
 		Username:    "admin",
@@ -488,13 +490,18 @@ func (s *site) stored(name string) string {
 	return all.String()
 }
 
-// pages are everything that the worker serves over HTTP.
+// pages are everything that the worker serves over HTTP, the first seconds of the page's stream too, and what it tells
+// the other workers.
 func (r *running) pages() string {
-	handler := metrics.Handler(r.registry, r.health, metrics.Page{Version: "test", Worker: "w"})
+	page := statuspage.New(statuspage.Config{Registry: r.registry, Health: r.health, Metrics: r.metrics, Subjects: r.site.subjects, Version: "test", Worker: "w"})
+	handler := metrics.Handler(r.registry, r.health, page)
 	var all strings.Builder
-	for _, path := range []string{"/", "/metrics", "/livez", "/readyz"} {
+	all.Write(page.Status())
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, path := range []string{"/", "/metrics", "/live", "/livez", "/readyz"} {
 		recorder := httptest.NewRecorder()
-		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+		handler.ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 		all.WriteString(recorder.Body.String())
 	}
 	return all.String()

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/stream"
@@ -341,7 +343,8 @@ func TestEveryStateIsToldInTheSameWords(t *testing.T) {
 // asks is what the worker answers.
 func (r *running) asks(path string) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
-	metrics.Handler(r.registry, r.health, metrics.Page{Version: "test", Worker: "w"}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+	page := statuspage.New(statuspage.Config{Registry: r.registry, Health: r.health, Metrics: r.metrics, Subjects: r.site.subjects, Version: "test", Worker: "w"})
+	metrics.Handler(r.registry, r.health, page).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
 	return recorder
 }
 
@@ -364,9 +367,13 @@ func (r *running) tells(i illness) {
 	if probe.Code != http.StatusServiceUnavailable {
 		t.Errorf("the probe says %d", probe.Code)
 	}
+	page := html.UnescapeString(r.asks("/").Body.String())
 	for _, words := range []string{v.Headline, v.ByItself, v.ToDo, v.Command} {
 		if !strings.Contains(probe.Body.String(), words) {
 			t.Errorf("the probe does not say %q:\n%s", words, probe.Body)
+		}
+		if !strings.Contains(page, words) {
+			t.Errorf("the page does not say %q", words)
 		}
 	}
 	for _, words := range []string{v.ByItself, v.ToDo, v.Command} { // what is wrong is there in the words with which it began

@@ -20,8 +20,10 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/fleet"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -87,13 +89,29 @@ func (d *demo) start(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	d.stops = append(d.stops, client.CloseIdle)
-	page := metrics.Page{Version: "demo", Worker: d.config.Name, Started: time.Now()}
-	if err := d.serve("http", &d.options.http, metrics.Handler(registry, d.health, page)); err != nil {
+	if err := d.startPage(ctx, nc, statuspage.Config{Registry: registry, Health: d.health, Metrics: m}); err != nil {
 		return err
 	}
 	w := &worker.Worker{Config: d.config, NATS: nc, Server: client, Metrics: m, Health: d.health, Log: log}
 	d.startWorker(ctx, w)
 	return nil
+}
+
+// startPage serves the status page, the metrics and the probes.
+func (d *demo) startPage(ctx context.Context, nc *nats.Conn, c statuspage.Config) error {
+	c.Version, c.Worker, c.Subjects, c.Slots = "demo", d.config.Name, d.config.Stream.Subjects, d.config.Slots
+	c.WebServer = "http://" + d.options.webserver + "/commandcenter/api"
+	page := statuspage.New(c)
+	member, err := fleet.Join(fleet.Config{NATS: nc, Subjects: c.Subjects, Worker: c.Worker, Version: c.Version, Status: page.Status})
+	if err != nil {
+		return err
+	}
+	page.Join(member.Ask)
+	ctx, cancel := context.WithCancel(ctx)
+	var remembering sync.WaitGroup
+	remembering.Go(func() { page.Run(ctx) })
+	d.stops = append(d.stops, member.Leave, func() { cancel(); remembering.Wait() })
+	return d.serve("http", &d.options.http, metrics.Handler(c.Registry, d.health, page))
 }
 
 func (d *demo) startSimulator() error {

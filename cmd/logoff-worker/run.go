@@ -19,8 +19,10 @@ import (
 	"golang.org/x/term"
 
 	"logoffworker/metrics"
+	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/fleet"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
@@ -95,7 +97,13 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
 	defer files.start(hangups)()
-	stopHTTP, err := serveHTTP(s, metrics.Handler(p.registry, p.health, page(s, config.Name)), log)
+	page := statuspage.New(p.pageConfig(config))
+	watched, endWatch := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer endWatch()
+	watching.Go(func() { page.Run(watched) })
+	stopHTTP, err := serveHTTP(s, metrics.Handler(p.registry, p.health, page), log)
 	if err != nil {
 		return err
 	}
@@ -108,10 +116,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 		return err
 	}
 	defer stopNATS()
-	watched, endWatch := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer endWatch()
+	defer p.joinFleet(nc, page)()
 	watching.Go(func() { manager.watch(watched, p.health) })
 	return p.work(ctx, &worker.Worker{
 		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
@@ -144,8 +149,24 @@ func (p *process) observe(c webserver.Call) {
 	}
 }
 
-func page(s settings, name string) metrics.Page {
-	return metrics.Page{Version: version(), Worker: name, Started: time.Now(), Settings: s.shown()}
+func (p *process) pageConfig(c worker.Config) statuspage.Config {
+	return statuspage.Config{
+		Registry: p.registry, Health: p.health, Metrics: p.metrics, Subjects: c.Stream.Subjects,
+		Version: version(), Worker: c.Name, WebServer: stream.ShownURLs(p.settings.Webserver.URL), Slots: c.Slots, Settings: p.settings.shown(),
+	}
+}
+
+// joinFleet has the worker tell the others how it is, and its page show how they are. Without, the page shows this
+// worker alone.
+func (p *process) joinFleet(nc *nats.Conn, page *statuspage.Page) (leave func()) {
+	c := p.settings.workerConfig()
+	member, err := fleet.Join(fleet.Config{NATS: nc, Subjects: c.Stream.Subjects, Worker: c.Name, Version: version(), Status: page.Status})
+	if err != nil {
+		p.log.Warn("The worker does not tell others how it is, and its status page shows it alone.", "error", err)
+		return func() {}
+	}
+	page.Join(member.Ask)
+	return member.Leave
 }
 
 // connect connects to NATS, which may be a broker of our own.

@@ -21,7 +21,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"logoffworker/jobs"
-	"logoffworker/metrics"
+	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -386,14 +386,14 @@ func wrapped(text string, columns int) (lines []string) {
 }
 
 // shown lists the effective settings by variable, secrets only as set or not set.
-func (s settings) shown() (all []metrics.Setting) {
+func (s settings) shown() (all []statuspage.Setting) {
 	values := fieldValues(reflect.ValueOf(s))
 	for i, name := range variableNames() {
 		value := fmt.Sprint(values[i])
 		if strings.HasSuffix(name, "_URL") {
 			value = stream.ShownURLs(value)
 		}
-		all = append(all, metrics.Setting{Name: name, Value: value})
+		all = append(all, statuspage.Setting{Name: name, Value: value})
 	}
 	return all
 }

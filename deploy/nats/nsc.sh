@@ -17,7 +17,11 @@ nsc add user --account LOGOFF --name worker \
 	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS.>,$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS,$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS' \
 	--allow-pub '$JS.ACK.LOGOFF_REQUESTS.>,$JS.ACK.*.*.LOGOFF_REQUESTS.>' \
 	--allow-pub 'logoff.results.>,logoff.dead.>' \
-	--allow-sub '_INBOX_logoff.>'
+	--allow-pub 'logoff.fleet.status,_INBOX_logoff.>,_INBOX_operator.>' \
+	--allow-sub '_INBOX_logoff.>' \
+	--allow-sub 'logoff.fleet.status,$SRV.PING,$SRV.INFO,$SRV.STATS' \
+	--allow-sub '$SRV.PING.logoff-worker,$SRV.INFO.logoff-worker,$SRV.STATS.logoff-worker' \
+	--allow-sub '$SRV.PING.logoff-worker.*,$SRV.INFO.logoff-worker.*,$SRV.STATS.logoff-worker.*'
 # With LOGOFF_WEBSERVER_PAIR_FILE, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_TOKENS,$JS.API.DIRECT.GET.KV_LOGOFF_TOKENS.>,$KV.LOGOFF_TOKENS.pair'
 
@@ -48,6 +52,7 @@ nsc add user --account LOGOFF --name operator \
 	--allow-pub '$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD' \
 	--allow-pub '$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.*' \
 	--allow-pub 'logoff.requests.urgent.operator,logoff.requests.bulk.operator' \
+	--allow-pub 'logoff.fleet.status,$SRV.*,$SRV.*.logoff-worker,$SRV.*.logoff-worker.*' \
 	--allow-sub '_INBOX_operator.>'
 
 nsc add user --account LOGOFF --name approver \

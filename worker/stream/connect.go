@@ -180,6 +180,9 @@ func ofAnyJob(words string) string {
 	return varying.ReplaceAllString(words, "$1.>")
 }
 
+// ofFleet finds what no job needs: the subjects on which workers tell each other how they are.
+var ofFleet = regexp.MustCompile(`"(\$SRV\.[^"]*|[^"]+\.fleet\.status)"`)
+
 const (
 	// permissionQuiet is how long after it was last seen missing a permission counts as missing. While jobs
 	// are in hand, a lease is extended more often than that.
@@ -249,6 +252,12 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 	case errors.Is(err, nats.ErrPermissionViolation) && lookOnly.MatchString(err.Error()):
 		c.metrics.NATSError("permission")
 		c.harmless("look_permission", "a NATS permission is missing, without which it is not known how old the oldest job is (deploy/nats/accounts.conf lists it): "+err.Error())
+	case errors.Is(err, nats.ErrPermissionViolation) && ofFleet.MatchString(err.Error()):
+		c.health.Begin(metrics.Condition{
+			Part: PartNATS, Kind: "fleet", Harmless: true, Quiet: permissionQuiet,
+			What: "the workers cannot tell each other how they are, so that a status page shows its own worker alone: " + err.Error(),
+			ToDo: "give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
+		})
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{

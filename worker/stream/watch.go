@@ -68,6 +68,7 @@ func (w *Watch) look(ctx context.Context) (again time.Duration) {
 		return lookInterval
 	}
 	w.tellOldest(ctx, found)
+	s.Metrics.Stored(found.requests.LastSeq, found.requests.Msgs)
 	w.tallyUp(found)
 	stuck := w.lookForStandstill(found)
 	if stranded := w.lookForStranded(ctx, found); stranded || stuck {

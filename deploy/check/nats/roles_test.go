@@ -14,8 +14,10 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/fleet"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -171,7 +173,49 @@ func (s *site) works() {
 		s.runs(client)
 		sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 		s.runs(client)
+		s.tellsOthers()
 	})
+}
+
+// member is a worker that tells others how it is.
+func (s *site) member() *fleet.Member {
+	s.Helper()
+	nc := s.as("worker")
+	m, err := fleet.Join(fleet.Config{NATS: nc, Subjects: subjects, Worker: "w", Status: func() []byte { return []byte("well") }})
+	s.check(err)
+	s.check(nc.Flush())
+	s.check(nc.LastError())
+	return m
+}
+
+// tellsOthers has two workers tell each other, and an operator, how they are.
+func (s *site) tellsOthers() {
+	s.Helper()
+	one, two := s.member(), s.member()
+	defer one.Leave()
+	defer two.Leave()
+	if answers := one.Ask(s.Context()); len(answers) != 2 {
+		s.Errorf("%d workers answer", len(answers))
+	}
+	s.asksWorkers(s.as("operator"))
+}
+
+// asksWorkers asks as the nats command does, and as the operator's tool will.
+func (s *site) asksWorkers(nc *nats.Conn) {
+	s.Helper()
+	var one micro.Ping
+	for _, ask := range []func() string{
+		func() string { return "$SRV.PING" },
+		func() string { return "$SRV.INFO.logoff-worker" },
+		func() string { return "$SRV.STATS.logoff-worker." + one.ID },
+		func() string { return "logoff.fleet.status" },
+	} {
+		reply, err := nc.Request(ask(), nil, time.Minute)
+		s.check(err)
+		if one.ID == "" {
+			s.check(json.Unmarshal(reply.Data, &one))
+		}
+	}
 }
 
 // runs lets a worker run for a while.
@@ -229,9 +273,11 @@ func (s *site) approves(_ *nats.Conn, js jetstream.JetStream) {
 	s.check(js.Conn().Flush())
 }
 
-// operates looks around, pauses a lane, publishes a dead letter again and drops it.
+// operates looks around, asks the workers, pauses a lane, publishes a dead letter again and drops it.
 func (s *site) operates(nc *nats.Conn, js jetstream.JetStream) {
 	ctx := s.Context()
+	defer s.member().Leave()
+	s.asksWorkers(nc)
 	_, err := js.AccountInfo(ctx)
 	s.check(err)
 	names, list := js.StreamNames(ctx), js.ListStreams(ctx)
@@ -298,9 +344,9 @@ var steps = []step{
 		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_DEAD", "$JS.API.STREAM.LIST",
 		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.DURABLE.CREATE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.DELETE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.urgent",
 		"$JS.API.CONSUMER.MSG.NEXT.LOGOFF_RESULTS.reader", "$JS.ACK.LOGOFF_RESULTS.reader.1.1.1.1.1", "$JS.ACK.x.y.LOGOFF_RESULTS.reader.1.1.1.1.1",
-		"$KV.LOGOFF_TOKENS.pair", "_INBOX_soar.x",
+		"$KV.LOGOFF_TOKENS.pair", "_INBOX_soar.x", "_INBOX_reader.x", "_INBOX.x", "$SRV.PING", "$SRV.INFO.logoff-worker", "logoff.fleet.stop",
 	}},
-	{"worker", "subscribe", []string{">", "logoff.>", "logoff.requests.>", "logoff.results.>", "_INBOX.>", "_INBOX_soar.>", "$JS.>"}},
+	{"worker", "subscribe", []string{"$SRV.>", "$SRV.*", "$SRV.PING.>", "$SRV.PING.other", "logoff.fleet.>", ">", "logoff.>", "logoff.requests.>", "logoff.results.>", "_INBOX.>", "_INBOX_soar.>", "$JS.>"}},
 
 	{"soar", "publish", []string{
 		"logoff.requests", "logoff.requests.urgent", "logoff.requests.bulk", "logoff.requests.bulk.soar", "logoff.requests.urgent.hr", "logoff.requests.bulk.hr", "logoff.requests.urgent.soar.more",
@@ -308,6 +354,7 @@ var steps = []step{
 		"$JS.API.INFO", "$JS.API.STREAM.INFO.LOGOFF_REQUESTS", "$JS.API.STREAM.DELETE.LOGOFF_REQUESTS", "$JS.API.STREAM.PURGE.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS",
 		"$JS.API.CONSUMER.CREATE.LOGOFF_RESULTS.mine", "$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.MSG.NEXT.LOGOFF_RESULTS.reader",
 		"$JS.API.DIRECT.GET.LOGOFF_RESULTS.logoff.results.a.b", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "_INBOX_hr.x",
+		"logoff.fleet.status", "$SRV.PING",
 	}},
 	{"soar", "subscribe", []string{">", "logoff.>", "logoff.requests.urgent.soar", "logoff.results.>", "logoff.dead.>", "_INBOX.>", "_INBOX_hr.>", "_INBOX_logoff.>"}},
 
@@ -320,8 +367,9 @@ var steps = []step{
 		"$JS.API.STREAM.INFO.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS",
 		"$JS.API.CONSUMER.CREATE.LOGOFF_RESULTS.mine", "$JS.API.CONSUMER.DURABLE.CREATE.LOGOFF_DEAD.mine", "$JS.API.CONSUMER.DELETE.LOGOFF_RESULTS.reader",
 		"$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "$JS.ACK.x.y.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "_INBOX_soar.x",
+		"logoff.fleet.status", "$SRV.PING",
 	}},
-	{"reader", "subscribe", []string{">", "logoff.>", "logoff.requests.>", "_INBOX.>", "_INBOX_operator.>"}},
+	{"reader", "subscribe", []string{"logoff.fleet.status", ">", "logoff.>", "logoff.requests.>", "_INBOX.>", "_INBOX_operator.>"}},
 
 	{"operator", "publish", []string{
 		"logoff.results.a.b", "logoff.dead.failed", "logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.soar", "logoff.approved.urgent.operator", "logoff.approved.urgent.approver",
@@ -329,8 +377,9 @@ var steps = []step{
 		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_REQUESTS",
 		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.mine", "$JS.API.CONSUMER.DELETE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.PAUSE.LOGOFF_RESULTS.reader",
 		"$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "_INBOX_logoff.x",
+		"$SRV.PING.other", "logoff.fleet.stop",
 	}},
-	{"operator", "subscribe", []string{">", "logoff.>", "logoff.requests.>", "_INBOX.>", "_INBOX_logoff.>"}},
+	{"operator", "subscribe", []string{"logoff.fleet.status", "$SRV.PING", ">", "logoff.>", "logoff.requests.>", "_INBOX.>", "_INBOX_logoff.>"}},
 
 	{"approver", "publish", []string{
 		"logoff.approved.urgent.soar", "logoff.approved.urgent", "logoff.requests.urgent.approver", "logoff.results.a.b", "logoff.dead.held",
