@@ -6,9 +6,6 @@ import (
 	"logoffworker/jobs"
 )
 
-// storedStreams are the label values of the streams of a deployment.
-var storedStreams = []string{"requests", "results", "dead"}
-
 // standing is what JetStream holds, and what it may hold, as every worker sees it alike; and what a worker may still
 // ask of the Web Server.
 type standing struct {

@@ -66,7 +66,7 @@ type stream struct {
 
 func (s *site) open(client *http.Client) *stream {
 	s.Helper()
-	response, err := client.Get("http://worker/live")
+	response, err := client.Get("http://worker/live") //nolint:bodyclose // the end of the stream closes it
 	if err != nil {
 		s.Fatal(err)
 	}

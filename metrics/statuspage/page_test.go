@@ -182,8 +182,10 @@ func TestWhatOthersChooseIsEscaped(t *testing.T) {
 	s.health.Begin(metrics.Condition{Part: "webserver", Kind: hostile, What: hostile + "2", ToDo: hostile, Grave: true})
 	s.page.config.Settings = []Setting{{hostile, hostile}}
 	s.page.config.WebServer, s.page.config.Worker = hostile, hostile
-	other := status{Worker: hostile + "3", Version: hostile, State: "broken", Headline: hostile, Settings: []Setting{{hostile, "other"}}, heard: time.Now(),
-		Latest: []metrics.FinishedJob{{ID: hostile, Publisher: hostile, Lane: hostile, Status: hostile}}, Sessions: map[string]float64{hostile: 1}}
+	other := status{
+		Worker: hostile + "3", Version: hostile, State: "broken", Headline: hostile, Settings: []Setting{{hostile, "other"}}, heard: time.Now(),
+		Latest: []metrics.FinishedJob{{ID: hostile, Publisher: hostile, Lane: hostile, Status: hostile}}, Sessions: map[string]float64{hostile: 1},
+	}
 	s.page.fleet.heard = map[string]status{other.Worker: other}
 	page := s.whole()
 	for _, html := range []string{page, s.page.latest.html["jobs"] + s.page.latest.html["workers"] + s.page.latest.html["verdict"]} {
