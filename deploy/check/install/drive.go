@@ -66,7 +66,7 @@ func drive(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func awaitReady(ctx context.Context) error {
-	said := "nothing"
+	var said string
 	for {
 		if status, body, err := get(ctx, http.MethodGet, probesURL+"/readyz", ""); err != nil {
 			said = err.Error()

@@ -138,8 +138,10 @@ func childOf(pid int) string {
 
 // run runs a program in the machine, and returns what it printed.
 func (m *machine) run(ctx context.Context, args ...string) (string, error) {
-	inside := exec.CommandContext(ctx, "nsenter", append([]string{"--target", m.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--", "env", "-i",
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"}, args...)...)
+	inside := exec.CommandContext(ctx, "nsenter", append([]string{
+		"--target", m.pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd", "--", "env", "-i",
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive",
+	}, args...)...)
 	out, err := inside.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)

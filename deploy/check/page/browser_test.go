@@ -162,9 +162,3 @@ func (b *tab) isClean() {
 	}
 	b.problems = nil
 }
-
-// hop is a hop's class and words, by its name.
-func (b *tab) hop(name string) string {
-	b.Helper()
-	return strings.ReplaceAll(b.says(`[...document.querySelectorAll('#path li')].filter(li => li.querySelector('h2').textContent === '`+name+`').map(li => li.className + ' ' + li.dataset.link + ': ' + li.innerText)[0]`), "\n", " | ")
-}

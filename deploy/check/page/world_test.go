@@ -34,13 +34,12 @@ var subjects = stream.DefaultConfig().Subjects
 // A world is a deployment in this process: a broker, a Web Server with something in front of it, and workers.
 type world struct {
 	*testing.T
-	sim      *simulator.Server
-	web      *httptest.Server
-	refuses  atomic.Bool // what is in front of the Web Server refuses each DELETE
-	broker   *broker.Broker
-	js       jetstream.JetStream
-	log      *stage.Output
-	sessions chan string // of userId 7, which are on
+	sim     *simulator.Server
+	web     *httptest.Server
+	refuses atomic.Bool // what is in front of the Web Server refuses each DELETE
+	broker  *broker.Broker
+	js      jetstream.JetStream
+	log     *stage.Output
 }
 
 func newWorld(t *testing.T) *world {
@@ -182,10 +181,9 @@ func (w *world) flows() {
 				return
 			case <-every.C:
 			}
-			switch {
-			case i%8 == 3:
+			if i%8 == 3 {
 				w.publish(jobs.Bulk, "hr", 12, false)
-			default:
+			} else {
 				w.publish(jobs.Urgent, "soar", 1+i%3, true)
 			}
 		}
