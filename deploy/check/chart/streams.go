@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 )
@@ -122,12 +124,12 @@ func inBroker(ctx context.Context, made func(jetstream.JetStream) error) (all []
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b, err := broker.Start(broker.Options{StoreDir: dir})
+	s, err := stage.StartNATS(&server.Options{JetStream: true, StoreDir: dir, JetStreamMaxStore: 1 << 40, DontListen: true}) // what streams reserve takes no disk
 	if err != nil {
 		return nil, err
 	}
-	defer b.Shutdown()
-	nc, err := b.Connect()
+	defer s.Shutdown()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
 	if err != nil {
 		return nil, err
 	}
