@@ -67,6 +67,9 @@ func versions() map[string]string {
 	for _, m := range info.Deps {
 		if m.Path == "github.com/nats-io/nats-server/v2" || m.Path == "github.com/nats-io/nats.go" {
 			v[m.Path] = m.Version
+			if m.Replace != nil { // by an older server
+				v[m.Path] = m.Replace.Version
+			}
 		}
 	}
 	return v
