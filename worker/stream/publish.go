@@ -22,8 +22,9 @@ const (
 	// PublishTimeout is how long the acknowledgement of a stored message may take. A leader election takes
 	// several seconds.
 	PublishTimeout = 10 * time.Second
-	// Shared is how many messages may share the subject of their replies: all results of a document, as a rule.
-	Shared = 1024
+	// Shared is how many messages may share the subject of their replies. More would cost NATS less; but where one of
+	// their replies is missing, as while a leader changes, it has to be found out of each whether it is stored.
+	Shared = 128
 	// quiet is how long nothing at all may be heard of what is on its way. It is short beside the time that
 	// many messages may take on a slow disk, because what nobody takes, as while a leader is elected or a
 	// permission is missing, is better published again soon.
