@@ -179,7 +179,7 @@ func natsIllnesses() []illness {
 		{
 			name: "the results are full", part: stream.PartStreams, kind: "full " + results, state: metrics.StateBroken,
 			put: func(s *site, _ *network) { s.limitResults(1) }, mend: func(s *site, _ *network) { s.limitResults(-1) },
-			headline: "The stream LOGOFF_RESULTS is full", do: "raise its limit", command: "nats stream edit LOGOFF_RESULTS --force --max-msgs=-1 --max-bytes=-1",
+			headline: "The stream LOGOFF_RESULTS is full", do: "raise or remove its limit", command: "nats stream edit LOGOFF_RESULTS --force --max-msgs=-1 --max-bytes=-1",
 		},
 		{
 			name: "no result can be stored", part: worker.PartResults, kind: "unstored", state: metrics.StateBroken,

@@ -35,7 +35,7 @@ setInterval(() => {
   if (stream.readyState === EventSource.CLOSED) listen();
   if (Date.now() - heard < 9000 || root.className === 'silent') return;
   const silent = document.getElementById('silent');
-  silent.textContent = `Not live since ${new Date(heard).toISOString().slice(11, 19)} UTC: the worker no longer answers this page.`;
+  silent.textContent = `Not live since ${new Date(heard).toISOString().slice(11, 19)} UTC: the worker no longer answers this page. Below is what it said last; look whether it runs.`;
   silent.hidden = false;
   document.title = `Not live · logoff-worker`;
   icon(root.className = 'silent');

@@ -23,12 +23,12 @@ func (s *Streams) tellRoom(info *jetstream.StreamInfo) {
 		Part: PartStreams, Kind: "full " + name, Grave: true,
 		What:     fmt.Sprintf("the stream %s is full: %s", name, holds),
 		ByItself: s.whenFull(name),
-		ToDo:     "raise its limit, or take it away", Command: raise,
+		ToDo:     "raise or remove its limit, if the disk has room", Command: raise,
 	})
 	s.Health.Set(!full && share(info) >= nearlyFull, metrics.Condition{
 		Part: PartStreams, Kind: "nearly full " + name, Harmless: true,
 		What: fmt.Sprintf("the stream %s is nearly full: %s", name, holds),
-		ToDo: "raise its limit, or take it away", Command: raise,
+		ToDo: "raise or remove its limit, if the disk has room", Command: raise,
 	})
 }
 

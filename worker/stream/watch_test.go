@@ -255,7 +255,7 @@ var meddlings = []meddling{
 		},
 	},
 	{
-		name: "results full", part: stream.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"of at most 1 messages", "raise its limit"},
+		name: "results full", part: stream.PartStreams, kind: "full LOGOFF_RESULTS", says: []string{"of at most 1 messages", "raise or remove its limit"},
 		change: func(s *site) { s.limitResults(1) },
 		undo:   func(s *site) { s.limitResults(-1) },
 	},
