@@ -79,8 +79,8 @@ chaos: ## real processes under every fault, and a verdict (DURATION=75s, ARGS='-
 	go run -C $(CHECK) ./chaos -duration $(DURATION) $(ARGS)
 
 .PHONY: older-nats
-older-nats: ## the worker's tests and the fault run with an older nats-server (NATS=v2.10.29 DURATION=75s)
-	deploy/check/older-nats.sh $(NATS) $(DURATION)
+older-nats: ## the worker's tests with an older nats-server (NATS=v2.10.29)
+	deploy/check/older-nats.sh $(NATS)
 
 .PHONY: simulate
 simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')

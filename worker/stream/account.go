@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// account asks for the account at JetStream.
+// account asks for the account at JetStream, and refuses a cluster that is too old.
 func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	account, err := js.AccountInfo(ctx)
 	switch {
@@ -18,8 +18,16 @@ func (c Config) account(ctx context.Context, js jetstream.JetStream) (*jetstream
 		return nil, fmt.Errorf("no JetStream answers at %s; look at LOGOFF_NATS_DOMAIN or LOGOFF_NATS_API_PREFIX, and at what the account may publish: %w", c.API, err)
 	case err != nil:
 		return nil, fmt.Errorf("ask for JetStream: %w", err)
+	case account.API.Level < resetLevel && (c.Replicas > 1 || js.Conn().ConnectedClusterName() != ""):
+		return nil, tooOldForACluster()
 	}
 	return account, nil
+}
+
+// tooOldForACluster refuses a cluster of servers before 2.14: in the fault run, one of 2.10.29 lost jobs that it had
+// acknowledged, when its leader was killed or frozen.
+func tooOldForACluster() error {
+	return mismatch("the NATS cluster", []string{"its servers are older than 2.14, and may lose jobs that they have acknowledged when a leader changes; needed in a cluster is nats-server 2.14 or later"})
 }
 
 // resetLevel is JetStream's API level of nats-server 2.14, the first that sets a consumer back. Nothing else needs more

@@ -113,6 +113,16 @@ func TestWhatStandsInTheWayOfJetStreamIsSaid(t *testing.T) {
 		if err := (Config{API: apiPrefix}).ProvisionStreams(t.Context(), a.js); err == nil {
 			t.Error("it provisions without an account")
 		}
+		if _, err := (Config{API: apiPrefix, Replicas: 3}).account(t.Context(), a.js); err == nil {
+			t.Error("no account is an account")
+		}
+		for level, refused := range map[int]bool{0: true, 3: true, 4: false} {
+			a.says(map[string][]string{"INFO": {fmt.Sprintf(`{"api":{"level":%d}}`, level)}})
+			_, err := (Config{API: apiPrefix, Replicas: 3}).account(t.Context(), a.js)
+			if refused != (err != nil && strings.Contains(err.Error(), "older than 2.14, and may lose jobs")) {
+				t.Errorf("a cluster of level %d: %v", level, err)
+			}
+		}
 		for level, lacks := range map[int]bool{1: true, 3: true, 4: false, 5: false} {
 			a.says(map[string][]string{"INFO": {fmt.Sprintf(`{"api":{"level":%d}}`, level)}})
 			if f, _ := (Config{API: apiPrefix}).Foresee(t.Context(), a.js); strings.Contains(f.Lacks, "older than 2.14") != lacks {

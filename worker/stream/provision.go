@@ -44,7 +44,9 @@ func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, er
 		if err != nil {
 			return plan{}, err
 		}
-		p.found[config.Name] = stream
+		if p.found[config.Name] = stream; !p.resets && stream.CachedInfo().Config.Replicas > 1 { // beyond a leaf node
+			return plan{}, tooOldForACluster()
+		}
 	}
 	for _, lane := range jobs.Lanes {
 		wait, err := c.provisionConsumer(ctx, js, p.requests.Name, p.consumers[lane])
