@@ -83,6 +83,9 @@ type identity struct{ part, kind string }
 
 const starting = "starting"
 
+// CheckCommand is what a person pastes as a [Condition]'s command to see what the worker sees.
+const CheckCommand = "logoff-worker check"
+
 // NewHealth returns the health of these parts, each of which has yet to show that it is well.
 func NewHealth(log *slog.Logger, parts ...string) *Health {
 	h := &Health{
@@ -162,6 +165,13 @@ func (h *Health) tellWell() {
 		h.told = true
 		h.log.Info(wellWords)
 	}
+}
+
+// Parts are the parts of the worker, in the order of a job's way. Those that have remarks alone are not among them.
+func (h *Health) Parts() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.parts)
 }
 
 // Ready reports whether all is well, and otherwise what is not, in the order of the parts.

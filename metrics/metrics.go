@@ -200,10 +200,8 @@ type SettledJob struct {
 	Users     []jobs.UserResult
 	Stored    time.Time     // in the stream
 	Took      time.Duration // from the job being stored to its last answer
-	// EventTime is when that happened which the job answers, zero where it does not say, and Completed when it had
-	// its last answer.
-	EventTime, Completed time.Time
-	Trace                jobs.Trace // an exemplar of how long it took names it
+	EventTime time.Time     // when that happened which the job answers; zero where it does not say
+	Trace     jobs.Trace    // an exemplar of how long it took names it
 }
 
 // Add adds one job's result.
@@ -226,7 +224,7 @@ func (s *Settlement) Add(job SettledJob) {
 		s.took = append(s.took, laneTime{job.Lane, job.Took, job.Trace})
 	}
 	if job.Status == jobs.Done && !job.EventTime.IsZero() {
-		s.events = append(s.events, laneTime{job.Lane, job.Completed.Sub(job.EventTime), job.Trace})
+		s.events = append(s.events, laneTime{job.Lane, job.Stored.Add(job.Took).Sub(job.EventTime), job.Trace})
 	}
 }
 
@@ -238,16 +236,8 @@ func (m *Metrics) Settled(s *Settlement) {
 			c.Add(float64(n))
 		}
 	}
-	for outcome, n := range s.sessions {
-		if c := m.sessions[outcome]; c != nil {
-			c.Add(float64(n))
-		}
-	}
-	for outcome, n := range s.users {
-		if c := m.users[outcome]; c != nil {
-			c.Add(float64(n))
-		}
-	}
+	addAll(m.sessions, s.sessions)
+	addAll(m.users, s.users)
 	for _, t := range s.events {
 		observe(m.eventToOff[t.lane], max(0, t.took.Seconds()), t.trace)
 	}
@@ -256,6 +246,15 @@ func (m *Metrics) Settled(s *Settlement) {
 	}
 	if len(s.took) > 0 {
 		m.lastSuccess.setTime(time.Now())
+	}
+}
+
+// addAll adds what was counted to the counters that there are.
+func addAll[L comparable](to map[L]prometheus.Counter, counted map[L]int) {
+	for label, n := range counted {
+		if c := to[label]; c != nil {
+			c.Add(float64(n))
+		}
 	}
 }
 

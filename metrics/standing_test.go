@@ -72,11 +72,11 @@ func TestEventToOffIsOfWhatIsKnownToBeOff(t *testing.T) {
 	event := time.Date(2026, 11, 28, 20, 0, 0, 0, time.UTC)
 	var settled Settlement
 	for _, job := range []SettledJob{
-		{Status: jobs.Done, EventTime: event, Completed: event.Add(90 * time.Second)},
-		{Status: jobs.Done, EventTime: event, Completed: event.Add(-time.Second)}, // a clock that is ahead
-		{Status: jobs.Done, Completed: event},
-		{Status: jobs.AcceptedJob, EventTime: event, Completed: event.Add(time.Hour)},
-		{Status: jobs.Partial, EventTime: event, Completed: event.Add(time.Hour)},
+		{Status: jobs.Done, EventTime: event, Stored: event, Took: 90 * time.Second},
+		{Status: jobs.Done, EventTime: event, Stored: event, Took: -time.Second}, // a clock that is ahead
+		{Status: jobs.Done, Stored: event},
+		{Status: jobs.AcceptedJob, EventTime: event, Stored: event, Took: time.Hour},
+		{Status: jobs.Partial, EventTime: event, Stored: event, Took: time.Hour},
 	} {
 		job.Lane = jobs.Urgent
 		settled.Add(job)

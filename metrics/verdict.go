@@ -64,7 +64,7 @@ func (h *Health) Verdict(without ...string) Verdict {
 		}
 	}
 	if worst, is := v.worst(); is {
-		v.State, v.Headline, v.Since = worst.state(), sentence(worst.What), worst.Since
+		v.State, v.Headline, v.Since = worst.state(), Sentence(worst.What), worst.Since
 		v.ByItself, v.ToDo, v.Command = worst.ByItself, worst.ToDo, worst.Command
 	} else if len(unknown) > 0 {
 		v.State, v.Since = StateStarting, h.starting[unknown[0]]
@@ -162,17 +162,11 @@ func (v Verdict) String() string {
 	return words.String()
 }
 
-// parts names the parts.
-func (v Verdict) parts() string {
-	var names []string
-	for _, p := range v.Parts {
-		names = append(names, p.Part)
+// Sentence makes a whole sentence of what a condition says; of nothing, nothing.
+func Sentence(words string) string {
+	if words == "" {
+		return ""
 	}
-	return strings.Join(names, ", ")
-}
-
-// sentence makes a whole sentence of what a condition says.
-func sentence(words string) string {
 	first, size := utf8.DecodeRuneInString(words)
 	words = string(unicode.ToUpper(first)) + words[size:]
 	if strings.HasSuffix(words, ".") || strings.HasSuffix(words, "!") || strings.HasSuffix(words, "?") {

@@ -128,7 +128,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 		d.stored = true
 		settled.Add(metrics.SettledJob{
 			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(),
-			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Completed: d.completed, Trace: d.trace,
+			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Trace: d.trace,
 		})
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
@@ -143,7 +143,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
 		settled.Add(metrics.SettledJob{ // an earlier try of ours
 			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
-			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Completed: stored.CompletedAt,
+			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime,
 		})
 	} else {
 		s.metrics.AlreadySettled(1)

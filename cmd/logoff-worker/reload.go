@@ -202,7 +202,7 @@ func (r *reloader) lists() (sessions, users []string, ok bool) {
 		Part: partSettings, Kind: "unreadable", Grave: true,
 		What:     strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; ") + "; what was read before stays protected",
 		ByItself: "the file is read again every few seconds",
-		ToDo:     "mend the file", Command: "logoff-worker check",
+		ToDo:     "mend the file", Command: metrics.CheckCommand,
 	})
 	return nil, nil, false
 }

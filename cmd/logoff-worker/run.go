@@ -116,7 +116,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 		return err
 	}
 	defer stopNATS()
-	defer p.joinFleet(nc, page)()
+	defer p.joinFleet(config, nc, page)()
 	watching.Go(func() { manager.watch(watched, p.health) })
 	return p.work(ctx, &worker.Worker{
 		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
@@ -158,8 +158,7 @@ func (p *process) pageConfig(c worker.Config) statuspage.Config {
 
 // joinFleet has the worker tell the others how it is, and its page show how they are. Without, the page shows this
 // worker alone.
-func (p *process) joinFleet(nc *nats.Conn, page *statuspage.Page) (leave func()) {
-	c := p.settings.workerConfig()
+func (p *process) joinFleet(c worker.Config, nc *nats.Conn, page *statuspage.Page) (leave func()) {
 	member, err := fleet.Join(fleet.Config{NATS: nc, Subjects: c.Stream.Subjects, Worker: c.Name, Version: version(), Status: page.Status})
 	if err != nil {
 		p.log.Warn("The worker does not tell others how it is, and its status page shows it alone.", "error", err)

@@ -123,7 +123,7 @@ func TestWordsOfNumbers(t *testing.T) {
 		took(0.0456): "46 ms", took(1.234): "1.23 s", took(75): "1 min", took(math.NaN()): "none",
 		share(1, 3): "33.3 %", share(1, 10000): "< 0.1 %", share(9999, 10000): "> 99.9 %", share(5, 5): "100 %", share(0, 5): "0 %",
 		size(999): "999 bytes", size(1_500_000): "1.5 MB", size(17e9): "17.0 GB", size(170e9): "170 GB",
-		shortened("äöü", 2): "äö…", shortened("äö", 2): "äö", firstUpper("über uns"): "Über uns.", firstUpper(""): "", rate(0.05): "< 0.1", rate(3.25): "3.2", rate(0): "0",
+		shortened("äöü", 2): "äö…", shortened("äö", 2): "äö", metrics.Sentence("über uns"): "Über uns.", metrics.Sentence(""): "", rate(0.05): "< 0.1", rate(3.25): "3.2", rate(0): "0",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

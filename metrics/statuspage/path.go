@@ -91,7 +91,7 @@ func (v *view) stream() hop {
 	case math.IsNaN(waiting):
 		h.Big = "not known"
 	case waiting > 0 && h.Tone == well:
-		h.Small = v.lanes() + v.oldest()
+		h.Small = v.lanes() + v.oldest("; ")
 	}
 	if len(conditions) > 0 {
 		h.Small = headlines(conditions)
@@ -106,8 +106,8 @@ func (v *view) lanes() string {
 	return fmt.Sprintf("%s urgent, %s bulk", count(v.now.waiting[jobs.Urgent]), count(v.now.waiting[jobs.Bulk]))
 }
 
-// oldest tells how long the oldest job has been waiting; empty when that is not known.
-func (v *view) oldest() string {
+// oldest tells, after a separator, how long the oldest job has been waiting; empty when that is not known.
+func (v *view) oldest(separator string) string {
 	oldest := math.Inf(1)
 	for _, lane := range jobs.Lanes {
 		if at, known := v.now.numbers.sum("logoff_queue_oldest_job_timestamp_seconds", label{"lane", string(lane)}); known {
@@ -117,7 +117,7 @@ func (v *view) oldest() string {
 	if math.IsInf(oldest, 1) {
 		return ""
 	}
-	return "; the oldest for " + lasting(v.now.at.Sub(time.UnixMilli(int64(oldest*1000))))
+	return separator + "the oldest for " + lasting(v.now.at.Sub(time.UnixMilli(int64(oldest*1000))))
 }
 
 func (v *view) workers() hop {

@@ -22,7 +22,7 @@ const renewalNotice = 14 * 24 * time.Hour
 func (v *view) person() (all []todo) {
 	for _, c := range v.others() {
 		if forPerson(c) {
-			all = append(all, todo{firstUpper(c.What), c.ToDo, c.Command, worse(of(c), wait)})
+			all = append(all, todo{metrics.Sentence(c.What), c.ToDo, c.Command, worse(of(c), wait)})
 		}
 	}
 	if until, known := v.now.numbers.sum("logoff_token_renewable_until_timestamp_seconds"); known {
@@ -66,7 +66,7 @@ func (v *view) deadLetters(reason jobs.Status, n float64) todo {
 func (v *view) others() (all []metrics.Condition) {
 	for _, p := range v.now.verdict.Parts {
 		for _, c := range p.Conditions {
-			if firstUpper(c.What) != v.now.verdict.Headline {
+			if metrics.Sentence(c.What) != v.now.verdict.Headline {
 				all = append(all, c)
 			}
 		}

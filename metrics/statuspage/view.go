@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"logoffworker/jobs"
@@ -92,7 +91,7 @@ func (v *view) sayVerdict() {
 	verdict := v.now.verdict
 	v.Tone = toneOf(verdict)
 	v.Label = labelOf(v.Tone, verdict.State)
-	v.Headline, v.ByItself, v.ToDo, v.Command = verdict.Headline, firstUpper(verdict.ByItself), firstUpper(verdict.ToDo), verdict.Command
+	v.Headline, v.ByItself, v.ToDo, v.Command = verdict.Headline, metrics.Sentence(verdict.ByItself), metrics.Sentence(verdict.ToDo), verdict.Command
 	v.Long = utf8.RuneCountInString(v.Headline) > 80
 	v.Title = v.Label
 	if v.Tone != well {
@@ -105,7 +104,7 @@ func (v *view) sayVerdict() {
 	v.Numbers = strings.TrimSpace(v.wellNumbers() + " " + v.waitingNumbers())
 	for _, c := range v.others() {
 		if !c.Harmless && !forPerson(c) {
-			v.Also = append(v.Also, also{of(c), firstUpper(c.What), clock(c.Since, v.now.at) + " UTC"})
+			v.Also = append(v.Also, also{of(c), metrics.Sentence(c.What), clock(c.Since, v.now.at) + " UTC"})
 		}
 	}
 }
@@ -151,7 +150,7 @@ func (v *view) waitingNumbers() string {
 	case math.IsNaN(waiting):
 		return "How many jobs wait is not known: NATS cannot be asked."
 	case waiting > 0:
-		words = counted(waiting, "job waits", "jobs wait") + " (" + v.lanes() + ")" + strings.Replace(v.oldest(), ";", ",", 1)
+		words = counted(waiting, "job waits", "jobs wait") + " (" + v.lanes() + ")" + v.oldest(", ")
 	}
 	if v.Tone == well || waiting+inHand == 0 {
 		return words + "."
@@ -319,17 +318,4 @@ func workerRows(fleet []status, now time.Time) (rows []workerRow, note string) {
 		note = fmt.Sprintf("%d, which differ", len(fleet))
 	}
 	return rows, note
-}
-
-// firstUpper makes a sentence of words.
-func firstUpper(words string) string {
-	if words == "" {
-		return ""
-	}
-	first, length := utf8.DecodeRuneInString(words)
-	words = string(unicode.ToUpper(first)) + words[length:]
-	if strings.HasSuffix(words, ".") || strings.HasSuffix(words, "!") || strings.HasSuffix(words, "?") {
-		return words
-	}
-	return words + "."
 }

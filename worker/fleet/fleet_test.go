@@ -17,7 +17,6 @@ import (
 
 func connected(t *testing.T) (connect func() *nats.Conn, b *broker.Broker) {
 	t.Helper()
-	t.Cleanup(func() { time.Sleep(time.Second) }) // in which the client library's last goroutines end
 	b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

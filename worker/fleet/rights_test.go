@@ -20,7 +20,6 @@ import (
 // A worker with the rights of before there was a fleet says once what it lacks, and is ready all the same.
 func TestRightsOfTheFleetMayBeMissing(t *testing.T) {
 	bubble.Run(t, time.Minute, func(t *testing.T) {
-		t.Cleanup(func() { time.Sleep(time.Second) }) // in which the client library's last goroutines end
 		broker, err := stage.StartNATS(&server.Options{
 			JetStream: true, StoreDir: t.TempDir(), DontListen: true,
 			Users: []*server.User{{Username: "worker", Password: "w", Permissions: &server.Permissions{

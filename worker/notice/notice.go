@@ -61,11 +61,8 @@ func byItself(why *webserver.Error) string {
 	return "the worker tries one request at a time, and goes on as soon as one is answered" + kept
 }
 
-// What a person pastes to see what the worker sees.
-const (
-	checkCommand = "logoff-worker check"
-	proveCommand = "logoff-worker check --prove" // which ends a session of the account's own
-)
+// proveCommand sees what the worker sees, and ends a session of the account's own.
+const proveCommand = metrics.CheckCommand + " --prove"
 
 // remedy says what a person can do about what holds the jobs, and with which command they see what is wrong.
 func remedy(why *webserver.Error, scope gate.Scope) (do, command string) {
@@ -80,15 +77,15 @@ func remedy(why *webserver.Error, scope gate.Scope) (do, command string) {
 	case why.Verdict == webserver.LoginRejected:
 		return "put the right password in its place, or unlock the account" + atOnce, "" // a check would be one more try
 	case why.Verdict == webserver.Unauthorized:
-		return "put a new token in its place, which is used at once", checkCommand
+		return "put a new token in its place, which is used at once", metrics.CheckCommand
 	case why.Verdict == webserver.Forbidden:
-		return "let the worker's address and account through, at the Web Server and at what stands in front of it" + atOnce, checkCommand
+		return "let the worker's address and account through, at the Web Server and at what stands in front of it" + atOnce, metrics.CheckCommand
 	case why.Verdict == webserver.Misconfigured:
-		return "compare LOGOFF_WEBSERVER_URL, the certificate and what stands in front of the Web Server with what is said here" + atOnce, checkCommand
+		return "compare LOGOFF_WEBSERVER_URL, the certificate and what stands in front of the Web Server with what is said here" + atOnce, metrics.CheckCommand
 	case why.Verdict == webserver.Throttled:
 		return "if it comes often, set LOGOFF_WRITES_PER_HOUR or LOGOFF_REQUESTS_PER_SECOND to what the Web Server allows", ""
 	}
-	return "if it lasts, look at the Web Server, and at what stands in front of it", checkCommand
+	return "if it lasts, look at the Web Server, and at what stands in front of it", metrics.CheckCommand
 }
 
 // LimitMoved tells that the Web Server allows no more requests of a kind for a while. It is called with the gate

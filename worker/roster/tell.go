@@ -27,7 +27,6 @@ const (
 	letList          = "if it lasts, give the worker's account the right to add, delete and modify this user, raise LOGOFF_READS_PER_HOUR if that is used up, or take the user out of LOGOFF_PROTECTED_USERS; SIGHUP has it tried at once"
 	protectByID      = "protect sessions that have been on for long with LOGOFF_PROTECTED_SESSIONS"
 	triedAgain       = "the worker tries again every few seconds, and goes on when it is known; until then the jobs stay in the stream"
-	checkCommand     = "logoff-worker check"
 	logIn            = "let the worker log in with LOGOFF_WEBSERVER_USERNAME, or put the session of its token into LOGOFF_PROTECTED_SESSIONS"
 )
 
@@ -41,7 +40,7 @@ func (r *Roster) tellSettings() {
 	}
 	r.health.Set(len(wrong) > 0, metrics.Condition{
 		Part: PartProtected, Kind: noSessionID, Grave: true,
-		What: noSessionIDs(wrong), ByItself: "jobs go on, and what is meant is not protected", ToDo: correctSessionID, Command: checkCommand,
+		What: noSessionIDs(wrong), ByItself: "jobs go on, and what is meant is not protected", ToDo: correctSessionID, Command: metrics.CheckCommand,
 	})
 }
 
@@ -84,16 +83,16 @@ func (r *Roster) tellLook(who, theirs trouble, cut []string) {
 		{who.what != "", metrics.Condition{
 			Kind: notLookedUp, Grave: who.grave, Until: until, Through: who.through(),
 			What:     who.what + "; jobs wait, because anybody may be protected",
-			ByItself: triedAgain, ToDo: letLookUp, Command: checkCommand,
+			ByItself: triedAgain, ToDo: letLookUp, Command: metrics.CheckCommand,
 		}},
 		{theirs.what != "", metrics.Condition{
 			Kind: notListed, Grave: theirs.grave, Until: until, Through: theirs.through(),
 			What:     theirs.what + "; jobs with sessions wait, because one of them may be protected; jobs with users go on",
-			ByItself: triedAgain, ToDo: letList, Command: checkCommand,
+			ByItself: triedAgain, ToDo: letList, Command: metrics.CheckCommand,
 		}},
 		{len(missing) > 0, metrics.Condition{
 			Kind: nobody, Grave: true,
-			What: knownToNobody(missing), ByItself: "jobs go on, and whoever is meant is not protected", ToDo: correctUser, Command: checkCommand,
+			What: knownToNobody(missing), ByItself: "jobs go on, and whoever is meant is not protected", ToDo: correctUser, Command: metrics.CheckCommand,
 		}},
 		{len(cut) > 0, metrics.Condition{
 			Kind: cutList, Harmless: true,

@@ -31,21 +31,7 @@ func (s *site) fill(subject string, n int) {
 // oldest is when the oldest job of a lane was stored, as the metric says; 0 where it says nothing.
 func oldest(t *testing.T, reg prometheus.Gatherer, lane jobs.Lane) (seconds float64) {
 	t.Helper()
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() != "logoff_queue_oldest_job_timestamp_seconds" {
-			continue
-		}
-		for _, metric := range family.GetMetric() {
-			if metric.GetLabel()[0].GetValue() == string(lane) {
-				seconds = metric.GetGauge().GetValue()
-			}
-		}
-	}
-	return seconds
+	return numbers(t, reg)["logoff_queue_oldest_job_timestamp_seconds "+string(lane)]
 }
 
 // Behind 100,000 jobs of the other lane, and before 100,000 of its own, the oldest job of a lane is told right to 15

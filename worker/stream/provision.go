@@ -174,7 +174,7 @@ func (s *Streams) provision(ctx context.Context) (p plan, err error) {
 			ByItself: "the worker takes jobs as soon as they are there",
 		}
 		if c.Grave {
-			c.ToDo, c.Command = "do what is said here, or have the streams and consumers made", "logoff-worker init"
+			c.ToDo, c.Command = "do what is said here, or have the streams and consumers made", initCommand
 		}
 		s.Health.Begin(c)
 	}

@@ -27,7 +27,6 @@ const (
 	ends         = "nothing renews it any more; when the access token ends, jobs wait in the stream until there is a new pair"
 	triedAgain   = "a worker tries again, and the access token is good until then"
 	lookAtServer = "if it lasts, look at the Web Server, and at what stands in front of it"
-	checkCommand = "logoff-worker check"
 )
 
 // tell says in health and log how the pair is.
@@ -49,7 +48,7 @@ func (k *Keeper) problem(err error) metrics.Condition {
 		return metrics.Condition{
 			Kind: "no_pair", What: strings.ReplaceAll(err.Error(), "\n", ": "), Grave: true,
 			ByItself: "the worker looks again every 15 seconds; it cannot reach the Web Server without a pair",
-			ToDo:     "put a pair into the pair file, or give this worker the same key file as the others", Command: checkCommand,
+			ToDo:     "put a pair into the pair file, or give this worker the same key file as the others", Command: metrics.CheckCommand,
 		}
 	case err != nil:
 		return metrics.Condition{
@@ -69,12 +68,12 @@ func (k *Keeper) problem(err error) metrics.Condition {
 		}
 	case k.trouble != nil && max(k.failures, r.Failures) >= failuresToTell:
 		return metrics.Condition{
-			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: checkCommand, Through: webserver.Part,
+			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: metrics.CheckCommand, Through: webserver.Part,
 			What: fmt.Sprintf("the access token, which ends at %s, could not be renewed %d times, and this worker keeps trying: %v", expiry(r), max(k.failures, r.Failures), k.trouble),
 		}
 	case r.Failures >= failuresToTell:
 		return metrics.Condition{
-			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: checkCommand, Through: webserver.Part,
+			Kind: "not_renewed", ByItself: triedAgain, ToDo: lookAtServer, Command: metrics.CheckCommand, Through: webserver.Part,
 			What: fmt.Sprintf("other workers could not renew the access token, which ends at %s, and they keep trying", expiry(r)),
 		}
 	}

@@ -85,6 +85,11 @@ func (l life) drive(ctx context.Context, args ...string) error {
 	return err
 }
 
+// mainPID is the service's process.
+func (l life) mainPID(ctx context.Context) (string, error) {
+	return l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit)
+}
+
 func (l life) work(ctx context.Context) error {
 	if err := l.drive(ctx, "publish", strconv.Itoa(jobsAtWork)); err != nil {
 		return err
@@ -99,7 +104,7 @@ func (l life) exposure(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(l.out, lastLines(said, 1))
-	user, err := l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit)
+	user, err := l.mainPID(ctx)
 	if err != nil {
 		return err
 	}
@@ -118,14 +123,14 @@ func (l life) upgrade(ctx context.Context) error {
 	if err := l.drive(ctx, "inhand"); err != nil {
 		return err
 	}
-	before, err := l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit)
+	before, err := l.mainPID(ctx)
 	if err != nil {
 		return err
 	}
 	if _, err := l.run(ctx, "dpkg", "-i", l.after); err != nil {
 		return err
 	}
-	if after, err := l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit); err != nil || after == before || after == "0" {
+	if after, err := l.mainPID(ctx); err != nil || after == before || after == "0" {
 		return fmt.Errorf("the process was %s and is %s after the upgrade: %w", before, after, err)
 	}
 	if env, err := l.run(ctx, "grep", "^LOGOFF_WEBSERVER_URL=", settingsFolder+"/logoff-worker.env"); err != nil || !strings.Contains(env, "127.0.0.1") {
@@ -139,11 +144,11 @@ func (l life) upgrade(ctx context.Context) error {
 
 // reload drops no work, and the service goes on as the same process.
 func (l life) reload(ctx context.Context) error {
-	before, _ := l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit)
+	before, _ := l.mainPID(ctx)
 	if _, err := l.run(ctx, "systemctl", "reload", unit); err != nil {
 		return err
 	}
-	if after, _ := l.run(ctx, "systemctl", "show", "--property=MainPID", "--value", unit); after != before {
+	if after, _ := l.mainPID(ctx); after != before {
 		return fmt.Errorf("the process was %s and is %s after a reload", before, after)
 	}
 	return l.ready(ctx)

@@ -128,7 +128,6 @@ func TestEachRoleDoesItsDuty(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			bubble.Run(t, 5*time.Minute, func(t *testing.T) {
-				t.Cleanup(func() { time.Sleep(time.Second) }) // in which the client library's last goroutines end
 				s := newSite(t, w)
 				s.usesItsRights("admin", s.provisions)
 				live := s.as("reader")

@@ -51,7 +51,10 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 	if err := os.Setenv("TMPDIR", t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, test)
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(time.Second) }) // of fake time, in which the client library's last goroutines end
+		test(t)
+	})
 }
 
 // NeedsNATS skips a test of what NATS servers before 2.minor do not have.
