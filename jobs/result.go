@@ -54,10 +54,11 @@ const (
 	Failed      Status = "failed"   // none
 	ExpiredJob  Status = "expired"  // nothing was sent before notAfter
 	Invalid     Status = "invalid"  // could not be decoded
+	Held        Status = "held"     // waits for somebody to approve it; nothing was sent
 )
 
 // Statuses lists them, those that are a success first.
-var Statuses = []Status{Done, AcceptedJob, Partial, Failed, ExpiredJob, Invalid}
+var Statuses = []Status{Done, AcceptedJob, Partial, Failed, ExpiredJob, Invalid, Held}
 
 // Success reports whether nothing is left to do, so that there is no dead letter.
 func (s Status) Success() bool { return s == Done || s == AcceptedJob }
@@ -93,9 +94,29 @@ type Result struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	// Traceparent is the job's trace context, as its publisher gave it.
 	Traceparent Trace `json:"traceparent,omitzero"`
-	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
+	// HeldSHA256 is the hash, in hexadecimal digits, of the message of a job that is held: what is approved has to be
+	// what was held.
+	HeldSHA256 string `json:"heldSha256,omitzero"`
+	// Approves is the subject of the result of the job that was held, and ApprovedBy who approved it, as the subject
+	// of the approved job names them.
+	Approves   string `json:"approves,omitzero"`
+	ApprovedBy string `json:"approvedBy,omitzero"`
+	// Steps are what was done for the job, in the order in which it was, where it took more than one request or was
+	// not done. StepsLeft is how many of them there is no room for.
+	Steps     []Step `json:"steps,omitempty"`
+	StepsLeft int    `json:"stepsLeft,omitzero"`
+	// Trimmed means that steps, attempts, request ids and server texts were left out, and if need be the
 	// sessions of users who are off, so that the result fits into one message.
 	Trimmed bool `json:"trimmed,omitzero"`
+}
+
+// A Step is something that was done for a job.
+type Step struct {
+	AtMS      int64  `json:"atMs"` // when it ended, since the job was stored
+	What      string `json:"what"`
+	RequestID string `json:"requestId,omitzero"`
+	Verdict   string `json:"verdict,omitzero"` // what came of it
+	TookMS    int64  `json:"tookMs,omitzero"`
 }
 
 // A SessionResult says what became of one session, spelled as the job spelled it.

@@ -59,9 +59,9 @@ func (s Subjects) Requests() []string {
 	return all
 }
 
-// Lane lists the subjects of one lane's jobs.
+// Lane lists the subjects of one lane's jobs, those that were approved last.
 func (s Subjects) Lane(lane Lane) []string {
-	subjects := []string{s.Request(lane, ""), s.Request(lane, "*")}
+	subjects := []string{s.Request(lane, ""), s.Request(lane, "*"), s.Approved(lane, "*")}
 	if lane == Urgent {
 		subjects = append([]string{s.Prefix + ".requests"}, subjects...)
 	}
@@ -77,9 +77,28 @@ func (s Subjects) Request(lane Lane, publisher string) string {
 	return subject
 }
 
-// Origin reads the lane and the publisher from a job's subject. A publisher whose name is not
-// printable or longer than [MaxIDLength] is an error; the lane is told all the same.
+// Approved is where a job of a lane that was held is published once more by whoever approves it. Rights in NATS see
+// to it that the name is theirs.
+func (s Subjects) Approved(lane Lane, approver string) string {
+	return s.Prefix + ".approved." + string(lane) + "." + approver
+}
+
+// Approver reads the lane and the approver from the subject of an approved job; ok is false for any other subject.
+func (s Subjects) Approver(subject string) (lane Lane, approver string, ok bool) {
+	for _, lane := range Lanes {
+		if approver, ok := strings.CutPrefix(subject, s.Approved(lane, "")); ok && LegalID(approver) == nil {
+			return lane, approver, true
+		}
+	}
+	return "", "", false
+}
+
+// Origin reads the lane and the publisher from a job's subject. An approved job's subject names no publisher. A
+// publisher whose name is not printable or longer than [MaxIDLength] is an error; the lane is told all the same.
 func (s Subjects) Origin(subject string) (lane Lane, publisher string, err error) {
+	if lane, _, ok := s.Approver(subject); ok {
+		return lane, "", nil
+	}
 	rest, ours := strings.CutPrefix(subject, s.Prefix+".requests")
 	if ours && rest == "" {
 		return Urgent, "", nil
@@ -120,6 +139,31 @@ func (s Subjects) DeadLetters() string {
 	return s.Dead("*")
 }
 
+// Act is where it is written what somebody does, but for acts on a lane.
+func (s Subjects) Act(verb Verb, who string) string {
+	return s.Prefix + ".audit.act." + string(verb) + "." + who
+}
+
+// LaneAct is where it is written that somebody pauses a lane or lets it go on.
+func (s Subjects) LaneAct(lane Lane, who string) string {
+	return s.Prefix + ".audit.lane." + string(lane) + "." + who
+}
+
+// LaneActs matches all acts on a lane, the latest of which says what is meant to be so.
+func (s Subjects) LaneActs(lane Lane) string { return s.LaneAct(lane, "*") }
+
+// Digests is where digests of results are published.
+func (s Subjects) Digests() string { return s.Prefix + ".audit.digest" }
+
+// Audit matches all acts and digests.
+func (s Subjects) Audit() string { return s.Prefix + ".audit.>" }
+
+// Count is where something is counted for all workers: "reads", "writes", or what a publisher asks for.
+func (s Subjects) Count(what string) string { return s.Prefix + ".counts." + what }
+
+// Counts matches all that is counted.
+func (s Subjects) Counts() string { return s.Count(">") }
+
 // RequestStream names the stream of jobs: LOGOFF_REQUESTS for the prefix logoff.
 func (s Subjects) RequestStream() string { return s.stream("REQUESTS") }
 
@@ -128,6 +172,12 @@ func (s Subjects) ResultStream() string { return s.stream("RESULTS") }
 
 // DeadStream names the stream of dead letters.
 func (s Subjects) DeadStream() string { return s.stream("DEAD") }
+
+// AuditStream names the stream of acts and digests.
+func (s Subjects) AuditStream() string { return s.stream("AUDIT") }
+
+// CountStream names the stream of counters.
+func (s Subjects) CountStream() string { return s.stream("COUNTS") }
 
 func (s Subjects) stream(of string) string {
 	return strings.ToUpper(strings.ReplaceAll(s.Prefix, ".", "_")) + "_" + of

@@ -22,12 +22,12 @@ func TestSubjectsAndStreams(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{
-		"acme.logoff.requests", "acme.logoff.requests.urgent", "acme.logoff.requests.urgent.*",
-		"acme.logoff.requests.bulk", "acme.logoff.requests.bulk.*",
+		"acme.logoff.requests", "acme.logoff.requests.urgent", "acme.logoff.requests.urgent.*", "acme.logoff.approved.urgent.*",
+		"acme.logoff.requests.bulk", "acme.logoff.requests.bulk.*", "acme.logoff.approved.bulk.*",
 	}, s.Requests()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(s.Requests()[3:], s.Lane(Bulk)); diff != "" {
+	if diff := cmp.Diff(s.Requests()[4:], s.Lane(Bulk)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -40,6 +40,8 @@ func TestOriginReadsLaneAndPublisher(t *testing.T) {
 		"logoff.requests.urgent":    "urgent||",
 		"logoff.requests.bulk":      "bulk||",
 		"logoff.requests.bulk.soar": "bulk|soar|",
+		"logoff.approved.bulk.jane": "bulk||",
+		"logoff.approved.bulk.":     `||"logoff.approved.bulk." is not a subject of jobs`,
 		"logoff.requests.urgent.":   `urgent||the subject "logoff.requests.urgent." does not name a publisher: the id is empty`,
 		"logoff.requests.bulk.a.b":  `bulk||the subject "logoff.requests.bulk.a.b" does not name a publisher: the id "a.b" contains '.'; an id has graphic characters only, and no space, dot, asterisk or >`,
 		"logoff.requests.slow":      `||"logoff.requests.slow" is not a subject of jobs`,

@@ -42,7 +42,7 @@ func TestWhatStandsIsThereWhileItIsKnown(t *testing.T) {
 	m.OldestJob(jobs.Urgent, at)
 	m.OldestJob(jobs.Bulk, time.Time{})
 	m.PausedUntil(jobs.Bulk, at)
-	m.DeadLetters(map[jobs.Status]uint64{jobs.Failed: 3, "held": 1})
+	m.DeadLetters(map[jobs.Status]uint64{jobs.Failed: 3, "other": 1})
 	m.Stream("requests", 7, -1)
 	m.Stream("dead", 8, 9)
 	m.Storage(15, 20)
@@ -50,7 +50,7 @@ func TestWhatStandsIsThereWhileItIsKnown(t *testing.T) {
 	m.Budget("writes", 0, 0)
 	budget := []string{`budget_left_requests{kind="reads"} 4`, `budget_limit_requests{kind="reads"} 5`}
 	is(append(budget,
-		`dead_letters_present{reason="expired"} 0`, `dead_letters_present{reason="failed"} 3`, `dead_letters_present{reason="invalid"} 0`, `dead_letters_present{reason="partial"} 0`,
+		`dead_letters_present{reason="expired"} 0`, `dead_letters_present{reason="failed"} 3`, `dead_letters_present{reason="held"} 0`, `dead_letters_present{reason="invalid"} 0`, `dead_letters_present{reason="partial"} 0`,
 		`lane_paused_until_timestamp_seconds{lane="bulk"} 1.7958960005e+09`,
 		`nats_storage_bytes 15`, `nats_storage_limit_bytes 20`,
 		`queue_oldest_job_timestamp_seconds{lane="urgent"} 1.7958960005e+09`,
@@ -60,7 +60,7 @@ func TestWhatStandsIsThereWhileItIsKnown(t *testing.T) {
 	m.Stream("dead", 8, 0)
 	m.Storage(16, -1)
 	is(append(budget,
-		`dead_letters_present{reason="expired"} 0`, `dead_letters_present{reason="failed"} 3`, `dead_letters_present{reason="invalid"} 0`, `dead_letters_present{reason="partial"} 0`,
+		`dead_letters_present{reason="expired"} 0`, `dead_letters_present{reason="failed"} 3`, `dead_letters_present{reason="held"} 0`, `dead_letters_present{reason="invalid"} 0`, `dead_letters_present{reason="partial"} 0`,
 		`nats_storage_bytes 16`, `stream_bytes{stream="dead"} 8`, `stream_bytes{stream="requests"} 7`)...)
 	m.QueueUnknown()
 	is(budget...) // which is nobody else's

@@ -17,6 +17,9 @@ nsc add user --account LOGOFF --name worker \
 	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS.>,$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS,$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS' \
 	--allow-pub '$JS.ACK.LOGOFF_REQUESTS.>,$JS.ACK.*.*.LOGOFF_REQUESTS.>' \
 	--allow-pub 'logoff.results.>,logoff.dead.>' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT.>' \
+	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS,logoff.audit.digest' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_COUNTS,$JS.API.DIRECT.GET.LOGOFF_COUNTS,$JS.API.DIRECT.GET.LOGOFF_COUNTS.>,logoff.counts.>' \
 	--allow-pub 'logoff.fleet.status,_INBOX_logoff.>,_INBOX_operator.>' \
 	--allow-sub '_INBOX_logoff.>' \
 	--allow-sub 'logoff.fleet.status,$SRV.PING,$SRV.INFO,$SRV.STATS' \
@@ -41,6 +44,8 @@ nsc add user --account LOGOFF --name reader \
 	--allow-pub '$JS.API.CONSUMER.MSG.NEXT.LOGOFF_RESULTS.reader,$JS.API.CONSUMER.MSG.NEXT.LOGOFF_DEAD.reader' \
 	--allow-pub '$JS.ACK.LOGOFF_RESULTS.reader.>,$JS.ACK.LOGOFF_DEAD.reader.>' \
 	--allow-pub '$JS.ACK.*.*.LOGOFF_RESULTS.reader.>,$JS.ACK.*.*.LOGOFF_DEAD.reader.>' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT.>' \
+	--allow-pub '$SYS.REQ.USER.INFO' \
 	--allow-sub 'logoff.results.>,logoff.dead.>,_INBOX_reader.>'
 
 nsc add user --account LOGOFF --name operator \
@@ -52,10 +57,13 @@ nsc add user --account LOGOFF --name operator \
 	--allow-pub '$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD' \
 	--allow-pub '$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.*' \
 	--allow-pub 'logoff.requests.urgent.operator,logoff.requests.bulk.operator' \
+	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT.>' \
+	--allow-pub 'logoff.audit.act.*.operator,logoff.audit.lane.*.operator,$SYS.REQ.USER.INFO' \
 	--allow-pub 'logoff.fleet.status,$SRV.*,$SRV.*.logoff-worker,$SRV.*.logoff-worker.*' \
 	--allow-sub '_INBOX_operator.>'
 
 nsc add user --account LOGOFF --name approver \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_DEAD,$JS.API.STREAM.MSG.GET.LOGOFF_DEAD' \
-	--allow-pub 'logoff.approved.*.approver' \
+	--allow-pub '$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD,logoff.approved.*.approver' \
+	--allow-pub 'logoff.audit.act.approve.approver,logoff.audit.act.deny.approver,$SYS.REQ.USER.INFO' \
 	--allow-sub '_INBOX_approver.>'

@@ -34,6 +34,9 @@ func tooOldForACluster() error {
 // than 2.10, which knows consumers with several filter subjects.
 const resetLevel = 4
 
+// counterLevel is JetStream's API level of nats-server 2.12, the first with counters.
+const counterLevel = 2
+
 // cannotReset is what a worker does without where the server is older.
 const cannotReset = "the NATS server is older than 2.14, so that jobs which the consumers are past are told, and not delivered again by themselves"
 

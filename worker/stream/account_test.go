@@ -253,7 +253,7 @@ func TestForecastNamesWhatIsMissing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err := c.Foresee(t.Context(), js); err != nil || len(f.Creates) != 3 {
+		if f, err := c.Foresee(t.Context(), js); err != nil || len(f.Creates) != 4 {
 			t.Errorf("%+v, %v", f, err)
 		}
 		c.Replicas = 3

@@ -183,6 +183,9 @@ func ofAnyJob(words string) string {
 // ofFleet finds what no job needs: the subjects on which workers tell each other how they are.
 var ofFleet = regexp.MustCompile(`"(\$SRV\.[^"]*|[^"]+\.fleet\.status)"`)
 
+// ofAudit finds what no job needs either: acts and digests.
+var ofAudit = regexp.MustCompile(`_AUDIT[".]|\.audit\.digest"`)
+
 const (
 	// permissionQuiet is how long after it was last seen missing a permission counts as missing. While jobs
 	// are in hand, a lease is extended more often than that.
@@ -258,6 +261,9 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 			What: "the workers cannot tell each other how they are, so that a status page shows its own worker alone: " + err.Error(),
 			ToDo: "give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
 		})
+	case errors.Is(err, nats.ErrPermissionViolation) && ofAudit.MatchString(err.Error()):
+		c.metrics.NATSError("permission")
+		c.harmless("audit_permission", "a NATS permission is missing, without which acts of operators are not seen and digests not kept (deploy/nats/accounts.conf lists it): "+err.Error())
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -32,23 +33,40 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 		f.Lacks = cannotReset
 	}
 	var problems []error
-	for _, config := range p.streams() {
-		_, err := js.Stream(ctx, config.Name)
+	needed := 0
+	for _, config := range append(p.streams(), p.audit) {
+		stream, err := js.Stream(ctx, config.Name)
+		if err == nil && lacksApproved(stream.CachedInfo().Config.Subjects, config.Subjects) {
+			c.foreseeApproved(&f, config.Name)
+		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue // provisioning verifies it
 		}
 		f.Creates = append(f.Creates, created(config))
+		if config.Name == p.audit.Name {
+			continue // no job needs it
+		}
+		needed++
 		if others := overlapping(ctx, js, config); len(others) > 0 {
 			problems = append(problems, fmt.Errorf("stream %s cannot be created: %w", config.Name, overlapError(others)))
 		}
 	}
-	if len(f.Creates) > 0 {
-		problems = append(problems, c.mayCreateIn(account.Domain), c.findShadow(ctx, js, p), c.shortOf(account, int64(len(f.Creates))))
+	if needed > 0 {
+		problems = append(problems, c.mayCreateIn(account.Domain), c.findShadow(ctx, js, p), c.shortOf(account, int64(needed)))
 		if c.Replicas > 1 && js.Conn().ConnectedClusterName() == "" {
 			problems = append(problems, errors.New(refusals[10074]))
 		}
 	}
 	return f, errors.Join(problems...)
+}
+
+// foreseeApproved tells of a stream of jobs that was made before jobs could be held.
+func (c Config) foreseeApproved(f *Forecast, name string) {
+	if c.Provision == ProvisionCreate {
+		f.Creates = append(f.Creates, "stream "+name+" takes no approved jobs, and is changed so that it does")
+		return
+	}
+	f.Lacks = strings.TrimPrefix(f.Lacks+"; the stream "+name+" takes no approved jobs, so that none may be held", "; ")
 }
 
 // shortOf says what an account lacks for so many more streams.

@@ -105,7 +105,7 @@ func TestOldestJobIsAskedForOnlyWhereThereIsOne(t *testing.T) {
 		}
 		s.publish("logoff.requests.bulk", "{}")
 		passes(time.Minute)
-		if n := asked(); n == 0 || n > 30 {
+		if n := asked(); n == 0 || n > 36 {
 			t.Errorf("asked %d times in a minute", n)
 		}
 	})

@@ -16,6 +16,9 @@ const (
 	maxAckPending = 20_000
 	keepResults   = 30 * 24 * time.Hour
 	keepDead      = 90 * 24 * time.Hour
+	keepActs      = 365 * 24 * time.Hour
+	// keepCounts is little more than the hour of which counts are asked for.
+	keepCounts = 65 * time.Minute
 	// leastKept is how long a result has to be there at least: a job that comes again, as after a long stop of
 	// NATS, is known by it to be settled.
 	leastKept = 24 * time.Hour
@@ -30,6 +33,8 @@ const (
 // A plan is what one deployment has in JetStream.
 type plan struct {
 	requests, results, dead jetstream.StreamConfig
+	audit                   jetstream.StreamConfig // no job needs it
+	counts                  jetstream.StreamConfig // without a name where nothing is counted
 	consumers               map[jobs.Lane]jetstream.ConsumerConfig
 	ackWait                 time.Duration               // as the consumers have it
 	found                   map[string]jetstream.Stream // the streams, by name
@@ -37,9 +42,13 @@ type plan struct {
 	resets                  bool                        // the server can set a consumer back to a job
 }
 
-// streams are those of a plan, in the order in which they are made.
+// streams are those of a plan that the worker cannot do without, in the order in which they are made.
 func (p plan) streams() []jetstream.StreamConfig {
-	return []jetstream.StreamConfig{p.requests, p.results, p.dead}
+	all := []jetstream.StreamConfig{p.requests, p.results, p.dead}
+	if p.counts.Name != "" {
+		all = append(all, p.counts)
+	}
+	return all
 }
 
 // plan is the contract with publishers and readers in JetStream's words.
@@ -48,11 +57,15 @@ func (c Config) plan(account *jetstream.AccountInfo, maxPayload int64) plan {
 		requests:  c.requests(maxPayload),
 		results:   c.results(),
 		dead:      c.dead(),
+		audit:     c.audit(),
 		consumers: map[jobs.Lane]jetstream.ConsumerConfig{},
 		found:     map[string]jetstream.Stream{},
 		ackWait:   ackWait,
 		domain:    account.Domain,
 		resets:    account.API.Level >= resetLevel,
+	}
+	if c.Counts && account.API.Level >= counterLevel {
+		p.counts = c.counts()
 	}
 	for _, lane := range jobs.Lanes {
 		p.consumers[lane] = c.consumer(lane, account)
@@ -108,6 +121,45 @@ func (c Config) dead() jetstream.StreamConfig {
 	}
 }
 
+// audit keeps what people do, and digests of results. Where it is full the oldest go, because an act that cannot be
+// written down is not done.
+func (c Config) audit() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        c.Subjects.AuditStream(),
+		Description: "who paused, replayed, dropped, approved or denied what, and digests of the results",
+		Subjects:    []string{c.Subjects.Audit()},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      keepActs,
+		Duplicates:  2 * time.Minute,
+		Replicas:    c.Replicas,
+		MaxBytes:    c.MaxBytes / 2,
+		AllowDirect: true,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	}
+}
+
+// counts has a counter for each subject. Counters and DiscardNew exclude each other.
+func (c Config) counts() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:            c.Subjects.CountStream(),
+		Description:     "what all workers together did within the hour",
+		Subjects:        []string{c.Subjects.Counts()},
+		Retention:       jetstream.LimitsPolicy,
+		Storage:         jetstream.FileStorage,
+		MaxAge:          keepCounts,
+		Duplicates:      2 * time.Minute,
+		Replicas:        c.Replicas,
+		MaxBytes:        c.MaxBytes / 16,
+		AllowDirect:     true,
+		AllowMsgCounter: true,
+		DenyDelete:      true,
+		DenyPurge:       true,
+	}
+}
+
 func (c Config) consumer(lane jobs.Lane, account *jetstream.AccountInfo) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{
 		Durable:        string(lane),
@@ -155,10 +207,13 @@ func streamEdit(have, want jetstream.StreamConfig) string {
 
 func compareStreams(have, want jetstream.StreamConfig) differences {
 	var d differences
-	d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects), flags("subjects", want.Subjects)...)
+	if !lacksApproved(have.Subjects, want.Subjects) {
+		d.equal("subjects", sorted(have.Subjects), sorted(want.Subjects), flags("subjects", want.Subjects)...)
+	}
 	d.equal("retention", have.Retention, want.Retention)
 	d.equal("storage", have.Storage, want.Storage)
 	d.equal("discard", have.Discard, want.Discard, "--discard=new")
+	d.equal("counter", have.AllowMsgCounter, want.AllowMsgCounter)
 	d.equal("deny delete", have.DenyDelete || !want.DenyDelete, true, "--deny-delete")
 	d.equal("deny purge", have.DenyPurge || !want.DenyPurge, true, "--deny-purge")
 	d.equal("no ack", have.NoAck, false, "--ack")
@@ -173,8 +228,8 @@ func compareStreams(have, want jetstream.StreamConfig) differences {
 	maxAge := fmt.Sprintf("--max-age=%dh", want.MaxAge/time.Hour)
 	if want.MaxAge == 0 {
 		d.equal("max age", have.MaxAge, want.MaxAge, maxAge)
-	} else if have.MaxAge != 0 && have.MaxAge < leastKept {
-		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", leastKept), maxAge)
+	} else if least := min(leastKept, want.MaxAge); have.MaxAge != 0 && have.MaxAge < least {
+		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", least), maxAge)
 	}
 	if have.MaxMsgsPerSubject > 0 {
 		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one", "--max-msgs-per-subject=-1")
@@ -186,6 +241,19 @@ func compareStreams(have, want jetstream.StreamConfig) differences {
 		d.add("max message size", have.MaxMsgSize, fmt.Sprintf("%d or less, so that a dead letter has room", want.MaxMsgSize), fmt.Sprintf("--max-msg-size=%d", want.MaxMsgSize))
 	}
 	return d
+}
+
+// lacksApproved reports whether subjects are those of a release before jobs could be held: all that are wanted but
+// those of approved jobs. Such a stream or consumer is right, as long as no job is held.
+func lacksApproved(have, want []string) bool {
+	older := slices.DeleteFunc(slices.Clone(want), isApproved)
+	return len(older) < len(want) && slices.Equal(sorted(have), sorted(older))
+}
+
+func isApproved(subject string) bool {
+	return slices.ContainsFunc(jobs.Lanes, func(lane jobs.Lane) bool {
+		return strings.HasSuffix(subject, ".approved."+string(lane)+".*")
+	})
 }
 
 // flags gives a flag of the nats command several values.
@@ -216,7 +284,9 @@ func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	if have.FilterSubject != "" {
 		filters = []string{have.FilterSubject}
 	}
-	d.equal("filter subjects", sorted(filters), sorted(want.FilterSubjects))
+	if !lacksApproved(filters, want.FilterSubjects) {
+		d.equal("filter subjects", sorted(filters), sorted(want.FilterSubjects))
+	}
 	d.equal("ack policy", have.AckPolicy, want.AckPolicy)
 	d.equal("deliver policy", have.DeliverPolicy, want.DeliverPolicy)
 	d.equal("max deliver", have.MaxDeliver, want.MaxDeliver)

@@ -54,7 +54,7 @@ func TestStreamIsSetBackByItsDifferences(t *testing.T) {
 		"nothing":      {func(*jetstream.StreamConfig) {}, ""},
 		"a larger one": {func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 40 }, ""},
 		"for ever":     {func(c *jetstream.StreamConfig) { c.Storage, c.Sealed = jetstream.MemoryStorage, true }, ""},
-		"subjects":     {func(c *jetstream.StreamConfig) { c.Subjects = []string{"x"} }, "--subjects='logoff.requests' --subjects='logoff.requests.urgent' --subjects='logoff.requests.urgent.*' --subjects='logoff.requests.bulk' --subjects='logoff.requests.bulk.*'"},
+		"subjects":     {func(c *jetstream.StreamConfig) { c.Subjects = []string{"x"} }, "--subjects='logoff.requests' --subjects='logoff.requests.urgent' --subjects='logoff.requests.urgent.*' --subjects='logoff.approved.urgent.*' --subjects='logoff.requests.bulk' --subjects='logoff.requests.bulk.*' --subjects='logoff.approved.bulk.*'"},
 		"several": {func(c *jetstream.StreamConfig) {
 			c.MaxAge, c.Discard, c.DenyPurge, c.NoAck = time.Hour, jetstream.DiscardOld, false, true
 		}, "--discard=new --deny-purge --ack --max-age=0h"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,7 +30,11 @@ func (e *MismatchError) Error() string {
 // ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies, as the
 // settings say. A [*MismatchError] says what an operator has to change; other errors may pass.
 func (c Config) ProvisionStreams(ctx context.Context, js jetstream.JetStream) error {
-	_, err := c.provision(ctx, js)
+	p, err := c.provision(ctx, js)
+	if err != nil {
+		return err
+	}
+	_, err = c.provisionStream(ctx, js, p.audit, p.domain)
 	return err
 }
 
@@ -70,6 +75,11 @@ func (c Config) provisionStream(ctx context.Context, js jetstream.JetStream, wan
 		}
 		err = explained(ctx, js, want, err)
 	}
+	if err == nil && c.Provision == ProvisionCreate && lacksApproved(stream.CachedInfo().Config.Subjects, want.Subjects) {
+		config := stream.CachedInfo().Config
+		config.Subjects = want.Subjects
+		stream, err = js.UpdateStream(ctx, config)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}
@@ -84,6 +94,11 @@ func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, s
 			consumer, err = js.Consumer(ctx, stream, want.Durable)
 		}
 		err = explained(ctx, js, jetstream.StreamConfig{}, err)
+	}
+	if err == nil && c.Provision == ProvisionCreate && lacksApproved(consumer.CachedInfo().Config.FilterSubjects, want.FilterSubjects) {
+		config := consumer.CachedInfo().Config
+		config.FilterSubjects = want.FilterSubjects
+		consumer, err = js.UpdateConsumer(ctx, stream, config)
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrNotPullConsumer):
@@ -115,8 +130,9 @@ type Streams struct {
 	// Wait is how long to wait after so many tries in a row that failed.
 	Wait func(tries int) time.Duration
 
-	js   jetstream.JetStream
-	plan plan
+	js    jetstream.JetStream
+	plan  plan
+	audit atomic.Pointer[jetstream.Stream]
 }
 
 // Find provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet to create the

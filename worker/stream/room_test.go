@@ -90,7 +90,7 @@ func TestDeadLettersThatAreThereAreCounted(t *testing.T) {
 		if n["logoff_dead_letters_present failed"] != 2 || n["logoff_dead_letters_present invalid"] != 1 || n["logoff_dead_letters_present partial"] != 0 {
 			t.Errorf("%v", n)
 		}
-		if count, err := testutil.GatherAndCount(reg, "logoff_dead_letters_present"); err != nil || count != 4 {
+		if count, err := testutil.GatherAndCount(reg, "logoff_dead_letters_present"); err != nil || count != 5 {
 			t.Errorf("%d reasons, %v", count, err)
 		}
 	})

@@ -56,6 +56,8 @@ type Config struct {
 	// API is the prefix of JetStream's API, such as $JS.hub.API for the domain hub; empty means the JetStream of
 	// the server that is reached.
 	API string
+	// Counts has the stream of counters made and asked for, where the server has counters.
+	Counts bool
 }
 
 // Provision says who makes the streams and consumers.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,6 +45,9 @@ type Watch struct {
 // Run looks until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
 	w.still = map[jobs.Lane]standstill{}
+	var auditing sync.WaitGroup
+	defer auditing.Wait()
+	auditing.Go(func() { w.Streams.keepAudit(ctx) })
 	for {
 		if again := w.look(ctx); !pause(ctx, again) {
 			return

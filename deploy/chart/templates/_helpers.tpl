@@ -73,10 +73,15 @@ storage: file
 discard: new
 replicas: {{ .Values.settings.LOGOFF_NATS_REPLICAS | default 1 | int }}
 {{- with .Values.settings.LOGOFF_NATS_MAX_BYTES }}
-maxBytes: {{ mul (regexFind "^[0-9]+" . | int64) (get (dict "M" 1048576 "G" 1073741824 "T" 1099511627776) (regexFind "[MGT]" .)) }}
+maxBytes: {{ include "logoff-worker.bytes" . }}
 {{- end }}
 preventDelete: true
 {{- include "logoff-worker.nack" . }}
+{{- end -}}
+
+{{/* A number of bytes with a unit, as a number. */}}
+{{- define "logoff-worker.bytes" -}}
+{{ mul (regexFind "^[0-9]+" . | int64) (get (dict "M" 1048576 "G" 1073741824 "T" 1099511627776) (regexFind "[MGT]" .)) }}
 {{- end -}}
 
 {{/* What all objects of NACK have in common: where it finds JetStream. */}}

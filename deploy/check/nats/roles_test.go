@@ -151,7 +151,9 @@ func TestEachRoleDoesItsDuty(t *testing.T) {
 
 // provisions is what `logoff-worker init` does, and the making of consumers for a reader.
 func (s *site) provisions(_ *nats.Conn, js jetstream.JetStream) {
-	s.check(stream.DefaultConfig().ProvisionStreams(s.Context(), js))
+	config := stream.DefaultConfig()
+	config.Counts = true
+	s.check(config.ProvisionStreams(s.Context(), js))
 	for _, name := range []string{subjects.ResultStream(), subjects.DeadStream()} {
 		_, err := js.CreateConsumer(s.Context(), name, jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckExplicitPolicy})
 		s.check(err)
@@ -169,12 +171,46 @@ func (s *site) works() {
 			s.check(err)
 		})
 	}
-	s.usesItsRights("worker", func(*nats.Conn, jetstream.JetStream) {
+	s.usesItsRights("worker", func(_ *nats.Conn, js jetstream.JetStream) {
+		s.keepsAndCounts(js)
 		s.runs(client)
 		sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })
 		s.runs(client)
 		s.tellsOthers()
 	})
+}
+
+// keepsAndCounts does what a worker does with acts, digests and counters.
+func (s *site) keepsAndCounts(js jetstream.JetStream) {
+	s.Helper()
+	ctx := s.Context()
+	act, digest := subjects.LaneAct(jobs.Bulk, "operator"), subjects.Digests()
+	_, err := jetStream(s.T, s.as("operator")).Publish(ctx, act, []byte("{}"))
+	s.check(err)
+	_, err = js.Publish(ctx, digest, []byte("{}"))
+	s.check(err)
+	audit := s.stream(js, subjects.AuditStream())
+	latest, err := audit.GetLastMsgForSubject(ctx, subjects.LaneActs(jobs.Bulk))
+	s.check(err)
+	if latest.Subject != act {
+		s.Errorf("the latest act is %s", latest.Subject)
+	}
+	_, err = audit.GetMsg(ctx, 1)
+	s.check(err)
+
+	one := nats.NewMsg(subjects.Count("writes"))
+	one.Header.Set("Nats-Incr", "1")
+	_, err = js.PublishMsg(ctx, one)
+	s.check(err)
+	counts := s.stream(js, subjects.CountStream())
+	_, err = counts.GetLastMsgForSubject(ctx, one.Subject)
+	s.check(err)
+	_, err = counts.GetMsg(ctx, 1)
+	s.check(err)
+	_, err = s.stream(js, subjects.ResultStream()).GetMsg(ctx, 1)
+	if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		s.Errorf("the first result is there: %v", err)
+	}
 }
 
 // member is a worker that tells others how it is.
@@ -245,6 +281,7 @@ func (s *site) readsAll(nc *nats.Conn, js jetstream.JetStream) {
 	if statuses[string(jobs.AcceptedJob)] != 1 || statuses[string(jobs.Invalid)] != 1 {
 		s.Errorf("the results are %v", statuses)
 	}
+	s.readsActs(nc, js)
 	letter, err := dead.GetMsg(s.Context(), 1)
 	s.check(err)
 	if string(letter.Data) != "no job" {
@@ -265,12 +302,35 @@ func (s *site) readsAll(nc *nats.Conn, js jetstream.JetStream) {
 	}
 }
 
-// approves looks at a dead letter, and says yes as whoever approves held jobs will.
-func (s *site) approves(_ *nats.Conn, js jetstream.JetStream) {
-	_, err := s.stream(js, subjects.DeadStream()).GetMsg(s.Context(), 1)
+// readsActs reads what was done, and who it is itself.
+func (s *site) readsActs(nc *nats.Conn, js jetstream.JetStream) {
+	s.Helper()
+	audit := s.stream(js, subjects.AuditStream())
+	act, err := audit.GetLastMsgForSubject(s.Context(), subjects.LaneActs(jobs.Bulk))
 	s.check(err)
-	s.check(js.Conn().Publish("logoff.approved.urgent.approver", []byte("{}")))
-	s.check(js.Conn().Flush())
+	_, err = audit.GetMsg(s.Context(), act.Sequence)
+	s.check(err)
+	_, err = nc.Request("$SYS.REQ.USER.INFO", nil, time.Second)
+	s.check(err)
+}
+
+// approves looks at a dead letter, writes down that it is approved, publishes it and takes the letter away.
+func (s *site) approves(nc *nats.Conn, js jetstream.JetStream) {
+	ctx := s.Context()
+	dead := s.stream(js, subjects.DeadStream())
+	letter, err := dead.GetMsg(ctx, 1)
+	s.check(err)
+	for _, verb := range []jobs.Verb{jobs.ActApprove, jobs.ActDeny} {
+		_, err = js.Publish(ctx, subjects.Act(verb, "approver"), []byte("{}"))
+		s.check(err)
+	}
+	_, err = js.Publish(ctx, subjects.Approved(jobs.Urgent, "approver"), letter.Data)
+	s.check(err)
+	if err := dead.DeleteMsg(ctx, 99); err == nil { // the operator needs that which is there
+		s.Errorf("a letter is taken away that is not there")
+	}
+	_, err = nc.Request("$SYS.REQ.USER.INFO", nil, time.Second)
+	s.check(err)
 }
 
 // operates looks around, asks the workers, pauses a lane, publishes a dead letter again and drops it.
@@ -281,7 +341,7 @@ func (s *site) operates(nc *nats.Conn, js jetstream.JetStream) {
 	_, err := js.AccountInfo(ctx)
 	s.check(err)
 	names, list := js.StreamNames(ctx), js.ListStreams(ctx)
-	if n, m := count(names.Name()), count(list.Info()); n != 3 || m != 3 || names.Err() != nil || list.Err() != nil {
+	if n, m := count(names.Name()), count(list.Info()); n != 5 || m != 5 || names.Err() != nil || list.Err() != nil {
 		s.Errorf("%d and %d streams, %v, %v", n, m, names.Err(), list.Err())
 	}
 	requests, results, dead := s.stream(js, subjects.RequestStream()), s.stream(js, subjects.ResultStream()), s.stream(js, subjects.DeadStream())
@@ -294,6 +354,11 @@ func (s *site) operates(nc *nats.Conn, js jetstream.JetStream) {
 	_, err = results.GetLastMsgForSubject(ctx, result.Subject)
 	s.check(err)
 	s.get(nc, subjects.ResultStream(), 1)
+	s.readsActs(nc, js)
+	for _, subject := range []string{subjects.Act(jobs.ActDrop, "operator"), subjects.LaneAct(jobs.Bulk, "operator")} {
+		_, err = js.Publish(ctx, subject, []byte("{}"))
+		s.check(err)
+	}
 
 	for _, lane := range jobs.Lanes {
 		consumer, err := js.Consumer(ctx, subjects.RequestStream(), string(lane))
@@ -339,7 +404,7 @@ var steps = []step{
 	{"admin", "subscribe", []string{">", "logoff.>", "_INBOX_soar.>", "_INBOX_logoff.>"}},
 
 	{"worker", "publish", []string{
-		"logoff.requests", "logoff.requests.urgent.soar", "logoff.approved.urgent.worker",
+		"logoff.requests", "logoff.requests.urgent.soar", "logoff.approved.urgent.worker", "logoff.audit.act.pause.worker", "logoff.audit.lane.bulk.operator",
 		"$JS.API.STREAM.CREATE.LOGOFF_REQUESTS", "$JS.API.STREAM.UPDATE.LOGOFF_RESULTS", "$JS.API.STREAM.DELETE.LOGOFF_REQUESTS", "$JS.API.STREAM.PURGE.LOGOFF_RESULTS",
 		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_DEAD", "$JS.API.STREAM.LIST",
 		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.DURABLE.CREATE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.DELETE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.urgent",
@@ -378,12 +443,14 @@ var steps = []step{
 		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.mine", "$JS.API.CONSUMER.DELETE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.PAUSE.LOGOFF_RESULTS.reader",
 		"$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "_INBOX_logoff.x",
 		"$SRV.PING.other", "logoff.fleet.stop",
+		"logoff.audit.act.drop.jane", "logoff.audit.lane.bulk.approver", "logoff.audit.digest", "logoff.counts.writes",
 	}},
 	{"operator", "subscribe", []string{"logoff.fleet.status", "$SRV.PING", ">", "logoff.>", "logoff.requests.>", "_INBOX.>", "_INBOX_logoff.>"}},
 
 	{"approver", "publish", []string{
 		"logoff.approved.urgent.soar", "logoff.approved.urgent", "logoff.requests.urgent.approver", "logoff.results.a.b", "logoff.dead.held",
-		"$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS", "$JS.API.STREAM.DELETE.LOGOFF_DEAD", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.bulk",
+		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS", "$JS.API.STREAM.DELETE.LOGOFF_DEAD", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.bulk",
+		"logoff.audit.act.drop.approver", "logoff.audit.act.approve.operator", "logoff.audit.lane.bulk.approver",
 	}},
 	{"approver", "subscribe", []string{">", "logoff.>", "_INBOX.>", "_INBOX_operator.>"}},
 }

@@ -12,7 +12,7 @@ terraform {
 resource "jetstream_stream" "LOGOFF_REQUESTS" {
   name                 = "LOGOFF_REQUESTS"
   description          = "logoff jobs; a job leaves when its result is stored"
-  subjects             = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*", "logoff.requests.bulk", "logoff.requests.bulk.*"]
+  subjects             = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*", "logoff.approved.urgent.*", "logoff.requests.bulk", "logoff.requests.bulk.*", "logoff.approved.bulk.*"]
   retention            = "workqueue"
   discard              = "new"
   storage              = "file"
@@ -77,11 +77,35 @@ resource "jetstream_stream" "LOGOFF_DEAD" {
   }
 }
 
+resource "jetstream_stream" "LOGOFF_AUDIT" {
+  name                 = "LOGOFF_AUDIT"
+  description          = "who paused, replayed, dropped, approved or denied what, and digests of the results"
+  subjects             = ["logoff.audit.\u003e"]
+  retention            = "limits"
+  discard              = "old"
+  storage              = "file"
+  replicas             = 1
+  max_bytes            = -1
+  max_age              = 31536000
+  max_msg_size         = -1
+  max_msgs             = -1
+  max_msgs_per_subject = -1
+  max_consumers        = -1
+  duplicate_window     = 120
+  allow_direct         = true
+  deny_delete          = true
+  deny_purge           = true
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 resource "jetstream_consumer" "urgent" {
   stream_id       = jetstream_stream.LOGOFF_REQUESTS.id
   durable_name    = "urgent"
   description     = "workers of urgent logoff jobs"
-  filter_subjects = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*"]
+  filter_subjects = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*", "logoff.approved.urgent.*"]
   deliver_all     = true
   ack_policy      = "explicit"
   ack_wait        = 30
@@ -95,7 +119,7 @@ resource "jetstream_consumer" "bulk" {
   stream_id       = jetstream_stream.LOGOFF_REQUESTS.id
   durable_name    = "bulk"
   description     = "workers of bulk logoff jobs"
-  filter_subjects = ["logoff.requests.bulk", "logoff.requests.bulk.*"]
+  filter_subjects = ["logoff.requests.bulk", "logoff.requests.bulk.*", "logoff.approved.bulk.*"]
   deliver_all     = true
   ack_policy      = "explicit"
   ack_wait        = 30
