@@ -168,7 +168,7 @@ func TestWorkerAtALeafNodeUsesTheDomainItIsTold(t *testing.T) {
 			if made := streams(t, jetStream(t, leaf.ClientURL())); made != "" {
 				t.Errorf("it made %s at the leaf node", made)
 			}
-			if made := streams(t, w.js); made != "KV_LOGOFF_TOKENS LOGOFF_DEAD LOGOFF_REQUESTS LOGOFF_RESULTS" {
+			if made := streams(t, w.js); made != "KV_LOGOFF_TOKENS LOGOFF_AUDIT LOGOFF_DEAD LOGOFF_REQUESTS LOGOFF_RESULTS" {
 				t.Errorf("the hub has %s", made)
 			}
 			if !strings.Contains(w.log.String(), `"domain":"hub"`) {
