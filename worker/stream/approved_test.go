@@ -54,7 +54,12 @@ func approves(t *testing.T, js jetstream.JetStream) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = all && consumer.CachedInfo().NumPending == 1
+		batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, came := <-batch.Messages()
+		all = all && came
 	}
 	return all
 }

@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// auditInterval is how often the stream of acts and digests is looked for, and auditTimeout how long that may take.
+	// auditInterval is how often the stream of acts and digests is looked for until it is found, auditAgain how often
+	// after that, and auditTimeout how long it may take.
 	auditInterval = 30 * time.Second
+	auditAgain    = 10 * time.Minute
 	auditTimeout  = 5 * time.Second
 )
 
@@ -20,16 +22,18 @@ const (
 // before it had none, so that whatever is wrong with it is told and keeps nobody from working.
 func (s *Streams) keepAudit(ctx context.Context) {
 	for {
-		if s.NATS.IsConnected() {
-			s.findAudit(ctx)
+		again := auditInterval
+		if s.NATS.IsConnected() && s.findAudit(ctx) {
+			again = auditAgain
 		}
-		if !pause(ctx, auditInterval) {
+		if !pause(ctx, again) {
 			return
 		}
 	}
 }
 
-func (s *Streams) findAudit(ctx context.Context) {
+// findAudit looks once, and reports whether the stream is there and right.
+func (s *Streams) findAudit(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	found, err := s.Config.provisionStream(ctx, s.js, s.plan.audit, s.plan.domain)
@@ -37,7 +41,7 @@ func (s *Streams) findAudit(ctx context.Context) {
 		s.audit.Store(&found)
 	}
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return // the worker stops
+		return false // the worker stops
 	}
 	s.Health.Set(err != nil, metrics.Condition{
 		Part: PartStreams, Kind: "audit", Harmless: true,
@@ -45,6 +49,7 @@ func (s *Streams) findAudit(ctx context.Context) {
 		ToDo:    "have the stream made, and give the worker's NATS user the permissions that deploy/nats/accounts.conf lists",
 		Command: initCommand,
 	})
+	return err == nil
 }
 
 func errorText(err error) string {
