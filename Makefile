@@ -6,6 +6,7 @@ CYCLONEDX_VERSION := v1.10.0
 HELM_VERSION := v3.22.0
 HELM_UNITTEST_VERSION := v1.1.2
 KUBECTL_VALIDATE_VERSION := v0.0.4
+NATS_COMMAND_VERSION := v0.5.1
 ARCHITECTURES ?= amd64 arm64
 BENCHTIME ?= 1s
 ROUNDS ?= 3
@@ -26,6 +27,7 @@ CYCLONEDX := $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 HELM := $(TOOLS)/helm-$(HELM_VERSION)
 HELM_UNITTEST := $(TOOLS)/helm-unittest-$(HELM_UNITTEST_VERSION)
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)
+NATS_COMMAND := $(TOOLS)/nats-$(NATS_COMMAND_VERSION)
 CHART := deploy/chart
 
 .DEFAULT_GOAL := help
@@ -116,9 +118,9 @@ build: ## static binaries of every program into bin/
 # A file from where Debian, Alpine and Red Hat's family keep it; --timestamp makes the same image of the same files.
 CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
 .PHONY: image
-image: build ## the container image from the static binary, into dist/ (needs buildah)
+image: build ## the container image from the static binaries, into dist/ (needs buildah)
 	@set -e; root=$$(mktemp -d); trap 'rm -rf "$$root"' EXIT; chmod 755 "$$root"; \
-	install -D -m 755 bin/logoff-worker "$$root/usr/bin/logoff-worker"; \
+	for program in logoff-worker logoffctl; do install -D -m 755 bin/$$program "$$root/usr/bin/$$program"; done; \
 	install -D -m 644 $(CA_BUNDLE) "$$root/etc/ssl/certs/ca-certificates.crt"; \
 	install -D -m 644 "$$(go env GOROOT)/lib/time/zoneinfo.zip" "$$root/usr/share/zoneinfo.zip"; \
 	buildah --storage-driver vfs build --isolation chroot --identity-label=false --timestamp $$(git log -1 --format=%ct) \
@@ -177,6 +179,10 @@ page-check: ## the status page in a real Chromium, in every state, which takes m
 	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { echo "Chromium is not installed: on Debian, apt-get install chromium" >&2; exit 1; }
 	LOGOFF_PAGE_SHOTS=$(SHOTS) go test -C $(CHECK) ./page -count=1 -timeout 15m -v
 
+.PHONY: doctor-check
+doctor-check: $(NATS_COMMAND) ## seeded faults: logoffctl doctor finds each, and what it prints mends it
+	LOGOFF_TEST_NATS=$(NATS_COMMAND) go test -C $(CHECK) -count=1 ./doctor
+
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
@@ -201,6 +207,10 @@ $(HELM):
 $(KUBECTL_VALIDATE):
 	GOBIN=$(TOOLS) go install sigs.k8s.io/kubectl-validate@$(KUBECTL_VALIDATE_VERSION)
 	mv $(TOOLS)/kubectl-validate $@
+
+$(NATS_COMMAND):
+	GOBIN=$(TOOLS) go install github.com/nats-io/natscli/nats@$(NATS_COMMAND_VERSION)
+	mv $(TOOLS)/nats $@
 
 # Its go.mod replaces a module, so that go install refuses it: it is built in a copy of its own source.
 $(HELM_UNITTEST):

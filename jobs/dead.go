@@ -36,7 +36,7 @@ type DeadLetter struct {
 	ContentType string    // of the payload
 	MessageID   string    // with which the job was published, if any
 	Trace       Trace     // of the job
-	// Payload is the message as it came if the job was invalid, otherwise what [Job.Unfinished]
+	// Payload is the message as it came if the job was invalid or is held, otherwise what [Job.Unfinished]
 	// leaves of it.
 	Payload []byte
 }

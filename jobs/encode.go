@@ -52,6 +52,11 @@ func (r *Result) appendJSON(b []byte) ([]byte, error) {
 	w.note("requestedBy", r.RequestedBy)
 	w.labels(r.Labels)
 	w.note("traceparent", string(r.Traceparent))
+	w.note("heldSha256", r.HeldSHA256)
+	w.note("approves", r.Approves)
+	w.note("approvedBy", r.ApprovedBy)
+	w.steps(r.Steps)
+	w.number("stepsLeft", int64(r.StepsLeft))
 	w.truth("trimmed", r.Trimmed)
 	return append(w.b, '}'), w.err
 }
@@ -86,6 +91,27 @@ func (w *writer) users(users []UserResult) {
 		w.numbers("userIds", u.UserIDs)
 		w.text("outcome", string(u.Outcome))
 		w.note("error", u.Error)
+		w.b = append(w.b, '}')
+	}
+	w.b = append(w.b, ']')
+}
+
+func (w *writer) steps(steps []Step) {
+	if len(steps) == 0 {
+		return
+	}
+	w.name("steps")
+	w.b = append(w.b, '[')
+	for i, s := range steps {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = append(w.b, '{')
+		w.integer("atMs", s.AtMS)
+		w.text("what", s.What)
+		w.note("requestId", s.RequestID)
+		w.note("verdict", s.Verdict)
+		w.number("tookMs", s.TookMS)
 		w.b = append(w.b, '}')
 	}
 	w.b = append(w.b, ']')

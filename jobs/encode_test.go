@@ -24,6 +24,7 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 			Version: random.IntN(3), JobID: text(), Status: Status(text()), Lane: Lane(text()), Publisher: text(), UsersLeft: random.IntN(2), Error: text(),
 			RequestedAt: moment(), ReceivedAt: moment(), CompletedAt: moment(), TimeToLogoffMS: random.Int64N(9) - 1, Worker: text(), Deliveries: random.IntN(3),
 			Reason: text(), RequestedBy: text(), Trimmed: random.IntN(2) == 0,
+			HeldSHA256: text(), Approves: text(), ApprovedBy: text(), StepsLeft: random.IntN(2),
 		}
 		if random.IntN(2) == 0 {
 			r.EventTime = moment()
@@ -37,6 +38,9 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 			r.Users = append(r.Users, UserResult{
 				ID: random.Int64N(3), Name: text(), Email: text(), UserIDs: [][]int64{nil, {}, {1}, {2, 0, -3}}[random.IntN(4)], Outcome: UserOutcome(text()), Error: text(),
 			})
+		}
+		for range random.IntN(3) {
+			r.Steps = append(r.Steps, Step{AtMS: random.Int64N(3) - 1, What: text(), RequestID: text(), Verdict: text(), TookMS: random.Int64N(3)})
 		}
 		for i := range random.IntN(4) {
 			if r.Counts == nil {

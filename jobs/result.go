@@ -25,10 +25,11 @@ const (
 	Protected        Outcome = "protected"          // not sent: the worker's own session, or a protected one
 	Expired          Outcome = "expired"            // notAfter passed before it could be sent
 	InvalidSession   Outcome = "invalid"            // what the job has in its place is no session ID
+	HeldSession      Outcome = "held"               // not sent: its job waits for somebody to approve it
 )
 
 // Outcomes lists them, those that are a success first.
-var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired, InvalidSession}
+var Outcomes = []Outcome{LoggedOff, Accepted, AlreadyLoggedOff, NotFound, StillActive, Undecided, Rejected, Protected, Expired, InvalidSession, HeldSession}
 
 // Success reports whether the job got what it asked for, as far as anybody could tell. An outcome that
 // this version does not know is no success.
@@ -105,7 +106,7 @@ type Result struct {
 	// not done. StepsLeft is how many of them there is no room for.
 	Steps     []Step `json:"steps,omitempty"`
 	StepsLeft int    `json:"stepsLeft,omitzero"`
-	// Trimmed means that steps, attempts, request ids and server texts were left out, and if need be the
+	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
 	// sessions of users who are off, so that the result fits into one message.
 	Trimmed bool `json:"trimmed,omitzero"`
 }
@@ -146,10 +147,11 @@ const (
 	UserProtected   UserOutcome = "protected"    // left alone
 	UserExpired     UserOutcome = "expired"      // notAfter passed before anything could be done
 	UserInvalid     UserOutcome = "invalid"      // what the job has in its place names nobody
+	UserHeld        UserOutcome = "held"         // not looked up: the job waits for somebody to approve it
 )
 
 // UserOutcomes lists them, those that are a success first.
-var UserOutcomes = []UserOutcome{UserOff, UserNothingOn, UserUnknown, UserStillActive, UserUndecided, UserProtected, UserExpired, UserInvalid}
+var UserOutcomes = []UserOutcome{UserOff, UserNothingOn, UserUnknown, UserStillActive, UserUndecided, UserProtected, UserExpired, UserInvalid, UserHeld}
 
 // Success reports whether the user is known to be off.
 func (o UserOutcome) Success() bool { return o == UserOff || o == UserNothingOn }
@@ -166,7 +168,7 @@ type UserResult struct {
 	Error string `json:"error,omitzero"`
 }
 
-// Conclude fills in the counts, and the status unless the job is invalid. A job without a session
+// Conclude fills in the counts, and the status unless the job is invalid or held. A job without a session
 // is done when none of its users is left. An empty map in Counts is filled, any other replaced.
 func (r *Result) Conclude() {
 	if r.Counts == nil || len(r.Counts) > 0 {
@@ -190,7 +192,7 @@ func (r *Result) Conclude() {
 	}
 	r.UsersLeft = len(r.Users) - off
 	switch left := len(r.Sessions) - successes + r.UsersLeft; {
-	case r.Status == Invalid:
+	case r.Status == Invalid, r.Status == Held:
 	case left == 0 && r.Counts[Accepted] > 0:
 		r.Status = AcceptedJob
 	case left == 0:
@@ -220,11 +222,11 @@ const (
 )
 
 // Append appends the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
-// Where it does not fit, first the server's texts are shortened, then all details left out; r stays as
+// Where it does not fit, first the steps are dropped, then the server's texts shortened, then all details left out; r stays as
 // it is. The result of a job that was decoded under the same MaxBytes always fits.
 func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 	data, err := r.appendJSON(slices.Grow(dst, encodedResult+encodedSession*len(r.Sessions)))
-	for _, shrink := range []func(*Result){(*Result).shortenTexts, (*Result).trim, (*Result).leaveOut} {
+	for _, shrink := range []func(*Result){(*Result).dropSteps, (*Result).shortenTexts, (*Result).trim, (*Result).leaveOut} {
 		if err != nil || maxBytes == 0 || len(data)-len(dst) <= maxBytes {
 			break
 		}
@@ -241,6 +243,8 @@ func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 	}
 	return data, nil
 }
+
+func (r *Result) dropSteps() { r.Steps, r.StepsLeft = nil, r.StepsLeft+len(r.Steps) }
 
 func (r *Result) shortenTexts() {
 	r.Sessions = slices.Clone(r.Sessions) // the caller keeps theirs

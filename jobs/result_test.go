@@ -222,3 +222,19 @@ func TestCountsAreNotAddedUp(t *testing.T) {
 		t.Errorf("%v, %v", again.Counts, counts)
 	}
 }
+
+// Steps are the first that a result does without where it has no room, and it says how many there were.
+func TestStepsAreTheFirstToGo(t *testing.T) {
+	r := Result{Version: 1, JobID: "j", Status: Done, StepsLeft: 2, Sessions: []SessionResult{{ID: "x", Outcome: Rejected, RequestID: "r", ServerText: strings.Repeat("t", 200)}}}
+	for range 10 {
+		r.Steps = append(r.Steps, Step{What: "sent", Verdict: strings.Repeat("v", 50)})
+	}
+	data, err := r.Append(nil, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeResult(data)
+	if err != nil || len(got.Steps) > 0 || got.StepsLeft != 12 || got.Trimmed || len(got.Sessions[0].ServerText) != 200 || len(r.Steps) != 10 {
+		t.Errorf("%v: %s", err, data)
+	}
+}

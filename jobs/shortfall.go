@@ -12,6 +12,9 @@ const longestCause = 160
 // result's own words, if it has some: "2 of 70 sessions not ended: 1 rejected (404 Not Found: Invalid
 // session), 1 undecided". It is empty for a job of which everything was done and nothing is to be said.
 func (r *Result) Shortfall() string {
+	if r.Status == Held {
+		return r.Error // nothing of it was begun
+	}
 	var sentences []string
 	if left, kinds := r.sessionsLeft(); left > 0 {
 		sentences = append(sentences, fmt.Sprintf("%d of %d sessions not ended: %s", left, r.sessions(), kinds))

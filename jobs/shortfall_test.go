@@ -35,6 +35,7 @@ func TestShortfallTellsCountsAndFirstCauses(t *testing.T) {
 			Result{Sessions: []SessionResult{{Outcome: StillActive}}, Users: []UserResult{{Outcome: UserProtected}}, Error: "a label was left out"},
 			"1 of 1 sessions not ended: 1 still active; 1 of 1 users not known to be off: 1 protected; a label was left out",
 		},
+		{"held", Result{Status: Held, Users: []UserResult{{Outcome: UserHeld}}, Sessions: []SessionResult{{Outcome: HeldSession}}, Error: "more than one"}, "more than one"},
 		{"invalid", Result{Status: Invalid, Error: "no JSON"}, "no JSON"},
 		{
 			"a hostile text",

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -85,10 +86,10 @@ func (s Subjects) Approved(lane Lane, approver string) string {
 
 // Approver reads the lane and the approver from the subject of an approved job; ok is false for any other subject.
 func (s Subjects) Approver(subject string) (lane Lane, approver string, ok bool) {
-	for _, lane := range Lanes {
-		if approver, ok := strings.CutPrefix(subject, s.Approved(lane, "")); ok && LegalID(approver) == nil {
-			return lane, approver, true
-		}
+	rest, ours := strings.CutPrefix(subject, s.Prefix)
+	rest, approved := strings.CutPrefix(rest, ".approved.")
+	if token, approver, _ := strings.Cut(rest, "."); ours && approved && slices.Contains(Lanes, Lane(token)) && LegalID(approver) == nil {
+		return Lane(token), approver, true
 	}
 	return "", "", false
 }
@@ -122,6 +123,13 @@ func (s Subjects) Origin(subject string) (lane Lane, publisher string, err error
 // Result is where a job's result is published; the key is that of the job's message ([Key]).
 func (s Subjects) Result(jobID, key string) string {
 	return s.Prefix + ".results." + jobID + "." + key
+}
+
+// ResultOf reads the job's id and key from the subject of a result; ok is false for any other subject.
+func (s Subjects) ResultOf(subject string) (jobID, key string, ok bool) {
+	rest, ours := strings.CutPrefix(subject, s.Prefix+".results.")
+	jobID, key, two := strings.Cut(rest, ".")
+	return jobID, key, ours && two && LegalID(jobID) == nil && LegalID(key) == nil
 }
 
 // Results matches all of them.

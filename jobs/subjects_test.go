@@ -61,6 +61,18 @@ func TestOriginReadsLaneAndPublisher(t *testing.T) {
 	}
 }
 
+func TestResultOfReadsIDAndKey(t *testing.T) {
+	s := Subjects{Prefix: "acme.logoff"}
+	for subject, want := range map[string]bool{
+		s.Result("job", "7-8"): true, s.Results(): false, s.Result("job", ""): false, s.Result("", "7-8"): false, s.Result("a b", "7-8"): false,
+		"logoff.results.job.7-8": false, s.Result("job", "7-8.9"): false, s.Dead(Failed): false, "": false, "acme.logoff.results.job": false,
+	} {
+		if id, key, ok := s.ResultOf(subject); ok != want || ok && (id != "job" || key != "7-8") {
+			t.Errorf("%q: %q, %q, %t", subject, id, key, ok)
+		}
+	}
+}
+
 func TestPrefixMustBeLegalForNATS(t *testing.T) {
 	for prefix, want := range map[string]bool{
 		"logoff": true, "acme.logoff": true, "a-b_c": true, "_inbox": true, "a.$x": true,

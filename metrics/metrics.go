@@ -8,6 +8,7 @@
 package metrics
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,7 @@ type Metrics struct {
 	splits   prometheus.Counter
 	clock    fleeting
 	slots    map[jobs.Lane]prometheus.Gauge
+	answered atomic.Int64 // when the Web Server last answered, in Unix nanoseconds; 0 until then
 	breaker  map[string]prometheus.Gauge
 
 	storeFailed map[string]prometheus.Counter
@@ -69,6 +71,8 @@ type Metrics struct {
 	stranded    fleeting
 	lastStored  fleeting
 	present     fleeting
+	digested    fleeting
+	undigested  fleeting
 	connected   prometheus.Gauge
 	reconnects  prometheus.Counter
 	natsErrors  map[string]prometheus.Counter
@@ -139,6 +143,8 @@ func (m *Metrics) natsInstruments(f factory) {
 	m.stranded = f.fleeting("logoff_stranded_jobs", "Jobs that neither wait nor are in hand; anything but 0 is a fault. Absent while NATS cannot be asked.")
 	m.lastStored = f.fleeting("logoff_queue_last_sequence", "Sequence of the latest job in the stream, which grows by one with each job that is stored; the same at every worker. Absent while NATS cannot be asked.")
 	m.present = f.fleeting("logoff_queue_jobs", "Jobs in the stream, which wait or are in hand; the same at every worker. Absent while NATS cannot be asked.")
+	m.digested = f.fleeting("logoff_digest_timestamp_seconds", "When the latest digest of results was stored; the same at every worker. Absent where none is made.")
+	m.undigested = f.fleeting("logoff_undigested_results", "Results that no digest covers yet; the same at every worker. Absent where no digests are made.")
 	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
 	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
 	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
@@ -288,6 +294,17 @@ func (m *Metrics) Called(operation, verdict string, sessions int, took time.Dura
 	if operation == "logoff" {
 		m.document.Observe(float64(sessions))
 	}
+	if verdict != "unavailable" {
+		m.answered.Store(time.Now().UnixNano())
+	}
+}
+
+// LastAnswer is when the Web Server last answered a request of this worker; zero until then.
+func (m *Metrics) LastAnswer() time.Time {
+	if at := m.answered.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // Retried counts a document that is sent again.
@@ -343,6 +360,12 @@ func (m *Metrics) Stored(last, present uint64) {
 
 // Stranded tells how many jobs nobody will ever get.
 func (m *Metrics) Stranded(n int) { m.stranded.set(float64(n)) }
+
+// Digested tells when the latest digest of results was stored, and how many results are later.
+func (m *Metrics) Digested(at time.Time, later uint64) {
+	m.digested.setTime(at)
+	m.undigested.set(float64(later))
+}
 
 // NATSConnected tells whether the connection is up.
 func (m *Metrics) NATSConnected(up bool) {

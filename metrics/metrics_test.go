@@ -75,6 +75,7 @@ func TestListOfMetricsIsGolden(t *testing.T) {
 	m.Stored(0, 0)
 	m.lastSuccess.setTime(time.Now())
 	m.ClockDifference(0)
+	m.Digested(time.Now(), 0)
 	var list strings.Builder
 	for _, family := range ours(t, reg) {
 		var labels []string

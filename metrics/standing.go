@@ -31,8 +31,8 @@ func newStanding(f factory) standing {
 		streamLimit:  f.fleeting("logoff_stream_limit_bytes", "Bytes that a stream may hold; the same at every worker. Absent where it has no limit.", "stream"),
 		storage:      f.fleeting("logoff_nats_storage_bytes", "Bytes that the account at NATS has stored"+same),
 		storageLimit: f.fleeting("logoff_nats_storage_limit_bytes", "Bytes that the account at NATS may store; the same at every worker. Absent where it has no limit of its own."),
-		budgetLeft:   f.fleeting("logoff_budget_left_requests", "Requests to the Web Server that this worker may still make within the hour. Absent without a budget.", "kind"),
-		budgetLimit:  f.fleeting("logoff_budget_limit_requests", "Requests to the Web Server that this worker may make within an hour. Absent without a budget.", "kind"),
+		budgetLeft:   f.fleeting("logoff_budget_left_requests", "Requests to the Web Server that all workers together may still make within the hour: the same at each, which counts for itself only with NATS before 2.12. Absent without a budget, and while unknown.", "kind"),
+		budgetLimit:  f.fleeting("logoff_budget_limit_requests", "Requests to the Web Server that all workers together may make within an hour. Absent without a budget, and while unknown what is left.", "kind"),
 	}
 }
 
@@ -74,10 +74,12 @@ func (m *Metrics) Storage(bytes uint64, limit int64) {
 	m.standing.storageLimit.setLimit(limit)
 }
 
-// Budget tells how many requests of a kind (reads or writes) are left of an hour's; a limit of 0 is none.
+// Budget tells how many requests of a kind (reads or writes) are left of an hour's; a limit of 0 is none, or one of
+// which that is not known.
 func (m *Metrics) Budget(kind string, left, limit int) {
-	if limit > 0 {
-		m.standing.budgetLeft.set(float64(left), kind)
-		m.standing.budgetLimit.set(float64(limit), kind)
+	if m.standing.budgetLimit.setLimit(int64(limit), kind); limit <= 0 {
+		m.standing.budgetLeft.DeleteLabelValues(kind)
+		return
 	}
+	m.standing.budgetLeft.set(float64(left), kind)
 }

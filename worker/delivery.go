@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/guard"
 )
 
 // A delivery is a job in hand: pulled, not yet acknowledged, its lease kept.
@@ -29,6 +30,7 @@ type delivery struct {
 	job        jobs.Job
 	invalid    string  // why it is no job
 	users      []*user // whom the job names; what is in them, see there
+	verdict    guard.Verdict
 
 	// What becomes of it. Whoever decides about one of its sessions writes it, with the lock held; once left
 	// is 0, only the reader does, until it hands the job to the settler.
@@ -41,6 +43,8 @@ type delivery struct {
 	returned  bool      // something was given back undone, so the job is handed back
 	lease     time.Time // when it runs out
 	lapsed    bool      // the lease has run out once, so that somebody else may have the job
+	steps     steps     // what was done for it
+	request   string    // the last that was made for it
 
 	rounds int // of ending what is on of its users; the reader alone writes it
 
@@ -95,7 +99,9 @@ func (d *delivery) conclude(r *jobs.Result, worker string) {
 		r.Status, r.Error = jobs.Invalid, d.invalid
 	}
 	r.Users = d.userResults()
+	d.verdict.Mark(r)
 	r.Conclude()
+	d.steps.tell(r)
 }
 
 func (d *delivery) userResults() (results []jobs.UserResult) {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"logoffworker/worker/access"
@@ -50,13 +51,20 @@ func (s *sender) withoutProtected(doc document) document {
 // alone. The session of a token that was given may be in the oldest job, so it was looked for once; that of a login just
 // now is in no job yet, and looked for meanwhile.
 func (s *sender) mayLeave(lists int64, doc document) (known bool, err error) {
+	var found atomic.Bool
 	deadline := earlier(time.Now().Add(s.w.roster.LookTime()), s.queue.deadline(doc))
 	if !s.w.Server.LogsIn() {
-		if err := s.w.roster.SeekOwn(deadline, false); access.Stopped(err) || err != nil && s.w.server.IsDown() {
+		err := s.w.unlessPaused(s.lane, func() error { return s.w.roster.SeekOwn(deadline, false) })
+		if access.Stopped(err) || err != nil && s.w.server.IsDown() {
 			return false, err
 		}
 	}
-	return s.w.roster.Know(lists, deadline)
+	err = s.w.unlessPaused(s.lane, func() error {
+		yes, err := s.w.roster.Know(lists, deadline)
+		found.Store(yes)
+		return err
+	})
+	return found.Load(), err
 }
 
 // hold has sessions wait.
@@ -70,7 +78,7 @@ func (s *sender) hold(doc document) {
 	}
 }
 
-// sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop it is handed back.
+// sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop or a pause it is handed back.
 func (s *sender) sendHeld() {
 	for {
 		unconfirmed, others, lists := s.queue.unconfirmed(s.held.take())
@@ -88,7 +96,7 @@ func (s *sender) sendHeld() {
 		case known:
 			s.sendApart(s.held.take())
 		default:
-			gate.Pause(s.w.stopping, min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
+			gate.Pause(s.going(), min(max(s.w.roster.Rest(), s.w.Config.Backoff.Min), heldInterval))
 		}
 	}
 }

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/guard"
 )
 
 // receive makes deliveries of what was pulled since a time and returns those whose sessions are to be
-// sent. The others, which cannot be decoded or were settled before, are on their way out of the
-// stream. All are in hand before the first is looked at, so that no lease runs out meanwhile.
+// sent. The others, which cannot be decoded, were settled before or are held (guarded.go), are on their way out of the
+// stream, or wait for the guard. All are in hand before the first is looked at, so that no lease runs out meanwhile.
 func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
-	var again, over []*delivery
+	var again []*delivery
 	taken := make([]*delivery, 0, len(msgs))
-	work := make([]*delivery, 0, len(msgs))
 	now := time.Now()
 	for _, msg := range msgs {
 		d := l.newDelivery(msg, now, pulled.Add(l.w.streams.AckWait()))
@@ -39,7 +39,14 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	}
 	l.lookUpResults(again)
 	l.tellUnsettled(again)
-	for _, d := range taken {
+	return l.settleOver(l.guarded(taken))
+}
+
+// settleOver settles those jobs of which nothing is to be sent, and returns the others.
+func (l *lane) settleOver(ds []*delivery) (work []*delivery) {
+	var over []*delivery
+	work = make([]*delivery, 0, len(ds))
+	for _, d := range ds {
 		if !d.stored && d.left > 0 {
 			work = append(work, d)
 		} else {
@@ -99,6 +106,9 @@ func (l *lane) open(d *delivery) {
 	l.w.Metrics.Written(jobs.FormatOf(d.msg.Data))
 	job, err := jobs.Decode(d.msg.Data, l.w.rules)
 	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.sequence, d.requested)
+	if id, _, ok := l.w.Config.Stream.Subjects.ResultOf(d.header(guard.Header)); ok && l.w.isApproved(d) {
+		job.ID = id // of the job that was held
+	}
 	d.job = job
 	if err != nil {
 		d.invalid = err.Error()

@@ -27,6 +27,8 @@ type lane struct {
 	latest  uint64    // place in the stream of the newest job that came
 	each    int       // sessions of a job on average in the last pull, one at least
 	broken  int       // pulls in a row that failed
+
+	unjudged unjudged // jobs that wait for the guard
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {
@@ -44,9 +46,17 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 	}
 }
 
-// run works the lane until ctx ends; then it hands back what was not sent. Documents that are on
+// run works the lane whenever it goes on, until the worker stops.
+func (l *lane) run() {
+	going := l.w.going[l.name]
+	for ctx := going.await(); ctx != nil; ctx = going.await() {
+		l.work(ctx)
+	}
+}
+
+// work works the lane until ctx ends; then it hands back what was not sent. Documents that are on
 // their way are waited for elsewhere.
-func (l *lane) run(ctx context.Context) {
+func (l *lane) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		if !l.space(ctx) {
 			continue
@@ -166,16 +176,23 @@ func (l *lane) queueUp(msgs []*nats.Msg, pulled time.Time) {
 	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
 		l.more = meta.NumPending > 0
 	}
-	var inquiries []*delivery
 	work, sessions := l.receive(msgs, pulled), 0
 	for _, d := range work {
 		sessions += len(d.targets)
+	}
+	l.each = max(1, sessions/max(1, len(work)))
+	l.begin(work)
+}
+
+// begin puts jobs into the queue, and has their users looked up.
+func (l *lane) begin(work []*delivery) {
+	var inquiries []*delivery
+	for _, d := range work {
 		l.queue.add(d, 0, l.w.cap.sessions())
 		if len(d.users) > 0 {
 			inquiries = append(inquiries, d)
 		}
 	}
-	l.each = max(1, sessions/max(1, len(work)))
 	for _, ds := range apart(inquiries) {
 		l.w.readBacks.Go(func() { l.sender.reader.lookUp(ds) })
 	}

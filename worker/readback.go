@@ -96,9 +96,9 @@ func (d *delivery) has(is func(jobs.Outcome) bool) bool {
 func (r *reader) readBack(ds []*delivery) {
 	soon := time.Now().Add(readBackTime)
 	for try := 0; ; try++ {
-		last := try == len(readAgainAfter)
+		last, going := try == len(readAgainAfter), r.w.goingOn(r.lane)
 		listings := r.list(ds, soon)
-		if r.w.stopping.Err() != nil {
+		if going.Err() != nil {
 			r.settleAsIs(ds)
 			return
 		}
@@ -120,7 +120,7 @@ func (r *reader) readBack(ds []*delivery) {
 		if len(waiting) == 0 {
 			return
 		}
-		if !gate.Pause(r.w.stopping, readAgainAfter[try]) {
+		if !gate.Pause(going, readAgainAfter[try]) {
 			r.settleAsIs(waiting)
 			return
 		}
@@ -128,8 +128,8 @@ func (r *reader) readBack(ds []*delivery) {
 	}
 }
 
-// settleAsIs settles jobs as they are when the worker stops; those with users, and those of which something
-// is in doubt, are done anew by somebody else.
+// settleAsIs settles jobs as they are when the worker stops or the lane is paused; those with users, and those of which something
+// is in doubt, are done anew, by somebody else or later.
 func (r *reader) settleAsIs(ds []*delivery) {
 	for _, d := range ds {
 		d.returned = len(d.users) > 0 || d.inDoubt()
@@ -140,13 +140,19 @@ func (r *reader) settleAsIs(ds []*delivery) {
 // list reads the lists of all owners about whom jobs are in doubt. Those of jobs with users are waited for as long
 // as it takes; the others, and those of jobs that are overdue, no longer than until soon.
 func (r *reader) list(ds []*delivery, soon time.Time) roster.Lists {
-	wanted := roster.Wanted{}
-	for _, d := range ds {
-		for _, owner := range r.doubtful(d) {
+	wanted, began := roster.Wanted{}, time.Now()
+	owners := make([][]int64, len(ds))
+	for i, d := range ds {
+		owners[i] = r.doubtful(d)
+		for _, owner := range owners[i] {
 			wanted.Want(owner, d.listUntil(soon))
 		}
 	}
-	return r.w.roster.Lists(rankOf(r.lane), wanted)
+	all := r.w.roster.Lists(rankOf(r.lane), wanted)
+	for i, d := range ds {
+		d.noteListed(owners[i], all, began)
+	}
+	return all
 }
 
 // listUntil is how long a job's lists are worth waiting for: those of its users until notAfter, because no

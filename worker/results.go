@@ -186,12 +186,15 @@ func (s *settler) deadLetterMessage(d *delivery) (*nats.Msg, error) {
 		Trace:       d.trace,
 		Payload:     d.msg.Data,
 	}
-	if letter.Reason != jobs.Invalid {
+	if letter.Reason != jobs.Invalid && letter.Reason != jobs.Held {
 		payload, err := d.job.Unfinished(*d.result, time.Now()).Encode()
 		if err != nil {
 			return nil, err
 		}
 		letter.Payload, letter.ContentType = payload, "application/json"
+		if d.result.Approves != "" { // what is left of it was not held as it is
+			letter.Subject = s.config.Stream.Subjects.Request(d.lane, d.result.Publisher)
+		}
 	}
 	msg := nats.NewMsg(s.config.Stream.Subjects.Dead(letter.Reason))
 	msg.Data = letter.Payload

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 )
 
 // A sender has the documents of a lane sent, and every session in them decided: each gets an outcome, or is
-// given back when the worker stops. What an answer means is in verdict.go, what follows from it in split.go,
+// given back when the worker stops or the lane is paused. What an answer means is in verdict.go, what follows from it in split.go,
 // and what is held back before it is sent in held.go.
 type sender struct {
 	w       *Worker
@@ -27,6 +28,9 @@ type sender struct {
 	took    atomic.Int64 // running mean of a request's time, in nanoseconds
 	refused atomic.Int64 // documents that gave up their slot because they were refused
 }
+
+// going lasts as long as the lane goes on.
+func (s *sender) going() context.Context { return s.w.goingOn(s.lane) }
 
 // send sends a document until all its sessions are decided. It frees the slot when the last answer is in, and
 // while all that is left waits for others to show whether the refusal is about it alone.
@@ -59,7 +63,7 @@ func (s *sender) send(doc document, free func()) {
 			s.w.Metrics.Split()
 			s.w.reach(MidSplit)
 		case again:
-			gate.Pause(s.w.stopping, s.w.Config.Backoff.After(doc[0].doubts)) // a stop ends the next try
+			gate.Pause(s.going(), s.w.Config.Backoff.After(doc[0].doubts)) // a stop or a pause ends the next try
 		case deferred:
 			if free, pass = s.standAside(free, caller, split.rest); free == nil {
 				free = func() {}
@@ -79,7 +83,7 @@ const turnTime = 10 * time.Millisecond
 
 // standAside gives others a turn who may show that the Web Server takes their documents, unless so many wait
 // for that already that it is nobody's own fault. It returns how to free the slot that it has at the end, nil
-// when the worker stops; and the pass with which the slot came. Without one, those whose turn comes at the same time
+// when the worker stops or the lane is paused; and the pass with which the slot came. Without one, those whose turn comes at the same time
 // would take all slots, and wait in them for each other.
 func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) (func(), *gate.Pass) {
 	defer s.refused.Add(-1)
@@ -88,14 +92,14 @@ func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) (
 	}
 	free()
 	for deadline := s.queue.deadline(slices.Concat(rest...)); ; {
-		err := s.w.server.Gate.Turn(s.w.stopping, caller, deadline)
+		err := s.w.server.Gate.Turn(s.going(), caller, deadline)
 		if access.Stopped(err) {
 			return nil, nil
 		}
-		if free = s.w.slots.take(s.w.stopping, s.lane, s.lane); free == nil || err != nil {
+		if free = s.w.slots.take(s.going(), s.lane, s.lane); free == nil || err != nil {
 			return free, nil
 		}
-		if pass, err := s.w.server.Gate.Enter(s.w.stopping, caller, time.Now().Add(turnTime)); err == nil {
+		if pass, err := s.w.server.Gate.Enter(s.going(), caller, time.Now().Add(turnTime)); err == nil {
 			return free, pass
 		}
 		free()
@@ -126,7 +130,7 @@ func (r reply) failure() jobs.SessionResult {
 // splitting the document, or giving up on a session that stands alone, is the only way on; or, if it is
 // unclear whom it concerns, that a part of it, or another document, is to be tried first. Everything else is
 // waited out in place, holding the slot. Sessions whose jobs' notAfter passes meanwhile leave the document.
-// An error means that the worker stops. A pass, unless it is nil, is for the first request.
+// An error means that the worker stops or the lane is paused. A pass, unless it is nil, is for the first request.
 func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (reply, error) {
 	var silence silence
 	for {
@@ -142,7 +146,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 		}
 		if pass == nil {
 			var err error
-			pass, err = s.w.server.Gate.Enter(s.w.stopping, caller, deadline)
+			pass, err = s.w.server.Gate.Enter(s.going(), caller, deadline)
 			switch {
 			case access.Stopped(err):
 				return reply{}, err
@@ -155,8 +159,8 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 		switch {
 		case err != nil || r.final:
 			return r, err
-		case wait > 0 && !gate.Pause(s.w.stopping, wait):
-			return reply{}, s.w.stopping.Err()
+		case wait > 0:
+			gate.Pause(s.going(), wait) // a stop or a pause shows at the gate
 		}
 	}
 }
@@ -214,6 +218,7 @@ func (s *sender) call(doc document) (request string, problem *webserver.Error, e
 	s.note(doc, problem, err)
 	s.noteTime(time.Since(begun))
 	s.w.reach(AfterCall)
+	s.noteRequest(doc, request, begun, problem)
 	s.logRequest(doc, request, problem)
 	if s.w.roster.OwnUnknown(true) {
 		s.w.readBacks.Go(s.w.roster.LookAround)
@@ -247,7 +252,7 @@ func (s *sender) sendWaiting() {
 		if all, _ := s.queue.length(); all == 0 {
 			return
 		}
-		free := s.w.slots.take(s.w.stopping, s.lane, s.lane)
+		free := s.w.slots.take(s.going(), s.lane, s.lane)
 		if free == nil {
 			s.handBack(s.queue.cut(math.MaxInt, math.MaxInt))
 			return

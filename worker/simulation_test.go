@@ -19,6 +19,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/guard"
 	"logoffworker/worker/history"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver"
@@ -75,6 +76,7 @@ type simulation struct {
 	sessions  []string // signed on, not yet named by a job
 	recent    []string // named by jobs before
 	published []history.Published
+	held      []int // places in published of jobs that nobody has approved yet
 	faults    []history.Fault
 	counters  []history.Counters
 
@@ -166,6 +168,7 @@ func (s *simulation) hire() *actor {
 		config: func(c *worker.Config) {
 			c.Name = a.name
 			c.BatchMaxSessions = 20 + s.random.IntN(80)
+			c.HoldAboveJob = mostUnheld
 		},
 		client: func(c *webserver.Config) {
 			c.DialContext = a.line.dial
@@ -242,6 +245,7 @@ func (s *simulation) live(d time.Duration) {
 		for range s.random.IntN(6) {
 			s.publishOne()
 		}
+		s.approveHeld()
 		passes(s.t, d/parts+time.Second)
 	}
 }
@@ -261,11 +265,65 @@ func (s *simulation) publishOne() {
 		s.publishJob(s.fresh(300), 0)
 	case kind < 39:
 		s.publishPerson(kind < 36)
-	case kind < 42:
+	case kind < 41:
+		s.publishHeld(s.fresh(mostUnheld + 1 + s.random.IntN(20)))
+	case kind < 44:
 		s.publishOdd(s.fresh(1 + s.random.IntN(4)))
 	default:
 		s.publishJob(s.fresh(1+s.random.IntN(20)), 0)
 	}
+}
+
+// mostUnheld is what one job may name without approval.
+const mostUnheld = 320
+
+// publishHeld publishes a job that names more than one may.
+func (s *simulation) publishHeld(ids []string) {
+	data := []byte(jobOf(ids...))
+	s.publishMessage(history.Published{Sessions: ids, Held: true, Payload: data}, data)
+	s.held = append(s.held, len(s.published)-1)
+}
+
+// approveHeld approves, rightly or wrongly, those jobs that are known to be held; some later, some never.
+func (s *simulation) approveHeld() {
+	for i, at := range s.held {
+		held := s.published[at]
+		if s.random.IntN(3) > 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+		defer cancel()
+		results, err := s.js.Stream(ctx, s.subjects.ResultStream())
+		if err != nil {
+			return
+		}
+		msg, err := results.GetLastMsgForSubject(ctx, s.subjects.Result(held.JobID, "*"))
+		if err != nil {
+			continue // it waits
+		}
+		s.held = append(s.held[:i:i], s.held[i+1:]...)
+		s.publishApproved(held, msg.Subject, s.random.IntN(4) == 0)
+		return
+	}
+}
+
+// publishApproved publishes a job that was held as somebody who approves it does, or something else in its place.
+func (s *simulation) publishApproved(held history.Published, result string, wrong bool) {
+	p := history.Published{Deployment: "logoff", JobID: held.JobID, Lane: held.Lane, Sessions: held.Sessions, Sent: time.Now(), State: history.StateUnknown}
+	data := held.Payload
+	if wrong {
+		data = []byte(jobOf(held.Sessions[1:]...))
+		p.Sessions, p.Malformed, p.Payload = nil, true, data
+	}
+	_, key, _ := s.subjects.ResultOf(result)
+	p.Subject = s.subjects.Approved(held.Lane, "jane")
+	msg := &nats.Msg{Subject: p.Subject, Data: data, Header: nats.Header{guard.Header: {result}, nats.MsgIdHdr: {"approved-" + key}}}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	defer cancel()
+	if ack, err := s.js.PublishMsg(ctx, msg); err == nil {
+		p.State, p.Sequence, p.Confirmed = history.StateStored, ack.Sequence, time.Now()
+	}
+	s.published = append(s.published, p)
 }
 
 // publishOdd publishes a job that names sessions in a way of its own, and beside them what is no session.
@@ -393,6 +451,7 @@ func (s *simulation) everyFault() []simulated {
 		{"broker restarts", func() { s.restartBroker(0) }},
 		{"broker away", func() { s.restartBroker(s.minutes(5)) }},
 		{"consumers deleted", s.deleteConsumers},
+		{"a lane is paused", s.pauseLane},
 		{"results full", s.resultsFull},
 	}
 	for _, p := range worker.Points {
@@ -526,6 +585,21 @@ func (s *simulation) restartBroker(away time.Duration) {
 	}
 	s.connected()
 	s.live(time.Minute)
+}
+
+// pauseLane pauses a lane for a while, perhaps with a consumer that is made anew meanwhile.
+func (s *simulation) pauseLane() {
+	lane := jobs.Lanes[s.random.IntN(len(jobs.Lanes))]
+	s.pause(lane, time.Now().Add(s.minutes(20)))
+	s.live(time.Minute)
+	if s.random.IntN(2) == 0 {
+		_ = s.js.DeleteConsumer(s.t.Context(), s.subjects.RequestStream(), string(lane))
+	}
+	s.live(time.Minute)
+	s.act(lane, jobs.ActResume, time.Time{})
+	_, _ = s.js.ResumeConsumer(s.t.Context(), s.subjects.RequestStream(), string(lane)) // or nobody has made it anew yet
+	s.live(time.Minute)
+	s.connected()
 }
 
 // deleteConsumers deletes both; workers make them anew.

@@ -173,6 +173,7 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 	if o.config != nil {
 		o.config(&config)
 	}
+	s.keepCounts(config)
 	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached, Reloads: o.reloads}
 	r.worker = w
 	ctx, cancel := context.WithCancel(context.Background())
@@ -180,6 +181,25 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 	go func() { r.ended <- w.Run(ctx) }()
 	s.t.Cleanup(r.stop)
 	return r
+}
+
+// keepCounts makes the stream of counters before the workers do, without an age: the server's clock by which it forgets
+// is not that of a bubble, and would have it forget everything at once.
+func (s *site) keepCounts(c worker.Config) {
+	s.t.Helper()
+	account, err := s.js.AccountInfo(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !c.Counts() || account.API.Level < 2 {
+		return
+	}
+	_, err = s.js.CreateOrUpdateStream(s.t.Context(), jetstream.StreamConfig{
+		Name: s.subjects.CountStream(), Subjects: []string{s.subjects.Counts()}, AllowMsgCounter: true, AllowDirect: true, DenyDelete: true, DenyPurge: true,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // stop stops the worker as a signal would, and waits for its end.

@@ -21,6 +21,7 @@ import (
 	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
@@ -190,6 +191,7 @@ func natsIllnesses() []illness {
 		{
 			name: "jobs are stranded", options: verifying(), part: stream.PartStreams, kind: "stranded", state: metrics.StateBroken, after: time.Minute,
 			before: func(s *site) {
+				bubble.NeedsNATS(s.t, 14)
 				s.publish("logoff.requests.bulk", jobOf(s.sim.SignOnMany(7, 1)...))
 				_, err := s.js.ResetConsumerToSequence(s.t.Context(), s.subjects.RequestStream(), string(jobs.Bulk), 3)
 				s.must(err)
@@ -470,7 +472,7 @@ func TestIdleWatchAsksLittle(t *testing.T) {
 			}
 		}
 		t.Logf("a minute: %d questions of the watch, %d pulls", looks/minutes, pulls/minutes)
-		if looks/minutes > 36 || pulls/minutes > 120 {
+		if looks/minutes > 60 || pulls/minutes > 120 {
 			t.Errorf("a minute: %d questions of the watch, %d pulls: %v", looks/minutes, pulls/minutes, asked)
 		}
 		if !r.ready() {

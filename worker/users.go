@@ -64,13 +64,18 @@ func apart(ds []*delivery) (groups [][]*delivery) {
 
 // lookUp finds out who the users of jobs are and what is on of them, and sends that off together.
 func (r *reader) lookUp(ds []*delivery) {
+	going := r.w.goingOn(r.lane)
 	if ds = r.awaitProtection(ds); len(ds) == 0 {
 		return
 	}
+	began := time.Now()
 	r.lookUpTogether(ds)
 	r.lookUpEach(ds)
+	for _, d := range ds {
+		d.noteLookedUp(began)
+	}
 	lists := r.list(ds, time.Now().Add(readBackTime))
-	if r.w.stopping.Err() != nil {
+	if going.Err() != nil {
 		r.w.settler.giveBack(ds)
 		r.sender.sendWaiting() // which hands back, too
 		return
@@ -86,6 +91,11 @@ func (r *reader) lookUp(ds []*delivery) {
 	r.sender.sendWaiting()
 }
 
+// awaitKnown waits until it is known who is protected, for as long as the lane goes on.
+func (r *reader) awaitKnown(due time.Time) error {
+	return r.w.unlessPaused(r.lane, func() error { return r.w.roster.AwaitKnown(roster.WhoAlone, due) })
+}
+
 // awaitProtection waits until it is known who is protected, and returns the jobs that have the time. The others
 // are ended.
 func (r *reader) awaitProtection(ds []*delivery) []*delivery {
@@ -94,7 +104,7 @@ func (r *reader) awaitProtection(ds []*delivery) []*delivery {
 		for _, d := range ds {
 			due = earlier(due, d.job.NotAfter)
 		}
-		if err := r.w.roster.AwaitKnown(roster.WhoAlone, due); err == nil || access.Stopped(err) {
+		if err := r.awaitKnown(due); err == nil || access.Stopped(err) {
 			return ds
 		}
 		var late, inTime []*delivery
@@ -164,7 +174,7 @@ func (r *reader) lookUpEach(ds []*delivery) {
 func (r *reader) lookUpUser(d *delivery, u *user) {
 	all, problem, err := r.w.roster.WhoIs(rankOf(r.lane), d.question(u))
 	if err == nil && problem == nil && len(all) > 0 {
-		err = r.w.roster.AwaitKnown(roster.WhoAlone, d.job.NotAfter)
+		err = r.awaitKnown(d.job.NotAfter)
 	}
 	switch {
 	case access.Stopped(err): // the job is handed back

@@ -3,16 +3,18 @@
 //
 // A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
 // (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a
-// [delivery] of it and finds out whether it was settled before; a [queue] keeps its sessions until they
+// [delivery] of it and finds out whether it was settled before, guarded.go whether it is held; a [queue] keeps its sessions until they
 // leave in documents (queue.go). A [sender] sends a document (send.go), after taking out what is protected
 // (held.go); verdict.go says what an answer means and whom it concerns, split.go what follows from it for
 // each session, and decide.go writes that down. A [reader] looks the job's users up (users.go) and reads
 // back what became of its sessions (readback.go). A [settler] has the result stored, and the dead letter
 // (results.go), and then acknowledges the job (settle.go). Beside them stand the leases, which keep jobs in
-// hand from being delivered to somebody else (lease.go), and what the log says of jobs (joblog.go).
+// hand from being delivered to somebody else (lease.go), what ends the waits of a lane that is paused (pause.go), what
+// the log says of jobs (joblog.go), and what their results tell of the way to them (steps.go).
 //
-// Where something is known of more than jobs, it has a room of its own: stream knows JetStream, gate whether a
-// request may be made now, access how it is made and what a refused token leads to, roster what the Web Server
+// Where something is known of more than jobs, it has a room of its own: stream knows JetStream, counts what all workers
+// did within the hour, gate whether a request may be made now, guard whether a job may be worked without being
+// approved, access how a request is made and what a refused token leads to, roster what the Web Server
 // says of users and sessions and whom the settings protect, webserver its HTTP, notice what operators are told of it.
 //
 // It guarantees that a job is acknowledged only after its result, and its dead letter if it has one, are
@@ -37,7 +39,9 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker/access"
+	"logoffworker/worker/counts"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/guard"
 	"logoffworker/worker/notice"
 	"logoffworker/worker/roster"
 	"logoffworker/worker/stream"
@@ -72,9 +76,13 @@ type Config struct {
 	ReadBack bool
 	// ProtectedSessions and ProtectedUsers are left alone; a user is meant by userId, name or e-mail address.
 	ProtectedSessions, ProtectedUsers []string
-	// ReadsPerHour and WritesPerHour are the requests to the Web Server within any hour, RequestsPerSecond
-	// both together within any second; 0 is no limit. Each replica has its own.
+	// ReadsPerHour and WritesPerHour are the requests to the Web Server of all replicas within any hour,
+	// RequestsPerSecond both together of each replica within any second; 0 is no limit. With NATS before 2.12 the
+	// hours are each replica's own as well.
 	ReadsPerHour, WritesPerHour, RequestsPerSecond int
+	// HoldAboveJob is how many sessions and people together one job may name without being held until somebody has
+	// approved it, HoldAboveHour how many all jobs of one publisher within any hour, at all replicas; 0 holds nothing.
+	HoldAboveJob, HoldAboveHour int
 	// ClockTolerance is how long after a job's eventTime a session may have begun and is ended all the same:
 	// clocks differ, and an event takes its time to be noticed.
 	ClockTolerance time.Duration
@@ -127,6 +135,8 @@ func (c Config) Validate() error {
 	wrong("ReadsPerHour", c.ReadsPerHour >= 0, "must be 0 or more, not %d", c.ReadsPerHour)
 	wrong("WritesPerHour", c.WritesPerHour == 0 || c.WritesPerHour >= 5, "must be 0, or 5 or more, not %d", c.WritesPerHour)
 	wrong("RequestsPerSecond", c.RequestsPerSecond >= 0, "must be 0 or more, not %d", c.RequestsPerSecond)
+	wrong("HoldAboveJob", c.HoldAboveJob >= 0, "must be 0 or more, not %d", c.HoldAboveJob)
+	wrong("HoldAboveHour", c.HoldAboveHour >= 0, "must be 0 or more, not %d", c.HoldAboveHour)
 	wrong("ClockTolerance", c.ClockTolerance >= 0 && c.ClockTolerance <= 24*time.Hour, "must be 0s to 24h")
 	wrong("Tries", c.Tries >= 1, "must be 1 or more, not %d", c.Tries)
 	wrong("Backoff", c.Backoff.Min > 0 && c.Backoff.Max >= c.Backoff.Min, "from %v to %v is no range", c.Backoff.Min, c.Backoff.Max)
@@ -145,6 +155,18 @@ func (c Config) Roster() roster.Config {
 		RequestsPerSecond: c.RequestsPerSecond,
 		Backoff:           c.Backoff,
 	}
+}
+
+// Counts reports whether something is counted for all replicas, for which they need [stream.Config].Counts.
+func (c Config) Counts() bool {
+	return c.ReadsPerHour > 0 || c.WritesPerHour > 0 || c.HoldAboveHour > 0
+}
+
+// Streams is what a deployment has in JetStream, with what the other settings need there.
+func (c Config) Streams() stream.Config {
+	c.Stream.Counts = c.Counts()
+	c.Stream.Holds, c.Stream.HoldsByHour = c.HoldAboveJob > 0 || c.HoldAboveHour > 0, c.HoldAboveHour > 0
+	return c.Stream
 }
 
 // minDocumentBytes lets every legal session ID, loose ones escaped throughout, have a document.
@@ -168,10 +190,13 @@ type Worker struct {
 	roster   *roster.Roster
 	slots    *slots
 	leases   *leases
+	guard    *guard.Guard
 	settler  *settler
 	jobLog   *jobLog
 	cap      *documentCap
 	rules    jobs.Rules
+	found    chan struct{}   // closed when the streams are
+	counts   *counts.Counts  // set before; nil where nothing is counted for all replicas
 	others   [2]atomic.Int64 // requests that were made beside ours, by kind
 	requests atomic.Int64
 	accepted atomic.Int64 // documents
@@ -180,6 +205,7 @@ type Worker struct {
 	latestAccepted atomic.Int64
 	stopping       context.Context // ends when Run is told to stop
 	finish         context.Context // ends when a stop has taken too long
+	going          map[jobs.Lane]*going
 	sends          sync.WaitGroup
 	readBacks      sync.WaitGroup // looking users up, reading back, and sending what that finds
 }
@@ -219,25 +245,31 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	if err := w.findCounts(); err != nil {
+		return err
+	}
+	w.guard = w.newGuard()
 	w.settler.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
 	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.settler.maxBytes}
 	w.Health.Well(PartResults)
 
 	background.Go(func() { w.leases.keep(finish, w.streams.AckWait(), w.Health) })
-	background.Go(func() {
-		watch := &stream.Watch{Streams: w.streams, Jobs: w.leases.count, Sessions: w.leases.weightOf, Accepted: w.accepted.Load}
-		watch.Run(watching)
-	})
-	w.work(ctx)
+	watch := &stream.Watch{
+		Streams: w.streams, Jobs: w.leases.count, Sessions: w.leases.weightOf, Accepted: w.accepted.Load,
+		Paused: func(lane jobs.Lane, paused bool) { w.going[lane].pause(paused) },
+	}
+	watch.LookForPauses(ctx) // before the first job is taken
+	background.Go(func() { watch.Run(watching) })
+	w.work()
 	w.sayStopped()
 	return nil
 }
 
-// work runs the lanes until ctx ends and all that they began is settled or handed back.
-func (w *Worker) work(ctx context.Context) {
+// work runs the lanes until the worker stops and all that they began is settled or handed back.
+func (w *Worker) work() {
 	var lanes sync.WaitGroup
 	for _, lane := range jobs.Lanes {
-		lanes.Go(func() { w.newLane(lane).run(ctx) })
+		lanes.Go(func() { w.newLane(lane).run() })
 	}
 	lanes.Wait()
 	w.sends.Wait()
@@ -250,10 +282,12 @@ func (w *Worker) prepare() error {
 	if err := w.Config.Validate(); err != nil {
 		return err
 	}
+	w.found = make(chan struct{})
 	w.streams = &stream.Streams{
-		Config: w.Config.Stream, NATS: w.NATS, Metrics: w.Metrics, Health: w.Health, Log: w.Log,
+		Config: w.Config.Streams(), NATS: w.NATS, Metrics: w.Metrics, Health: w.Health, Log: w.Log,
 		Wait: w.Config.Backoff.Ceiling,
 	}
+	w.going = w.newGoing()
 	w.slots = newSlots(w.Config.Slots, w.Config.UrgentSlots, w.Metrics)
 	w.server = w.newServer()
 	w.Health.Well(PartBudget)
@@ -275,14 +309,17 @@ func (w *Worker) newServer() *access.Server {
 			ReadsPerHour:      w.Config.ReadsPerHour,
 			WritesPerHour:     w.Config.WritesPerHour,
 			RequestsPerSecond: w.Config.RequestsPerSecond,
+			Count:             w.count,
 			Others:            func(kind gate.Kind) int64 { return w.others[kind].Load() },
 			Moved:             board.BreakerMoved,
 			Limited:           board.LimitMoved,
 			Spent:             board.BudgetSpent,
+			Uncounted:         board.Uncounted,
 		},
 		Questions: max(2, w.Config.Slots/2),
 		Repeated:  func(v webserver.Verdict) { w.Metrics.Retried(v.String()) },
 		Stopping:  w.stopping,
+		Going:     w.goingFor,
 		Finish:    w.finish,
 	})
 }
@@ -317,6 +354,17 @@ func (w *Worker) CountOther(op string) {
 		kind = gate.Read
 	}
 	w.others[kind].Add(1)
+}
+
+// Logout ends the session that the worker has made for itself, after Run. It is a write like others, and waits for the
+// budget until ctx ends.
+func (w *Worker) Logout(ctx context.Context) error {
+	if w.server != nil {
+		if err := w.server.Gate.Await(ctx); err != nil {
+			return fmt.Errorf("wait for the budget of writes: %w", err)
+		}
+	}
+	return w.Server.Logout(ctx)
 }
 
 // sayStopped tells how the stop went. What is still held has no stored result, so it is delivered

@@ -7,11 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,6 +43,7 @@ func check(ctx context.Context, stdout io.Writer, prove proving) error {
 		access = r.checkNATS(ctx, s)
 	}
 	r.checkSync(ctx, s)
+	r.checkDigests(s)
 	if prove.asked {
 		r.proveWebServer(ctx, s, access, prove.user)
 	} else {
@@ -120,13 +119,14 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 		return ""
 	}
 	r.checkStreams(ctx, s, js)
+	r.checkHolding(s)
 	return r.checkPair(ctx, s, js)
 }
 
 // checkStreams says which JetStream is used, what the account allows there, and what a worker would create or fail
 // at. It creates nothing.
 func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetStream) {
-	config := s.streamConfig()
+	config := s.workerConfig().Streams()
 	creates := config.Provision == stream.ProvisionCreate
 	forecast, problems := config.Foresee(ctx, js)
 	if forecast.Account != "" {
@@ -193,33 +193,8 @@ func syncsAlways(ctx context.Context, monitor string) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(monitor, "/")+"/varz", nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		err = failed.Err // without the address, which may hold a password
-	}
-	if err != nil {
-		return false, err
-	}
-	defer response.Body.Close()
-	var varz struct {
-		JetStream struct {
-			Config *struct {
-				SyncAlways bool `json:"sync_always"`
-			} `json:"config"`
-		} `json:"jetstream"`
-	}
-	switch err := json.UnmarshalRead(io.LimitReader(response.Body, 1<<20), &varz); {
-	case err != nil:
-		return false, fmt.Errorf("%s: %w", response.Status, err)
-	case varz.JetStream.Config == nil:
-		return false, errors.New("JetStream is not enabled on that server")
-	}
-	return varz.JetStream.Config.SyncAlways, nil
+	disk, err := stream.AskDisk(ctx, monitor)
+	return disk.Always, err
 }
 
 // checkClock says how far the Web Server's clock is off, where an answer has told its time.

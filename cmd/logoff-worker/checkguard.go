@@ -53,3 +53,17 @@ func (r *report) checkOwn(ctx context.Context, server *webserver.Client) {
 		r.line("own", nil, "the session of the token is known, and left alone")
 	}
 }
+
+// checkHolding says from when on jobs are held.
+func (r *report) checkHolding(s settings) {
+	switch job, hour := s.HoldAbove.Job, s.HoldAbove.Hour; {
+	case job == 0 && hour == 0:
+		r.note("held", "no job is held, however many people it names: LOGOFF_HOLD_ABOVE_JOB and LOGOFF_HOLD_ABOVE_HOUR are off")
+	case hour == 0:
+		r.line("held", nil, fmt.Sprintf("a job that names more than %d sessions and people is held; a publisher may name as many as it likes in several (LOGOFF_HOLD_ABOVE_HOUR is off)", job))
+	case job == 0:
+		r.line("held", nil, fmt.Sprintf("jobs are held with which a publisher names more than %d sessions and people within an hour", hour))
+	default:
+		r.line("held", nil, fmt.Sprintf("a job that names more than %d sessions and people is held, and those with which a publisher names more than %d within an hour", job, hour))
+	}
+}

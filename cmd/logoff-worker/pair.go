@@ -12,6 +12,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/evidence"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
@@ -57,11 +58,14 @@ func (s settings) bucket(js jetstream.JetStream) tokens.Bucket {
 func (s settings) createsBucket() bool { return s.NATS.Provision == string(stream.ProvisionCreate) }
 
 // parts are the parts of the worker's health.
-func (s settings) parts() []string {
+func (s settings) parts() (parts []string) {
 	if s.hasPair() {
-		return append([]string{tokens.Part}, worker.Parts...)
+		parts = append(parts, tokens.Part)
 	}
-	return worker.Parts
+	if s.Audit.SeedFile != "" {
+		parts = append(parts, evidence.Part)
+	}
+	return append(parts, worker.Parts...) // that of the canary joins them with its first word: until then nothing keeps the worker from being ready
 }
 
 // keepPair keeps the pair, if there is one, and returns when its access token is known or ctx ends: a
@@ -74,7 +78,7 @@ func (p *process) keepPair(ctx context.Context, nc *nats.Conn, observe func(webs
 	}
 	c := tokens.Config{
 		Name: s.workerConfig().Name, Bucket: s.bucketName(), Create: s.createsBucket(), Replicas: s.NATS.Replicas,
-		PairFile: s.Webserver.PairFile, NATS: nc, API: s.jetStreamAPI(),
+		PairFile: s.Webserver.PairFile, NATS: nc, API: s.NATS.API(),
 		Metrics: metrics.NewToken(p.registry), Health: p.health, Log: p.log,
 		Reached: func(point tokens.Point) { p.reached("token-" + string(point)) },
 	}

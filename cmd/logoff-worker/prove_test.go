@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"logoffworker/worker/env"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -267,7 +268,7 @@ func (c proveCase) run(t *testing.T) {
 	client := func(name string) *webserver.Client {
 		client, err := webserver.New(webserver.Config{
 			URL: "http://127.0.0.1/commandcenter/api", DialContext: dial, Username: "svc",
-			Password: source(secret(cmp.Or(c.password, provePassword)), ""),
+			Password: env.Source(env.Secret(cmp.Or(c.password, provePassword)), ""),
 			Observe: func(call webserver.Call) {
 				if after := c.after[name+" "+call.Op]; after != nil {
 					after(sim)
@@ -388,7 +389,7 @@ func TestProofTakesTheSettings(t *testing.T) {
 // Without a password nothing is ended, and the check says why nothing is proved.
 func TestProofNeedsALogin(t *testing.T) {
 	s, sim := loopbackSettings(t)
-	s.Webserver.Token = secret(sim.Token(proveUser))
+	s.Webserver.Token = env.Secret(sim.Token(proveUser))
 	var out strings.Builder
 	r := report{w: &out}
 	r.proveWebServer(t.Context(), s, "", 0)

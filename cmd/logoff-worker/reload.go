@@ -17,6 +17,7 @@ import (
 
 	"logoffworker/metrics"
 	"logoffworker/worker"
+	"logoffworker/worker/env"
 )
 
 // partSettings is the part of a worker's health that tells of files that cannot be read again.
@@ -50,18 +51,18 @@ func (s settings) protected() (sessions, users []string, problems []error) {
 func readList(file string) ([]string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, env.Unreadable(err)
 	}
 	if !utf8.Valid(data) || bytes.ContainsRune(data, 0) {
 		return nil, errors.New("the file is not in UTF-8: save it as plain UTF-8 text")
 	}
 	var all []string
 	for line := range strings.Lines(string(data)) {
-		line = trimmed(line)
+		line = env.Trimmed(line)
 		if at := strings.IndexByte(line, '#'); at == 0 || at > 0 && strings.ContainsAny(line[at-1:at], " \t") {
 			line = line[:at]
 		}
-		all = append(all, entries(line)...)
+		all = append(all, env.Entries(line)...)
 	}
 	if len(all) == 0 {
 		return nil, errors.New("nothing is in the file; to protect nobody, leave the variable out")
@@ -221,7 +222,7 @@ func (r *reloader) send(latest worker.Reload) {
 // read returns a sum over each file of the settings, and the variables of those that cannot be read.
 func (r *reloader) read() (sums map[string][sha256.Size]byte, unread []string) {
 	sums = map[string][sha256.Size]byte{}
-	values := fieldValues(reflect.ValueOf(r.settings))
+	values := env.Values(reflect.ValueOf(r.settings))
 	for i, name := range variableNames() {
 		file, isText := values[i].(string)
 		if !isText || file == "" || !strings.HasSuffix(name, "_FILE") {

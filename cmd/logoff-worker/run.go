@@ -22,6 +22,7 @@ import (
 	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/env"
 	"logoffworker/worker/fleet"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -117,7 +118,13 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	defer stopNATS()
 	defer p.joinFleet(config, nc, page)()
+	stopSigning, err := p.signResults(nc)
+	if err != nil {
+		return err
+	}
+	defer stopSigning()
 	watching.Go(func() { manager.watch(watched, p.health) })
+	watching.Go(func() { p.keepCanary(watched, config, nc) })
 	return p.work(ctx, &worker.Worker{
 		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
 		Reached: func(point worker.Point) { p.reached(string(point)) },
@@ -137,7 +144,7 @@ func (p *process) work(ctx context.Context, w *worker.Worker) error {
 	if w.Server, err = p.settings.client(token, p.observe); err != nil {
 		return err
 	}
-	defer logout(w.Server, p.log)
+	defer logout(w, p.log)
 	return w.Run(ctx)
 }
 
@@ -210,9 +217,9 @@ func brokerOptions(s settings, log *slog.Logger) (broker.Options, error) {
 	var err error
 	switch {
 	case n.User != "":
-		o.Password, err = source(n.Password, n.PasswordFile)()
+		o.Password, err = env.Source(n.Password, n.PasswordFile)()
 	case n.Token != "" || n.TokenFile != "":
-		o.Token, err = source(n.Token, n.TokenFile)()
+		o.Token, err = env.Source(n.Token, n.TokenFile)()
 	case n.NkeyFile != "":
 		o.NKey, err = publicKey(n.NkeyFile)
 	default:
@@ -225,7 +232,7 @@ func brokerOptions(s settings, log *slog.Logger) (broker.Options, error) {
 }
 
 func publicKey(seedFile string) (string, error) {
-	seed, err := readSecret(seedFile)
+	seed, err := env.ReadSecret(seedFile)
 	if err != nil {
 		return "", err
 	}
@@ -251,13 +258,13 @@ func (s settings) client(token func() (string, error), observe func(webserver.Ca
 }
 
 // logout ends the session that the worker's own login made.
-func logout(server *webserver.Client, log *slog.Logger) {
+func logout(w *worker.Worker, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := server.Logout(ctx); err != nil {
+	if err := w.Logout(ctx); err != nil {
 		log.Warn("The worker's own session was not logged out; it ends by its idle time-out.", "error", err)
 	}
-	server.CloseIdle()
+	w.Server.CloseIdle()
 }
 
 // initStreams creates what is missing in NATS.
@@ -284,7 +291,7 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := awaitConnection(ctx, nc, p.health); err != nil {
 		return err
 	}
-	config := s.streamConfig()
+	config := s.workerConfig().Streams()
 	js, err := config.JetStream(nc)
 	if err != nil {
 		return err

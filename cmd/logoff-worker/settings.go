@@ -23,6 +23,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
+	"logoffworker/worker/env"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
@@ -31,44 +32,22 @@ import (
 const prefix = "LOGOFF"
 
 // embedded, in place of a server list, starts the embedded broker.
-const embedded = "embedded"
+const embedded = env.Embedded
 
 // settings are the environment's variables, one field each. The names follow from the fields'.
 type settings struct {
-	NATS struct {
-		URL          string `default:"" desc:"NATS servers, separated by commas, or 'embedded' (required)"`
-		StoreDir     string `split_words:"true" default:"./logoff-data" desc:"embedded broker: where its streams are kept"`
-		Listen       string `default:"127.0.0.1:4222" desc:"embedded broker: address for other programs"`
-		Provision    string `default:"create" desc:"create: create the streams and consumers that are missing; verify: only check them"`
-		Domain       string `desc:"JetStream domain that has the streams, where it is not the domain of the server in LOGOFF_NATS_URL"`
-		APIPrefix    string `split_words:"true" desc:"instead of a domain: the prefix of JetStream's API, such as $JS.hub.API"`
-		MaxBytes     size   `split_words:"true" default:"0" desc:"most bytes of each stream that the worker creates, such as 10GiB; 0: no limit"`
-		Replicas     int    `default:"1" desc:"copies of each stream that the worker creates (3 on a cluster)"`
-		CredsFile    string `split_words:"true" desc:"credentials: file with user JWT and seed"`
-		NkeyFile     string `split_words:"true" desc:"credentials: file with an NKey user seed"`
-		User         string `desc:"credentials: user name, with a password"`
-		Password     secret `desc:"password of the user"`
-		PasswordFile string `split_words:"true" desc:"file with the password, read again at every connect"`
-		Token        secret `desc:"credentials: token"`
-		TokenFile    string `split_words:"true" desc:"file with the token, read again at every connect"`
-		CAFile       string `split_words:"true" desc:"PEM file that verifies the NATS servers"`
-		CertFile     string `split_words:"true" desc:"PEM file with the TLS client certificate"`
-		KeyFile      string `split_words:"true" desc:"PEM file with the key of the TLS client certificate"`
-		TLSFirst     bool   `split_words:"true" default:"false" desc:"begin each connection with the TLS handshake, for servers with handshake_first"`
-		MonitorURL   string `split_words:"true" desc:"monitoring address of a NATS server, such as http://nats.example:8222: with it 'check' can see whether the server writes to the disk at once"`
-		InboxPrefix  string `split_words:"true" desc:"subject prefix of replies to the worker (default _INBOX_ and LOGOFF_PREFIX)"`
-	}
+	NATS      env.NATS
 	Prefix    string `default:"logoff" desc:"first token or tokens of every subject; the streams are named after it"`
 	Webserver struct {
 		URL           string        `default:"" desc:"base URL of the Web Server, path included (required)"`
 		AllowHTTP     bool          `split_words:"true" default:"false" desc:"allow http without TLS to another host than this one"`
 		AcceptEmpty   bool          `split_words:"true" default:"false" desc:"accept an answer with a status of success and an empty body as success"`
-		Token         secret        `desc:"token that is sent as it is: 'QSDK ...' or 'Bearer ...'"`
+		Token         env.Secret    `desc:"token that is sent as it is: 'QSDK ...' or 'Bearer ...'"`
 		TokenFile     string        `split_words:"true" desc:"file with the token, read again when the token is refused"`
 		PairFile      string        `split_words:"true" desc:"file with an access token and its refresh token (JSON), which the workers renew together"`
 		PairKeyFile   string        `split_words:"true" desc:"file with the key that encrypts the renewed pair in NATS: 32 bytes, base64 or hex"`
 		Username      string        `desc:"log in with this name instead of a token"`
-		Password      secret        `desc:"password of the user name"`
+		Password      env.Secret    `desc:"password of the user name"`
 		PasswordFile  string        `split_words:"true" desc:"file with the password, read again at every login"`
 		CAFile        string        `split_words:"true" desc:"PEM file that verifies the Web Server"`
 		CertFile      string        `split_words:"true" desc:"PEM file with the client certificate, read again at every connect"`
@@ -85,18 +64,23 @@ type settings struct {
 	ProtectedUsers        list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
 	ProtectedSessionsFile string        `split_words:"true" desc:"file with more of these session IDs, one a line, read again when it changes"`
 	ProtectedUsersFile    string        `split_words:"true" desc:"file with more of these users, one a line, read again when it changes"`
-	WritesPerHour         int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of this worker within any hour, such as 100 for SaaS; 0: no limit"`
-	ReadsPerHour          int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of this worker within any hour, such as 1000; 0: no limit"`
+	WritesPerHour         int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of all workers together within any hour, such as 100 for SaaS; 0: no limit"`
+	ReadsPerHour          int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of all workers together within any hour, such as 1000; 0: no limit"`
 	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"most requests of this worker within any second; 0: no limit"`
+	HoldAbove             holdAbove     `split_words:"true"`
 	ClockTolerance        time.Duration `split_words:"true" default:"60s" desc:"sessions that began up to this long after a job's eventTime are ended, too"`
 	LooseSession          struct {
 		IDs bool `default:"false" desc:"accept session IDs that are not GUIDs (visible ASCII, at most 128 characters)"`
 	} `split_words:"true"`
-	Tries          int    `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
-	WorkerName     string `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
-	HTTPAddr       string `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
-	HTTPConfigFile string `split_words:"true" desc:"file that protects that address with TLS, client certificates or users: a web configuration of Prometheus' exporter-toolkit, read again for each connection"`
-	HTTPPprof      bool   `split_words:"true" default:"false" desc:"serve profiles of the Go runtime there too, under /debug/pprof/"`
+	Tries int `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
+	Audit struct {
+		SeedFile string `split_words:"true" desc:"file with the NKey seed that signs digests of the results, which show what is changed afterwards; read again for each"`
+	}
+	CanaryEvery    time.Duration `split_words:"true" default:"0" desc:"how often the worker signs on once more and has that session ended by a job of its own, to see that revocations happen, such as 5m; 0: never (needs a user name, and the NATS right to publish canaries)"`
+	WorkerName     string        `split_words:"true" desc:"this worker's name in results (default: the host's name and a random part)"`
+	HTTPAddr       string        `split_words:"true" default:"127.0.0.1:9464" desc:"address of /metrics, /livez, /readyz and the status page"`
+	HTTPConfigFile string        `split_words:"true" desc:"file that protects that address with TLS, client certificates or users: a web configuration of Prometheus' exporter-toolkit, read again for each connection"`
+	HTTPPprof      bool          `split_words:"true" default:"false" desc:"serve profiles of the Go runtime there too, under /debug/pprof/"`
 	Log            struct {
 		Level  slog.Level `default:"info" desc:"debug, info, warn or error"`
 		Format string     `desc:"text or json (default: text on a terminal, else json)"`
@@ -109,18 +93,23 @@ type batchMax struct {
 	Bytes    int `default:"65000" desc:"most bytes of one document"`
 }
 
+type holdAbove struct {
+	Job  int `default:"0" desc:"most sessions and people, together, that one job may name; one with more is held until somebody else than its publisher approves it; 0: no limit"`
+	Hour int `default:"0" desc:"the same for all jobs of one publisher within any hour, at all workers together (nats-server 2.12 or later); 0: no limit"`
+}
+
 // load reads the environment and returns everything that is wrong with it at once. No message
 // repeats a value, because a value in the wrong place may be a secret. Warnings are about what is
 // probably a mistake; beside an error, which may come of it, they are part of that.
 func load() (s settings, warnings []string, err error) {
-	if err := tidyEnvironment(); err != nil {
+	if err := env.Tidy(prefix, &settings{}); err != nil {
 		return s, nil, err
 	}
 	s, wrong, err := parse()
 	if err != nil {
 		return s, nil, err
 	}
-	s.NATS.URL = servers(s.NATS.URL)
+	s.NATS.URL = env.Servers(s.NATS.URL)
 	warnings = strangers()
 	problems := append(wrong, s.problems()...)
 	if len(problems) == 0 {
@@ -162,7 +151,7 @@ func accepted(typeName string) string {
 		return "a duration such as 500ms, 30s or 2m"
 	case "slog.Level":
 		return "debug, info, warn or error"
-	case "main.size":
+	case "env.Size":
 		return "a number of bytes, such as 1000000, 512MiB or 10GiB"
 	case "main.list":
 		return "a list, separated by commas, in which something stands"
@@ -179,26 +168,29 @@ func (s settings) problems() []error {
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
 	problem := httpConfigProblem(s.HTTPConfigFile)
 	p.check("LOGOFF_HTTP_CONFIG_FILE", problem == "", problem)
+	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.CanaryEvery >= time.Minute, "must be 0 or 1m or more, because each canary is a login")
+	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.Webserver.Username != "", "needs LOGOFF_WEBSERVER_USERNAME: with a token there is no second login whose session could be ended")
 	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
 	_, _, unread := s.protected()
 	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
+	s.auditProblems(&p)
 	s.fileProblems(&p)
 	return p
 }
 
 // fileProblems tells of files that cannot be used.
 func (s settings) fileProblems(p *problems) {
-	names, values := variableNames(), fieldValues(reflect.ValueOf(s))
+	names, values := variableNames(), env.Values(reflect.ValueOf(s))
 	for i, name := range names {
 		path, _ := values[i].(string)
 		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) {
 			continue
 		}
-		err := readable(path)
+		err := env.Readable(path)
 		if of := slices.Index(names, strings.TrimSuffix(name, "_FILE")); err == nil && of >= 0 {
-			if _, isSecret := values[of].(secret); isSecret {
-				_, err = readSecret(path)
+			if _, isSecret := values[of].(env.Secret); isSecret {
+				_, err = env.ReadSecret(path)
 			}
 		}
 		p.check(name, err == nil, fmt.Sprint(err))
@@ -220,6 +212,8 @@ var variables = map[string]string{
 	"WritesPerHour":     "LOGOFF_WRITES_PER_HOUR",
 	"ReadsPerHour":      "LOGOFF_READS_PER_HOUR",
 	"RequestsPerSecond": "LOGOFF_REQUESTS_PER_SECOND",
+	"HoldAboveJob":      "LOGOFF_HOLD_ABOVE_JOB",
+	"HoldAboveHour":     "LOGOFF_HOLD_ABOVE_HOUR",
 	"ClockTolerance":    "LOGOFF_CLOCK_TOLERANCE",
 	"Tries":             "LOGOFF_TRIES",
 	"ShutdownTimeout":   "LOGOFF_SHUTDOWN_TIMEOUT",
@@ -228,7 +222,7 @@ var variables = map[string]string{
 func (s settings) natsProblems(p *problems) {
 	n := s.NATS
 	p.check("LOGOFF_NATS_URL", n.URL != "", "required: a server list such as nats://nats.example:4222, or 'embedded'")
-	for _, server := range entries(n.URL) {
+	for _, server := range env.Entries(n.URL) {
 		problem := serverProblem(server, n.URL)
 		p.check("LOGOFF_NATS_URL", problem == "" || p.about("LOGOFF_NATS_URL"), problem)
 	}
@@ -337,7 +331,7 @@ func (p *problems) addClient(err error) {
 	}
 }
 
-func (p *problems) oneOf(variable string, value secret, file string) {
+func (p *problems) oneOf(variable string, value env.Secret, file string) {
 	p.check(variable, value == "" || file == "", "given as a value and as a file; keep one")
 }
 
@@ -387,7 +381,7 @@ func wrapped(text string, columns int) (lines []string) {
 
 // shown lists the effective settings by variable, secrets only as set or not set.
 func (s settings) shown() (all []statuspage.Setting) {
-	values := fieldValues(reflect.ValueOf(s))
+	values := env.Values(reflect.ValueOf(s))
 	for i, name := range variableNames() {
 		value := fmt.Sprint(values[i])
 		if strings.HasSuffix(name, "_URL") {
@@ -411,6 +405,7 @@ func (s settings) workerConfig() worker.Config {
 	c.ReadBack = s.Verify == "auto"
 	c.ProtectedSessions, c.ProtectedUsers, _ = s.protected() // a file that cannot be read is told where it is looked for
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
+	c.HoldAboveJob, c.HoldAboveHour = s.HoldAbove.Job, s.HoldAbove.Hour
 	c.LooseIDs = s.LooseSession.IDs
 	c.ClockTolerance = s.ClockTolerance
 	c.Tries = s.Tries
@@ -424,7 +419,7 @@ func (s settings) streamConfig() stream.Config {
 		Provision: stream.Provision(s.NATS.Provision),
 		Replicas:  s.NATS.Replicas,
 		MaxBytes:  int64(s.NATS.MaxBytes),
-		API:       s.jetStreamAPI(),
+		API:       s.NATS.API(),
 	}
 }
 
@@ -441,11 +436,11 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 	}
 	switch {
 	case v.Username != "":
-		c.Username, c.Password = v.Username, source(v.Password, v.PasswordFile)
+		c.Username, c.Password = v.Username, env.Source(v.Password, v.PasswordFile)
 	case s.hasPair():
 		c.Token = pairSource(v.PairFile)
 	default:
-		c.Token = source(v.Token, v.TokenFile)
+		c.Token = env.Source(v.Token, v.TokenFile)
 	}
 	if v.CertFile != "" && v.KeyFile != "" {
 		c.Certificate = clientCertificate(v.CertFile, v.KeyFile)
@@ -478,42 +473,7 @@ func clientCertificate(certFile, keyFile string) func() (*tls.Certificate, error
 }
 
 func (s settings) connection() stream.Connection {
-	n := s.NATS
-	c := stream.Connection{
-		URL:       n.URL,
-		Name:      "logoff-worker " + s.workerConfig().Name,
-		CredsFile: n.CredsFile, NKeyFile: n.NkeyFile,
-		User:   n.User,
-		CAFile: n.CAFile, CertFile: n.CertFile, KeyFile: n.KeyFile,
-		TLSFirst: n.TLSFirst, InboxPrefix: n.InboxPrefix,
-	}
-	if c.InboxPrefix == "" {
-		c.InboxPrefix = "_INBOX_" + s.Prefix
-	}
-	if n.User != "" {
-		c.Password = source(n.Password, n.PasswordFile)
-	}
-	if n.Token != "" || n.TokenFile != "" {
-		c.Token = source(n.Token, n.TokenFile)
-	}
-	return c
-}
-
-// servers is a list of NATS servers in the form that the client library takes in every case: with a scheme
-// each, and an IPv6 address in brackets.
-func servers(list string) string {
-	all := entries(list)
-	for i, server := range all {
-		if strings.EqualFold(server, embedded) {
-			all[i] = embedded
-		} else if !strings.Contains(server, "://") {
-			if ip := net.ParseIP(server); ip != nil && ip.To4() == nil {
-				server = "[" + server + "]"
-			}
-			all[i] = "nats://" + server
-		}
-	}
-	return strings.Join(all, ",")
+	return s.NATS.Connection("logoff-worker "+s.workerConfig().Name, s.Prefix)
 }
 
 // serverProblem says what is wrong with one server of a list; empty when nothing is.
@@ -540,16 +500,8 @@ func serverProblem(server, list string) string {
 	return ""
 }
 
-// jetStreamAPI is the prefix of JetStream's API; empty for that of the server itself.
-func (s settings) jetStreamAPI() string {
-	if s.NATS.Domain != "" {
-		return "$JS." + s.NATS.Domain + ".API"
-	}
-	return strings.TrimSuffix(s.NATS.APIPrefix, ".")
-}
-
 func hasUserinfo(list string) bool {
-	return slices.ContainsFunc(entries(list), func(server string) bool {
+	return slices.ContainsFunc(env.Entries(list), func(server string) bool {
 		u, err := url.Parse(server)
 		return err == nil && u.User != nil
 	})

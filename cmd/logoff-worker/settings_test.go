@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"logoffworker/worker/env"
 )
 
 // complete are the settings that a worker cannot do without.
@@ -112,7 +114,7 @@ func TestEverySettingIsTrimmed(t *testing.T) {
 
 // A size is written as people and tools do.
 func TestSizesHaveUnits(t *testing.T) {
-	for value, want := range map[string]size{
+	for value, want := range map[string]env.Size{
 		"1048576": 1 << 20, "512M": 512 << 20, "512MB": 512 << 20, "512MiB": 512 << 20, "10 GiB": 10 << 30, "1Gi": 1 << 30, "2t": 2 << 40, "0": 0,
 	} {
 		s, _, err := given(t, "LOGOFF_NATS_MAX_BYTES="+value)
@@ -206,7 +208,7 @@ func TestSecretFileSaysWhatIsWrongWithIt(t *testing.T) {
 	if err := os.WriteFile(path, []byte(" canary-token \r\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if value, err := readSecret(path); err != nil || value != "canary-token" {
+	if value, err := env.ReadSecret(path); err != nil || value != "canary-token" {
 		t.Errorf("%q %v", value, err)
 	}
 }

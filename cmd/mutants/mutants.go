@@ -116,8 +116,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "looked-at-once-only", file: "worker/readback.go", by: people,
-		before: "		last := try == len(readAgainAfter)\n",
-		after:  "		last := try == 0\n",
+		before: "		last, going := try == len(readAgainAfter), ",
+		after:  "		last, going := try == 0, ",
 	},
 	{
 		name: "cut-list-proves-absence", file: "worker/roster/lists.go", by: people,
@@ -184,24 +184,64 @@ var mutants = []mutant{
 
 	// Budgets.
 	{
-		name: "reads-not-counted", file: "worker/gate/budget.go", by: people,
-		before: "	quotas := []*quota{b.hour[kind], b.second}\n",
-		after:  "	quotas := []*quota{b.hour[Write], b.second}\n",
+		name: "reads-not-counted", file: "worker/gate/budget.go", test: "TestPingIsWithinTheBudgetOfReads", in: "./worker/access",
+		before: "b.hour[kind].wait(who, now)",
+		after:  "b.hour[Write].wait(who, now)",
 	},
 	{
-		name: "writes-not-counted", file: "worker/gate/budget.go", by: people,
-		before: "	quotas := []*quota{b.hour[kind], b.second}\n",
-		after:  "	quotas := []*quota{b.hour[Read], b.second}\n",
+		name: "writes-not-counted", file: "worker/gate/budget.go", test: "TestBudgetIsKeptInAnySpan",
+		before: "b.hour[kind].wait(who, now)",
+		after:  "b.hour[Read].wait(who, now)",
 	},
 	{
 		name: "bulk-takes-all-of-the-budget", file: "worker/gate/budget.go", by: people,
-		before: "(q.limit-q.own)*bulkShare/stretches",
+		before: "(q.limit - q.own) * bulkShare / stretches",
 		after:  "q.limit",
 	},
 	{
 		name: "budget-begins-anew-at-once", file: "worker/gate/budget.go", test: "TestBudgetComesBackAsItWasSpent",
 		before: "		q.used = q.used[1:]\n",
 		after:  "		q.used = nil\n",
+	},
+	{
+		name: "right-used-that-came-too-late", file: "worker/gate/fleet.go", test: "TestFleetKeepsTheBudget",
+		before: "if within-n >= most {",
+		after:  "if n == 0 && within-n >= most {",
+	},
+	{
+		name: "fleet-makes-one-too-many", file: "worker/gate/fleet.go", test: "TestFleetKeepsTheBudget",
+		before: "if within-n >= most {",
+		after:  "if within-n > most {",
+	},
+	{
+		name: "uncounted-request-is-made", file: "worker/gate/fleet.go", test: "TestRequestsThatCannotBeCountedWait",
+		before: "	case f.fails(err):\n",
+		after:  "	case f.fails(err) && wait > 0:\n",
+	},
+	{
+		name: "bulk-takes-all-of-the-fleet's-budget", file: "worker/gate/budget.go", test: "TestFleetKeepsTheBudget",
+		before: "b.hour[kind].share(who))",
+		after:  "b.hour[kind].share(Own))",
+	},
+	{
+		name: "others-not-counted-for-the-fleet", file: "worker/gate/fleet.go", test: "TestFleetCountsWhatOthersAsk",
+		before: "f.count(ctx, f.kind, all-f.told)",
+		after:  "f.count(ctx, f.kind, 0)",
+	},
+	{
+		name: "restart-forgets-what-was-asked", file: "worker/count.go", test: "TestRestartForgetsNoRequest",
+		before: "	case w.counts == nil:\n",
+		after:  "	case true:\n",
+	},
+	{
+		name: "hour-of-58-minutes", file: "worker/counts/counts.go", test: "TestWhatWasAddedCountsForAnHour",
+		before: "time.Hour + 2*time.Minute",
+		after:  "time.Hour - 2*time.Minute",
+	},
+	{
+		name: "first-of-the-hour-not-counted", file: "worker/counts/counts.go", test: "TestSumIsThatOfTheWindow",
+		before: "within = own.total - first.before()",
+		after:  "within = n + own.total - first.total",
 	},
 
 	// Tokens that the fleet shares.
@@ -289,7 +329,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "all-slots-taken-for-one-turn", file: "worker/send.go", test: "TestTurnTakesOneSlot",
-		before: "s.w.server.Gate.Enter(s.w.stopping, caller, time.Now().Add(turnTime)); err == nil {\n			return free, pass\n",
+		before: "s.w.server.Gate.Enter(s.going(), caller, time.Now().Add(turnTime)); err == nil {\n			return free, pass\n",
 		after:  "(*gate.Pass)(nil), error(nil); err == nil {\n			return free, pass\n",
 	},
 	{
@@ -306,6 +346,51 @@ var mutants = []mutant{
 		name: "lapsed-lease-renewed", file: "worker/lease.go", test: "TestJobIsHandedBackOnlyWithinItsLease",
 		before: "	return !d.lapsed && now.Before(d.lease)\n",
 		after:  "	return now.Before(d.lease)\n",
+	},
+	{
+		name: "approved-by-its-publisher", file: "worker/guard/approved.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",
+		before: "	case held.Publisher == approver:\n",
+		after:  "	case held.Publisher == approver && false:\n",
+	},
+	{
+		name: "approved-is-not-what-was-held", file: "worker/guard/approved.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",
+		before: "	case held.HeldSHA256 != hex.EncodeToString(hash[:]):\n",
+		after:  "	case held.HeldSHA256 == \"\" && len(hex.EncodeToString(hash[:])) > 0:\n",
+	},
+	{
+		name: "approved-in-another-lane", file: "worker/guard/approved.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",
+		before: "	case held.Lane != job.Lane:\n",
+		after:  "	case held.Lane != job.Lane && false:\n",
+	},
+	{
+		name: "approved-though-not-held", file: "worker/guard/approved.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",
+		before: "	case held.Status != jobs.Held:\n",
+		after:  "	case held.Status == jobs.Done:\n",
+	},
+	{
+		name: "approved-by-its-header", file: "worker/guard/guard.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",
+		before: "		case approved:\n",
+		after:  "		case approved || job.Held != \"\":\n",
+	},
+	{
+		name: "uncounted-passes", file: "worker/guard/hour.go", test: "TestNobodyPassesUncounted",
+		before: "	if err != nil {\n		unknown(fit, verdicts, err)\n		return\n	}\n",
+		after:  "	if err != nil {\n		return\n	}\n",
+	},
+	{
+		name: "hour-is-each-worker's-own", file: "worker/guard/hour.go", test: "TestNoPublisherGetsMoreThroughThanAnHour",
+		before: "int64(g.config.AboveHour)-(within-sum)",
+		after:  "int64(g.config.AboveHour)-(within-within)",
+	},
+	{
+		name: "held-is-sent-all-the-same", file: "worker/guarded.go", test: "TestHeldJobSendsNothing",
+		before: "	d.left = 0\n	if v.Refused",
+		after:  "	if v.Refused",
+	},
+	{
+		name: "held-letter-without-its-bytes", file: "worker/results.go", test: "TestHeldJobSendsNothing",
+		before: "letter.Reason != jobs.Invalid && letter.Reason != jobs.Held",
+		after:  "letter.Reason != jobs.Invalid",
 	},
 	{
 		name: "redelivery-by-the-count-alone", file: "worker/intake.go", test: "TestJobThatCameBeforeIsKnownByItsCountAndByItsPlace",
@@ -429,8 +514,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "users-do-not-wait-for-protection", file: "worker/users.go", test: "TestUsersWaitForProtectionUntilNotAfter",
-		before: "if err := r.w.roster.AwaitKnown(roster.WhoAlone, due); err == nil || access.Stopped(err) {",
-		after:  "if err := r.w.roster.AwaitKnown(roster.WhoAlone, time.Now().Add(time.Hour)); err == nil || access.Stopped(err) {",
+		before: "return r.w.roster.AwaitKnown(roster.WhoAlone, due) })",
+		after:  "return r.w.roster.AwaitKnown(roster.WhoAlone, time.Now().Add(time.Hour)) })",
 	},
 	{
 		name: "nobody-protected-is-well", file: "worker/roster/protected.go", test: "TestProtectedUserWhoDoesNotExistIsAFault", in: "./worker",
@@ -557,5 +642,62 @@ var mutants = []mutant{
 		name: "parked-jobs-take-room", file: "worker/lease.go", test: "TestDeadLettersThatCannotBeStoredHoldUpNobody",
 		before: "		l.put(d, true, d.weight)\n",
 		after:  "		l.put(d, d.parked, d.weight)\n",
+	},
+
+	// Evidence.
+	{
+		name: "leaf-without-its-place", file: "jobs/evidence/tree.go", test: "TestALeafIsOfSequenceSubjectAndPayload",
+		before: "	b = binary.BigEndian.AppendUint64(b, r.Sequence)\n",
+		after:  "	b = binary.BigEndian.AppendUint64(b, 0)\n",
+	},
+	{
+		name: "subject-runs-into-payload", file: "jobs/evidence/tree.go", test: "TestEachTamperingIsNamed",
+		before: "	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Subject)))\n",
+		after:  "",
+	},
+	{
+		name: "prints-without-the-root", file: "jobs/evidence/chain.go", test: "TestTheRootDecides",
+		before: " && tree.Root() != d.Root {\n",
+		after:  " && tree.Root() != d.Root && d.Count == 0 {\n",
+	},
+	{
+		name: "any-signer-is-trusted", file: "jobs/evidence/chain.go", test: "TestEachTamperingIsNamed",
+		before: "	if len(c.terms.Trusted) > 0 && !slices.Contains(c.terms.Trusted, d.Key) {\n",
+		after:  "	if len(c.terms.Trusted) > 1 && !slices.Contains(c.terms.Trusted, d.Key) {\n",
+	},
+	{
+		name: "a-digest-may-be-missing", file: "jobs/evidence/chain.go", test: "TestEachTamperingIsNamed",
+		before: "	case d.Number > before.Number+1:\n",
+		after:  "	case d.Number > before.Number+9:\n",
+	},
+	{
+		name: "all-that-is-gone-has-aged-out", file: "jobs/evidence/chain.go", test: "TestWhatHasAgedOutIsSaidAndNoFinding",
+		before: "	return c.terms.Kept > 0 && c.agedAfter(stored, c.terms.Kept, at) <= 0\n",
+		after:  "	return c.terms.Kept > 0\n",
+	},
+	{
+		name: "digests-side-by-side", file: "worker/evidence/signer.go", test: "TestOfTwoThatSignTheSameOneIsStored",
+		before: "jetstream.WithExpectLastSequencePerSubject(before.place), ",
+		after:  "",
+	},
+	{
+		name: "the-latest-seconds-are-signed", file: "worker/evidence/signer.go", test: "TestTheLatestSecondsAreLeftOut",
+		before: "now.Sub(m.stored) < settled || ",
+		after:  "",
+	},
+	{
+		name: "jobs-without-result-passed-over", file: "jobs/evidence/ledger.go", test: "TestEachJobHasOneResult",
+		before: "		for ; next < e.sequence && next <= last; next++ {\n",
+		after:  "		for ; next < e.sequence && next < last-1; next++ {\n",
+	},
+	{
+		name: "paused-lane-waits-at-the-gate", file: "worker/pause.go", test: "TestNothingOfAPausedLaneIsSent",
+		before: "		g.end()\n",
+		after:  "		_ = g.end\n",
+	},
+	{
+		name: "pause-lost-with-its-consumer", file: "worker/stream/pause.go", test: "TestNothingOfAPausedLaneIsSent", in: "./worker",
+		before: "	if p.until = meant; info.Paused {\n",
+		after:  "	if p.until, meant = (time.Time{}), (time.Time{}); info.Paused {\n",
 	},
 }

@@ -25,6 +25,8 @@ nsc add user --account LOGOFF --name worker \
 	--allow-sub 'logoff.fleet.status,$SRV.PING,$SRV.INFO,$SRV.STATS' \
 	--allow-sub '$SRV.PING.logoff-worker,$SRV.INFO.logoff-worker,$SRV.STATS.logoff-worker' \
 	--allow-sub '$SRV.PING.logoff-worker.*,$SRV.INFO.logoff-worker.*,$SRV.STATS.logoff-worker.*'
+# With LOGOFF_CANARY_EVERY, take #- away:
+#- nsc edit user --account LOGOFF --name worker --allow-pub 'logoff.requests.urgent.canary'
 # With LOGOFF_WEBSERVER_PAIR_FILE, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_TOKENS,$JS.API.DIRECT.GET.KV_LOGOFF_TOKENS.>,$KV.LOGOFF_TOKENS.pair'
 

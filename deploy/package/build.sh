@@ -20,16 +20,23 @@ esac
 
 mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
-rm -rf "$directory"/logoff-worker* "$directory"/SHA256SUMS
+rm -rf "$directory"/logoff-worker* "$directory"/logoffctl* "$directory"/SHA256SUMS
 
 for ARCH in "$@"; do
 	DIST=$directory/work-$ARCH
 	rm -rf "$DIST"
 	mkdir -p "$DIST"
 	echo "build $version for $ARCH"
-	CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false \
-		-ldflags "-s -w -buildid= -X main.release=$version -X main.commit=$commit" -o "$DIST/logoff-worker" ./cmd/logoff-worker
-	go run -C deploy/check ./man "$version" "$MTIME" | gzip -9n >"$DIST/logoff-worker.1.gz"
+	for program in logoff-worker logoffctl; do
+		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false \
+			-ldflags "-s -w -buildid= -X main.release=$version -X main.commit=$commit" -o "$DIST/$program" ./cmd/$program
+		go run -C deploy/check ./man $program "$version" "$MTIME" | gzip -9n >"$DIST/$program.1.gz"
+		"$CYCLONEDX" bin -json -noserial -notimestamp -version "$version" -output "$directory/${program}_${number}_linux_$ARCH.cdx.json" "$DIST/$program"
+	done
+	mkdir "$DIST/completions"
+	go run ./cmd/logoffctl completion bash >"$DIST/completions/logoffctl"
+	go run ./cmd/logoffctl completion zsh >"$DIST/completions/_logoffctl"
+	go run ./cmd/logoffctl completion fish >"$DIST/completions/logoffctl.fish"
 	cat >"$DIST/copyright" <<-EOF
 		Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 		Upstream-Name: logoff-worker
@@ -47,15 +54,15 @@ for ARCH in "$@"; do
 		  changes:
 		    - note: See the file CHANGELOG.md of the source.
 	EOF
-	tar -C "$DIST" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - logoff-worker logoff-worker.1.gz |
+	tar -C "$DIST" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf - \
+		logoff-worker logoff-worker.1.gz logoffctl logoffctl.1.gz completions |
 		gzip -9n >"$directory/logoff-worker_${number}_linux_$ARCH.tar.gz"
 	sed -e "s|\${ARCH}|$ARCH|; s|\${VERSION}|$number|; s|\${MTIME}|$MTIME|; s|\${DIST}|$DIST|" deploy/package/nfpm.yaml >"$DIST/nfpm.yaml"
 	for packager in deb rpm; do
 		"$NFPM" package --config "$DIST/nfpm.yaml" --packager $packager --target "$directory"
 	done
-	"$CYCLONEDX" bin -json -noserial -notimestamp -version "$version" -output "$directory/logoff-worker_${number}_linux_$ARCH.cdx.json" "$DIST/logoff-worker"
 	rm -rf "$DIST"
 done
 cd "$directory"
-sha256sum logoff-worker* >SHA256SUMS
+sha256sum logoff-worker* logoffctl* >SHA256SUMS
 cat SHA256SUMS

@@ -35,8 +35,24 @@ type status struct {
 	Sessions map[string]float64    `json:"sessionsLastHour"`
 	Latest   []metrics.FinishedJob `json:"latestJobs"`
 	Settings []Setting             `json:"settings"`
+	Budget   map[string]budget     `json:"budget,omitempty"` // by reads and writes
+	Report
 
 	heard time.Time // when it last answered
+}
+
+// A budget is how many requests of a kind may be made within an hour, and how many are left.
+type budget struct {
+	Limit float64 `json:"limit"`
+	Left  float64 `json:"left"`
+}
+
+func (n numbers) budgets() map[string]budget {
+	all := map[string]budget{}
+	for kind, limit := range n.by("logoff_budget_limit_requests", "kind") {
+		all[kind] = budget{Limit: limit, Left: n.value("logoff_budget_left_requests", label{"kind", kind})}
+	}
+	return all
 }
 
 // A fleet is what the other workers say.
@@ -76,7 +92,7 @@ func (p *Page) own(now reading, past past) status {
 		State: now.verdict.State, Tone: now.tone, Headline: now.verdict.Headline, Since: now.verdict.Since,
 		InFlight: now.numbers.value("logoff_slots_in_use"), Slots: c.Slots,
 		Settled: past.settled(), Sessions: past.outcomes(), Latest: c.Metrics.Latest(), Settings: c.Settings,
-		heard: now.at,
+		Budget: now.numbers.budgets(), Report: p.report(now), heard: now.at,
 	}
 }
 
@@ -148,9 +164,6 @@ func (s status) words() string {
 	return "well"
 }
 
-// ownWays are the settings in which workers may differ.
-var ownWays = []string{"LOGOFF_WORKER_NAME", "LOGOFF_HTTP_ADDR"}
-
 // different are the settings that another worker has not as this one has them, each with both values.
 func different(own, other []Setting) (all []difference) {
 	others := map[string]string{}
@@ -162,7 +175,7 @@ func different(own, other []Setting) (all []difference) {
 		if !is {
 			value = "(it does not know this setting)"
 		}
-		if value != s.Value && !slices.Contains(ownWays, s.Name) {
+		if value != s.Value && !s.OfEachWorker() {
 			all = append(all, difference{s.Name, shortened(value, 80), shortened(s.Value, 80)})
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +39,14 @@ type Config struct {
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// ofEachWorker are the settings in which the workers of one deployment may differ, by how their names begin.
+var ofEachWorker = []string{"LOGOFF_WORKER_NAME", "LOGOFF_HTTP_", "LOGOFF_LOG_", "LOGOFF_NATS_STORE_DIR", "LOGOFF_NATS_LISTEN", "LOGOFF_SHUTDOWN_TIMEOUT"}
+
+// OfEachWorker reports whether the workers of one deployment may differ in it.
+func (s Setting) OfEachWorker() bool {
+	return slices.ContainsFunc(ofEachWorker, func(name string) bool { return strings.HasPrefix(s.Name, name) })
 }
 
 // A Page is a worker's status page. Its zero value is of no use; see [New].

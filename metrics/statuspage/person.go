@@ -50,6 +50,7 @@ var meanings = map[jobs.Status]string{
 	jobs.Failed:     "none of their sessions or users is known to be off",
 	jobs.ExpiredJob: "their deadline passed before they could be sent",
 	jobs.Invalid:    "they could not be read",
+	jobs.Held:       "they name more than may be ended without somebody's approval, and nothing was sent",
 }
 
 func (v *view) deadLetters(reason jobs.Status, n float64) todo {

@@ -202,7 +202,7 @@ type outcomeRow struct {
 var outcomeWords = map[jobs.Outcome]string{
 	jobs.LoggedOff: "logged off, read back", jobs.Accepted: "accepted, not read back", jobs.AlreadyLoggedOff: "already off",
 	jobs.NotFound: "not found", jobs.StillActive: "still active", jobs.Undecided: "undecided", jobs.Rejected: "rejected",
-	jobs.Protected: "protected, not sent", jobs.Expired: "expired, not sent", jobs.InvalidSession: "no session ID",
+	jobs.Protected: "protected, not sent", jobs.Expired: "expired, not sent", jobs.InvalidSession: "no session ID", jobs.HeldSession: "held, not sent",
 }
 
 // sessionsOf adds up what the workers say.

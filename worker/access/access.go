@@ -35,6 +35,8 @@ type Config struct {
 	Repeated func(webserver.Verdict)
 	// Stopping ends when nothing new is to be begun, Finish when what was begun is to be given up.
 	Stopping, Finish context.Context
+	// Going, unless nil, lasts as long as there is a wish for what is asked for somebody of a rank; no longer than Stopping.
+	Going func(gate.Rank) context.Context
 }
 
 // A Server is the Web Server, reached through a gate. Its methods may be called concurrently.
@@ -46,6 +48,7 @@ type Server struct {
 	repeated func(webserver.Verdict)
 	stopping context.Context
 	finish   context.Context
+	going    func(gate.Rank) context.Context
 	asking   [3]chan struct{} // the questions on their way, by rank
 	renewal  renewal
 	well     atomic.Int64 // when the Web Server last gave a clean answer, Unix nanoseconds; 0 before the first
@@ -61,6 +64,10 @@ func New(c Config) *Server {
 		repeated: c.Repeated,
 		stopping: c.Stopping,
 		finish:   c.Finish,
+		going:    c.Going,
+	}
+	if s.going == nil {
+		s.going = func(gate.Rank) context.Context { return s.stopping }
 	}
 	for who := range s.asking {
 		s.asking[who] = make(chan struct{}, c.Questions)
@@ -90,10 +97,10 @@ func (s *Server) CheckAlive(since time.Time) bool {
 }
 
 // Ping asks the harmless question; nil means that the Web Server is well and the token good. Where the limit
-// or the budget of reads leaves no room for it, the problem is Throttled, and nothing was asked.
+// or the budget of reads leaves no room for it, or it cannot be counted, the problem is Throttled, and nothing was asked.
 func (s *Server) Ping() *webserver.Error {
 	for renewed := false; ; renewed = true {
-		if wait := s.Gate.Take(gate.Read); wait > 0 {
+		if wait := s.Gate.Take(s.finish, gate.Read); wait > 0 {
 			return &webserver.Error{Op: webserver.OpPing, Verdict: webserver.Throttled, RetryAfter: wait}
 		}
 		problem, err := webserver.Problem(s.Client.Ping(s.finish))

@@ -313,8 +313,8 @@ func TestPingThatIsThrottledHoldsReads(t *testing.T) {
 		inColdBubble(t, nil, nil, func(t *testing.T, s *site) {
 			s.sim.FailNextOn(op, simulator.Throttle(60))
 			problem := s.Ping()
-			if problem == nil || problem.Verdict != webserver.Throttled || s.Gate.Take(gate.Read) > 0 != held {
-				t.Errorf("%s: %v, and the next read waits %v", op, problem, s.Gate.Take(gate.Read))
+			if problem == nil || problem.Verdict != webserver.Throttled || s.Gate.Take(t.Context(), gate.Read) > 0 != held {
+				t.Errorf("%s: %v, and the next read waits %v", op, problem, s.Gate.Take(t.Context(), gate.Read))
 			}
 		})
 	}

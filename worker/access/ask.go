@@ -13,23 +13,24 @@ import (
 const asks = 3
 
 // Ask asks the Web Server something that changes nothing, and waits out, as requests that end sessions do,
-// whatever concerns every request. A nil problem is success. An error means that the worker stops, or, being
-// [gate.ErrOverdue], that the deadline, unless that is zero, has come.
+// whatever concerns every request. A nil problem is success. An error means that the worker stops, that nobody of that
+// rank wants to know any more, or, being [gate.ErrOverdue], that the deadline, unless that is zero, has come.
 //
 // A question alone never opens the breaker: a Web Server that cannot answer it may well end sessions.
 func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Context) error) (problem *webserver.Error, err error) {
-	done, err := s.TakePlace(s.asking[who], deadline)
+	going := s.going(who)
+	done, err := takePlace(going, s.asking[who], deadline)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	caller := &gate.Caller{Rank: who, Kind: gate.Read}
 	for tries := 1; ; {
-		pass, err := s.Gate.Enter(s.stopping, caller, deadline)
+		pass, err := s.Gate.Enter(going, caller, deadline)
 		if err != nil {
 			return nil, err
 		}
-		problem, next, err := s.askOnce(pass, question)
+		problem, next, err := s.askOnce(going, pass, question)
 		switch {
 		case err != nil:
 			return nil, err
@@ -38,7 +39,7 @@ func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Co
 		case next == over || tries == asks:
 			return problem, nil
 		}
-		gate.Pause(s.stopping, s.backoff.After(10*tries)) // a stop shows at the gate
+		gate.Pause(going, s.backoff.After(10*tries)) // a stop shows at the gate
 		tries++
 	}
 }
@@ -53,7 +54,7 @@ const (
 )
 
 // askOnce makes one request, and gives the pass back.
-func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) (problem *webserver.Error, next follow, err error) {
+func (s *Server) askOnce(going context.Context, pass *gate.Pass, question func(context.Context) error) (problem *webserver.Error, next follow, err error) {
 	begun := time.Now()
 	problem, err = webserver.Problem(question(s.finish))
 	if problem != nil && problem.Verdict == webserver.Unauthorized {
@@ -72,7 +73,7 @@ func (s *Server) askOnce(pass *gate.Pass, question func(context.Context) error) 
 		return nil, over, nil
 	case s.checkAll(problem, begun):
 		s.repeated(problem.Verdict)
-		gate.Pause(s.stopping, pass.Failed(problem, Reason(problem)))
+		gate.Pause(going, pass.Failed(problem, Reason(problem)))
 		return problem, atOnce, nil
 	}
 	pass.Cancel()
@@ -109,7 +110,11 @@ func (s *Server) checkAll(problem *webserver.Error, begun time.Time) bool {
 
 // TakePlace takes a place in a channel of places; done frees it. The errors are those of [Server.Ask].
 func (s *Server) TakePlace(places chan struct{}, deadline time.Time) (done func(), err error) {
-	ctx := s.stopping
+	return takePlace(s.stopping, places, deadline)
+}
+
+func takePlace(going context.Context, places chan struct{}, deadline time.Time) (done func(), err error) {
+	ctx := going
 	if !deadline.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline)
@@ -119,12 +124,12 @@ func (s *Server) TakePlace(places chan struct{}, deadline time.Time) (done func(
 	case places <- struct{}{}:
 		return func() { <-places }, nil
 	case <-ctx.Done():
-		if s.stopping.Err() != nil {
-			return nil, s.stopping.Err()
+		if going.Err() != nil {
+			return nil, going.Err()
 		}
 		return nil, gate.ErrOverdue
 	}
 }
 
-// Stopped reports whether an error of [Server.Ask] means that the worker stops, and not that the time is up.
+// Stopped reports whether an error of [Server.Ask] means that the worker stops or the wish is gone, and not that the time is up.
 func Stopped(err error) bool { return err != nil && !errors.Is(err, gate.ErrOverdue) }

@@ -77,27 +77,38 @@ func (m *Member) answer(r micro.Request) {
 
 // Ask asks every worker, this one too, and returns what they say within a second. It returns nothing where NATS
 // cannot be reached, or the right to ask is missing.
-func (m *Member) Ask(ctx context.Context) (answers [][]byte) {
-	nc := m.config.NATS
+func (m *Member) Ask(ctx context.Context) [][]byte {
+	answers, _ := Ask(ctx, m.config.NATS, m.config.Subjects)
+	return answers
+}
+
+// Ask asks every worker of a deployment, and returns what they say within a second. [nats.ErrNoResponders] says that
+// there is none.
+func Ask(ctx context.Context, nc *nats.Conn, s jobs.Subjects) (answers [][]byte, err error) {
 	inbox := nc.NewInbox()
 	sub, err := nc.SubscribeSync(inbox)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // or the connection has ended
-	if nc.PublishRequest(subject(m.config.Subjects), inbox, nil) != nil {
-		return nil
+	if err := nc.PublishRequest(subject(s), inbox, nil); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := patience; len(answers) < mostAnswers; wait = quiet {
 		msg, err := nextMessage(ctx, sub, wait)
-		if err != nil || len(msg.Data) == 0 {
-			return answers // nobody is left, or nobody was there
+		switch {
+		case err != nil && len(answers) == 0:
+			return nil, err
+		case err != nil:
+			return answers, nil // nobody is left
+		case len(msg.Data) == 0:
+			return answers, nats.ErrNoResponders
 		}
 		answers = append(answers, msg.Data)
 	}
-	return answers
+	return answers, nil
 }
 
 func nextMessage(ctx context.Context, sub *nats.Subscription, wait time.Duration) (*nats.Msg, error) {

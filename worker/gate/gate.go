@@ -14,7 +14,9 @@
 //   - while the breaker is open, one request at a time tries whether it can close;
 //   - a caller that has not been refused yet goes before one that has, so that a document which the Web
 //     Server will never take does not keep it from being asked about others;
-//   - within any hour, and any second, no more requests begin than the budgets allow.
+//   - within any hour, and any second, no more requests begin than the budgets allow. The hours are those of all
+//     workers together where they can count together (fleet.go); while that cannot be asked, requests that have a
+//     budget by the hour wait. The seconds are each worker's own.
 //
 // It makes no request itself, and knows no job.
 package gate
@@ -68,9 +70,13 @@ var ErrOverdue = errors.New("there was no time for the request")
 type Config struct {
 	// Backoff spaces the tries while the breaker is open.
 	Backoff Backoff
-	// ReadsPerHour and WritesPerHour are the requests within any hour, RequestsPerSecond both together
-	// within any second; 0 is no limit.
+	// ReadsPerHour and WritesPerHour are the requests of the fleet within any hour, RequestsPerSecond both together
+	// of this worker within any second; 0 is no limit.
 	ReadsPerHour, WritesPerHour, RequestsPerSecond int
+	// Count, unless nil, adds to the requests of a kind that the fleet has made, and returns how many those are within
+	// the last hour, the added ones included; adding 0 only asks. It may take its time, and is called only for kinds
+	// with a limit. [ErrAlone] means that nobody counts together, as nil does. It must not call the gate.
+	Count func(ctx context.Context, kind Kind, n int64) (within int64, err error)
 	// Others, unless nil, is how many requests of a kind somebody else has made so far with the worker's
 	// account, such as renewals of a pair of tokens: they count too.
 	Others func(Kind) int64
@@ -81,6 +87,8 @@ type Config struct {
 	// Spent hears for how long requests of a kind and rank wait for the budget, when that begins to be long;
 	// and of 0, when no request of the kind waits so long any more.
 	Spent func(Kind, Rank, time.Duration)
+	// Uncounted hears, unless nil, that requests of a kind wait because Count failed, and of nil when that is over.
+	Uncounted func(Kind, error)
 }
 
 // Long is from when on a wait is worth telling.
@@ -94,7 +102,8 @@ type Gate struct {
 
 	tell  func(Kind, Rank, time.Duration)
 	mu    sync.Mutex
-	waits [2][3]bool // whether requests of a kind and rank wait long for the budget
+	since [2][3]time.Time // when requests of a kind and rank began to wait for the budget; zero where none does
+	waits [2][3]bool      // whether they wait long
 }
 
 // New returns a gate whose breaker is open until the first request has shown that the Web Server answers.
@@ -144,13 +153,13 @@ func (g *Gate) Enter(ctx context.Context, c *Caller, deadline time.Time) (*Pass,
 		if err != nil {
 			return nil, err
 		}
-		now := time.Now()
-		wait := g.budget.take(c.Kind, c.Rank, now)
+		wait := g.budget.take(ctx, c.Kind, c.Rank)
 		g.spent(c.Kind, c.Rank, wait)
 		if wait == 0 {
 			return p, nil
 		}
 		p.Cancel() // whoever waits for a budget keeps nobody from trying
+		now := time.Now()
 		if !deadline.IsZero() && deadline.Before(now.Add(wait)) {
 			wait = max(0, deadline.Sub(now))
 		}
@@ -210,22 +219,24 @@ func (p *Pass) Cancel() {
 
 // Take takes the right to one request of rank [Own] that waits for nothing, or says how long it is until
 // there may be one.
-func (g *Gate) Take(kind Kind) (wait time.Duration) {
-	now := time.Now()
-	if wait := g.limits[kind].rest(now); wait > 0 {
+func (g *Gate) Take(ctx context.Context, kind Kind) (wait time.Duration) {
+	if wait := g.limits[kind].rest(time.Now()); wait > 0 {
 		return wait
 	}
-	return g.budget.take(kind, Own, now)
+	return g.budget.take(ctx, kind, Own)
 }
 
-// Left is how many requests of a kind may still be made within the hour, of how many; a limit of 0 is none.
-func (g *Gate) Left(kind Kind) (left, limit int) { return g.budget.left(kind, time.Now()) }
+// Left is how many requests of a kind may still be made within the hour, of how many; a limit of 0 is none. Both are
+// the fleet's where it counts together.
+func (g *Gate) Left(ctx context.Context, kind Kind) (left, limit int, err error) {
+	return g.budget.left(ctx, kind)
+}
 
 // Await waits until a login or a renewal may be made, which is a write of rank [Own]. It returns ctx's error
 // when ctx ends first.
 func (g *Gate) Await(ctx context.Context) error {
 	for {
-		wait := g.budget.take(Write, Own, time.Now())
+		wait := g.budget.take(ctx, Write, Own)
 		g.spent(Write, Own, wait)
 		if wait == 0 {
 			return nil
@@ -249,7 +260,14 @@ func (g *Gate) Held() *webserver.Error { return g.breaker.held() }
 func (g *Gate) spent(kind Kind, who Rank, wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	long := wait >= Long
+	since := &g.since[kind][who]
+	switch {
+	case wait == 0:
+		*since = time.Time{}
+	case since.IsZero():
+		*since = time.Now()
+	}
+	long := wait >= Long || !since.IsZero() && time.Since(*since) >= Long
 	if g.waits[kind][who] == long {
 		return
 	}

@@ -45,7 +45,7 @@ func TestLimitHoldsItsOwnKind(t *testing.T) {
 					t.Errorf("the other kind waits %v", waited)
 				}
 				other.Succeeded()
-				if wait := g.Take(kind); wait != 5*time.Minute {
+				if wait := g.Take(t.Context(), kind); wait != 5*time.Minute {
 					t.Errorf("a ping of that kind is to wait %v", wait)
 				}
 				same, waited := g.enters(t, &Caller{Rank: Urgent, Kind: kind})
@@ -67,8 +67,8 @@ func TestFailureOfEverythingIsNoLimitOfAKind(t *testing.T) {
 		g := newTestGate(Config{})
 		p, _ := g.enters(t, &Caller{Rank: Urgent, Kind: Read})
 		p.Failed(&webserver.Error{Op: webserver.OpLogin, Verdict: webserver.Throttled, RetryAfter: time.Minute}, Everything)
-		if g.Held() == nil || g.Take(Read) != 0 {
-			t.Errorf("held for %v, a ping waits %v", g.Held(), g.Take(Read))
+		if g.Held() == nil || g.Take(t.Context(), Read) != 0 {
+			t.Errorf("held for %v, a ping waits %v", g.Held(), g.Take(t.Context(), Read))
 		}
 		if _, waited := g.enters(t, urgent()); waited < time.Minute {
 			t.Errorf("a logoff waits %v", waited)

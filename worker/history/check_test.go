@@ -99,7 +99,7 @@ func (m *maker) result(p *Published, t float64, r jobs.Result) {
 
 func (m *maker) letter(p *Published, r jobs.Result, subject string, t float64) {
 	payload := p.Payload
-	if !p.Malformed {
+	if !p.Malformed && !p.Held {
 		job := jobs.Job{ID: p.JobID}
 		for _, session := range p.Sessions {
 			job.Sessions = append(job.Sessions, jobs.Session{ID: session})
@@ -108,6 +108,17 @@ func (m *maker) letter(p *Published, r jobs.Result, subject string, t float64) {
 	}
 	letter := jobs.DeadLetter{Reason: r.Status, JobID: p.JobID, Subject: p.Subject, Result: subject, Sequence: p.Sequence, Stored: p.Sent, Payload: payload}
 	m.h.Dead = append(m.h.Dead, Stored{Deployment: p.Deployment, Sequence: uint64(len(m.h.Dead) + 1), Time: at(t), Subject: "dead", Header: nats.Header(letter.Header()), Data: payload})
+}
+
+// held is a job that was held.
+func (m *maker) held(deployment string, t float64, sessions ...string) {
+	p := m.publish(deployment, jobs.Bulk, t, sessions...)
+	p.Held, p.Payload = true, []byte(`{"sessions":["`+strings.Join(sessions, `","`)+`"]}`)
+	r := jobs.Result{Status: jobs.Held, Error: "too many"}
+	for _, s := range sessions {
+		r.Sessions = append(r.Sessions, jobs.SessionResult{ID: s, Outcome: jobs.HeldSession})
+	}
+	m.result(p, t+0.1, r)
 }
 
 func (m *maker) done(deployment string, lane jobs.Lane, t float64, sessions ...string) {

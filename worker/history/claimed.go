@@ -135,7 +135,7 @@ func (r Run) ofEnded() (outcome jobs.Outcome, status int) {
 
 // givenUp checks that only what had a reason is not done: the session itself, or the time.
 func (c *check) givenUp(r *result, s jobs.SessionResult) {
-	if s.Outcome.Success() || s.Outcome == jobs.InvalidSession || r.job == nil || c.session(s.ID).poison || c.repeated(r, s) {
+	if s.Outcome.Success() || s.Outcome == jobs.InvalidSession || s.Outcome == jobs.HeldSession && r.Status == jobs.Held || r.job == nil || c.session(s.ID).poison || c.repeated(r, s) {
 		return
 	}
 	overdue := !r.job.NotAfter.IsZero() && !r.CompletedAt.Before(r.job.NotAfter)

@@ -24,8 +24,9 @@
 //     the job spells it, and so is every user. A session that was found is one of its users'. A message is
 //     invalid if and only if it is not a job. Judged by names.
 //   - I5, nothing else is sent. No session ID leaves in a document before a job has asked for it, none is
-//     changed on the way, and none is in a document twice. No document is larger than allowed. Judged by
-//     sent and document.
+//     changed on the way, and none is in a document twice. No document is larger than allowed. A job that is held
+//     asks for nothing, nor does one that was approved wrongly; what was approved is worked. Judged by sent,
+//     document and names.
 //   - I6, an outage costs time only. An outage of the Web Server, however long, loses nothing. A session is
 //     given up only for a reason in itself, or because its deadline has passed. Nor does an outage have
 //     requests repeated without end. Judged by givenUp and budget.
@@ -113,11 +114,14 @@ type Published struct {
 	Wrong     []string  `json:"wrong,omitempty"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
 	Malformed bool      `json:"malformed,omitzero"` // no job: its result must be invalid
+	// Held is set of a job that names more than may be ended without approval: its result must be held. When it was
+	// approved, that is a job of its own; one that was approved wrongly is malformed.
+	Held      bool      `json:"held,omitzero"`
 	State     State     `json:"state"`
 	Sequence  uint64    `json:"sequence,omitzero"` // in the request stream, where known
 	Sent      time.Time `json:"sent"`              // before the first try
 	Confirmed time.Time `json:"confirmed,omitzero"`
-	Payload   []byte    `json:"payload,omitempty"` // of a malformed message
+	Payload   []byte    `json:"payload,omitempty"` // of a malformed message, or a job that is held
 	// Retried is set when it was sent more than once. It may then be stored more than once: a server
 	// that was killed forgets which ids it has had once their messages have left the stream.
 	Retried bool `json:"retried,omitzero"`

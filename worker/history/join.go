@@ -25,6 +25,9 @@ func (c *check) joinJobs() {
 		if j.JobID != "" {
 			c.byID[place{deployment: j.Deployment, id: j.JobID}] = j
 		}
+		if j.Held {
+			continue // it asks for nothing
+		}
 		for _, id := range slices.Concat(j.Sessions, j.On) {
 			c.session(id).asked++
 		}

@@ -10,7 +10,7 @@ import (
 func (c *check) sent() {
 	asked := map[string]time.Time{} // first time that a job meant a session in this case
 	for _, j := range c.jobs {
-		if j.Malformed {
+		if j.Malformed || j.Held {
 			continue
 		}
 		for _, id := range slices.Concat(j.Sessions, j.On) {

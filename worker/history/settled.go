@@ -52,6 +52,8 @@ func (c *check) names(j *job, r *result) {
 	switch {
 	case j.JobID != "" && j.JobID != r.JobID:
 		c.violated("I4", j.name(), "its result is in the name of %s", r.JobID)
+	case j.Held != (r.Status == jobs.Held):
+		c.violated("I5", j.name(), "it has to be held is %t, and its status is %s: %s", j.Held, r.Status, r.Error)
 	case j.Malformed && r.Status != jobs.Invalid:
 		c.violated("I4", j.name(), "it is no job, and its status is %s", r.Status)
 	case !j.Malformed && r.Status == jobs.Invalid:
@@ -144,7 +146,7 @@ func (c *check) described(r *result, letter jobs.DeadLetter) {
 
 // replayable checks that a dead letter holds what was not done, and nothing else.
 func (c *check) replayable(r *result, letter jobs.DeadLetter) {
-	if r.Status == jobs.Invalid {
+	if r.Status == jobs.Invalid || r.Status == jobs.Held {
 		if r.job != nil && !bytes.Equal(letter.Payload, r.job.Payload) {
 			c.violated("I1", r.name(), "its dead letter does not hold the message as it came")
 		}

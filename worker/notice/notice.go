@@ -1,8 +1,8 @@
 // Package notice tells operators how the Web Server is, and what is left of the budgets: it makes conditions of the
 // worker's health, and numbers, of what the gate and the client say.
 //
-// A [Board] hears every change of the gate ([Board.BreakerMoved], [Board.LimitMoved], [Board.BudgetSpent]) and looks
-// itself, every few seconds, at what changes without a word ([Board.Watch]). Each condition says what happens by
+// A [Board] hears every change of the gate ([Board.BreakerMoved], [Board.LimitMoved], [Board.BudgetSpent],
+// [Board.Uncounted]) and looks itself, every few seconds, at what changes without a word ([Board.Watch]). Each condition says what happens by
 // itself, and what a person can do.
 //
 // It decides nothing, and knows no job.
@@ -100,7 +100,7 @@ func (b Board) LimitMoved(kind gate.Kind, to gate.Change) {
 			Quiet:    max(0, time.Until(to.Until)) + gate.Long, // nobody may be left who tries whether it is over
 			What:     "the Web Server allows no more " + kind.String() + " for now: " + to.Why.Error(),
 			ByItself: kind.String() + " go on when the Web Server allows them",
-			ToDo:     "if this comes often, set " + perHour(kind) + " to what the Web Server allows this worker",
+			ToDo:     "if this comes often, set " + perHour(kind) + " to what the Web Server allows",
 		})
 	}
 }
@@ -116,6 +116,20 @@ func (b Board) BudgetSpent(kind gate.Kind, who gate.Rank, wait time.Duration) {
 		What:     "the budget of " + kind.String() + " is used up, and " + who.String() + " requests wait",
 		ByItself: "requests go on as the hour moves on, the urgent ones first",
 		ToDo:     "raise " + perHour(kind) + " if the Web Server allows more",
+	})
+}
+
+// Uncounted tells that requests of a kind wait because they cannot be counted; nil, that they can again.
+func (b Board) Uncounted(kind gate.Kind, why error) {
+	if why == nil {
+		b.Health.End(PartBudget, kind.String()+"_uncounted")
+		return
+	}
+	b.Health.Begin(metrics.Condition{
+		Part: PartBudget, Kind: kind.String() + "_uncounted",
+		What:     "NATS does not say how many " + kind.String() + " all workers have made within the hour, and requests wait: " + why.Error(),
+		ByItself: "requests go on as soon as it does, and until then none is made that could be one too many",
+		ToDo:     "look at NATS, at its stream of counters, and at the worker's rights to it (deploy/nats/accounts.conf lists them)",
 	})
 }
 
@@ -135,7 +149,10 @@ func (b Board) Watch(ctx context.Context, server *webserver.Client, g *gate.Gate
 			b.clockIs(ahead)
 		}
 		for _, kind := range gate.Kinds {
-			left, limit := g.Left(kind)
+			left, limit, err := g.Left(ctx, kind)
+			if err != nil {
+				limit = 0 // not known
+			}
 			b.Metrics.Budget(kind.String(), left, limit)
 		}
 		if !gate.Pause(ctx, lookInterval) {

@@ -2,6 +2,7 @@ package notice
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -121,6 +122,12 @@ func TestLongLimitIsTold(t *testing.T) {
 		if w.BudgetSpent(gate.Write, gate.Bulk, 0); len(w.kinds()) != 0 {
 			t.Errorf("of a budget that is not used up it says %v", w.kinds())
 		}
+		if w.Uncounted(gate.Write, errors.New("no answer")); !slices.Equal(w.kinds(), []string{"writes_uncounted"}) {
+			t.Errorf("of writes that cannot be counted it says %v", w.kinds())
+		}
+		if w.Uncounted(gate.Write, nil); len(w.kinds()) != 0 {
+			t.Errorf("of writes that can be counted it says %v", w.kinds())
+		}
 	})
 }
 
@@ -193,10 +200,10 @@ func TestBudgetLeftIsTold(t *testing.T) {
 			t.Helper()
 			w.look(t, server, g)
 			want := fmt.Sprintf(`
-# HELP logoff_budget_left_requests Requests to the Web Server that this worker may still make within the hour. Absent without a budget.
+# HELP logoff_budget_left_requests Requests to the Web Server that all workers together may still make within the hour: the same at each, which counts for itself only with NATS before 2.12. Absent without a budget, and while unknown.
 # TYPE logoff_budget_left_requests gauge
 logoff_budget_left_requests{kind="writes"} %v
-# HELP logoff_budget_limit_requests Requests to the Web Server that this worker may make within an hour. Absent without a budget.
+# HELP logoff_budget_limit_requests Requests to the Web Server that all workers together may make within an hour. Absent without a budget, and while unknown what is left.
 # TYPE logoff_budget_limit_requests gauge
 logoff_budget_limit_requests{kind="writes"} 100
 `, left)
@@ -205,7 +212,7 @@ logoff_budget_limit_requests{kind="writes"} 100
 			}
 		}
 		is(100)
-		if wait := g.Take(gate.Write); wait != 0 {
+		if wait := g.Take(t.Context(), gate.Write); wait != 0 {
 			t.Fatal(wait)
 		}
 		is(99)
@@ -213,5 +220,27 @@ logoff_budget_limit_requests{kind="writes"} 100
 		is(90)
 		time.Sleep(time.Hour)
 		is(100)
+	})
+}
+
+// Of a budget of the fleet's it is told what is left in all; nothing while that is not known.
+func TestBudgetLeftIsTheFleets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTold()
+		server, err := webserver.New(webserver.Config{URL: "http://127.0.0.1/x", Token: func() (string, error) { return "t", nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var down error
+		g := w.watchOnce(t, server, gate.Config{WritesPerHour: 100, Count: func(context.Context, gate.Kind, int64) (int64, error) { return 30, down }})
+		w.look(t, server, g)
+		if got, err := testutil.GatherAndCount(w.registry, "logoff_budget_left_requests", "logoff_budget_limit_requests"); err != nil || got != 2 {
+			t.Errorf("%d values are there", got)
+		}
+		down = errors.New("nobody answers")
+		w.look(t, server, g)
+		if got, err := testutil.GatherAndCount(w.registry, "logoff_budget_left_requests", "logoff_budget_limit_requests"); err != nil || got != 0 {
+			t.Errorf("%d values are there of what nobody knows", got)
+		}
 	})
 }

@@ -34,6 +34,9 @@ func tooOldForACluster() error {
 // than 2.10, which knows consumers with several filter subjects.
 const resetLevel = 4
 
+// cannotCount is what a worker does without where the server has no counters.
+const cannotCount = "the NATS server is older than 2.12 and cannot count for all workers, so that each keeps LOGOFF_WRITES_PER_HOUR and LOGOFF_READS_PER_HOUR for itself: divide them by the number of workers"
+
 // counterLevel is JetStream's API level of nats-server 2.12, the first with counters.
 const counterLevel = 2
 

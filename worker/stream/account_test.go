@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/worker/stage/bubble"
 )
 
 // An api stands for JetStream's: it answers what a test says, one after the other, and the last again and again.
@@ -127,6 +129,12 @@ func TestWhatStandsInTheWayOfJetStreamIsSaid(t *testing.T) {
 			a.says(map[string][]string{"INFO": {fmt.Sprintf(`{"api":{"level":%d}}`, level)}})
 			if f, _ := (Config{API: apiPrefix}).Foresee(t.Context(), a.js); strings.Contains(f.Lacks, "older than 2.14") != lacks {
 				t.Errorf("at level %d it lacks %q", level, f.Lacks)
+			}
+			for _, counts := range []bool{false, true} {
+				f, _ := (Config{API: apiPrefix, Counts: counts}).Foresee(t.Context(), a.js)
+				if strings.Contains(f.Lacks, "divide them by the number of workers") != (counts && level < 2) {
+					t.Errorf("at level %d, where counters are wanted (%v), it lacks %q", level, counts, f.Lacks)
+				}
 			}
 		}
 	})
@@ -247,6 +255,7 @@ func TestForecastInWords(t *testing.T) {
 
 // The forecast names what is missing, and what keeps it from being made.
 func TestForecastNamesWhatIsMissing(t *testing.T) {
+	bubble.NeedsNATS(t, 14) // before it no copies are thought of
 	withAPI(t, func(t *testing.T, a *api) {
 		c := DefaultConfig()
 		js, err := c.JetStream(a.nc)

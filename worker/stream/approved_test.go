@@ -104,3 +104,30 @@ func TestPrefixMayHaveTheWordApproved(t *testing.T) {
 		}
 	})
 }
+
+// Where jobs are held, streams that lack the subjects of approved jobs are refused: what is held could never be approved.
+func TestStreamsThatCannotApproveAreRefusedWhereJobsAreHeld(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
+		js := provisioned(t)
+		older(t, js)
+		config := stream.Config{Subjects: subjects, Provision: stream.ProvisionVerify, Replicas: 1, Holds: true}
+		if err := config.ProvisionStreams(t.Context(), js); err == nil || !strings.Contains(err.Error(), "lacks the subjects of approved jobs") {
+			t.Errorf("they are taken: %v", err)
+		}
+		config.Provision = stream.ProvisionCreate
+		if err := config.ProvisionStreams(t.Context(), js); err != nil {
+			t.Errorf("they are not changed: %v", err)
+		}
+	})
+}
+
+// Where an hour is counted, and there are no counters, the worker is refused.
+func TestHourWithoutCountersIsRefused(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
+		js := provisioned(t)
+		config := stream.Config{Subjects: subjects, Provision: stream.ProvisionCreate, Replicas: 1, Holds: true, HoldsByHour: true}
+		if err := config.ProvisionStreams(t.Context(), js); err == nil || !strings.Contains(err.Error(), "LOGOFF_HOLD_ABOVE_HOUR") {
+			t.Errorf("without counters it is taken: %v", err)
+		}
+	})
+}

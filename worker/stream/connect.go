@@ -54,14 +54,35 @@ func Connect(c Connection, health *metrics.Health, m *metrics.Metrics, log *slog
 	watch := &connectionWatch{health: health, metrics: m, log: log}
 	options = append(options, watch.options()...)
 	nc, err := nats.Connect(c.URL, append(options, c.Options...)...)
-	var notURL *url.Error
-	if errors.As(err, &notURL) { // whose words would quote the password
-		return nil, errors.New("NATS: a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped")
-	}
+	return nc, unquoting(err)
+}
+
+// Dial connects now, or says why not, for a program that somebody waits for. What comes after is as with [Connect]:
+// the connection is tried again for ever, and nothing is buffered while it is down.
+func Dial(c Connection) (*nats.Conn, error) {
+	return c.Through(func(options ...nats.Option) (*nats.Conn, error) { return nats.Connect(c.URL, options...) })
+}
+
+// Through is [Dial] by another who knows where NATS is, such as a context of the nats command.
+func (c Connection) Through(dial func(...nats.Option) (*nats.Conn, error)) (*nats.Conn, error) {
+	options, err := c.options()
 	if err != nil {
-		return nil, fmt.Errorf("NATS: %w", err)
+		return nil, err
 	}
-	return nc, nil
+	nc, err := dial(append(append(options, nats.RetryOnFailedConnect(false)), c.Options...)...)
+	return nc, unquoting(err)
+}
+
+// unquoting is an error of connecting in words that quote no password.
+func unquoting(err error) error {
+	var notURL *url.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &notURL):
+		return errors.New("NATS: a server of the list is no URL; characters such as %, #, / or a blank in a password must be escaped")
+	}
+	return fmt.Errorf("NATS: %w", err)
 }
 
 // ShownURLs is a list of URLs as it may be shown: without users, whose names may be tokens, passwords and
@@ -264,6 +285,8 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 	case errors.Is(err, nats.ErrPermissionViolation) && ofAudit.MatchString(err.Error()):
 		c.metrics.NATSError("permission")
 		c.harmless("audit_permission", "a NATS permission is missing, without which acts of operators are not seen and digests not kept (deploy/nats/accounts.conf lists it): "+err.Error())
+	case errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), ".requests.urgent.canary"):
+		c.harmless("canary_permission", "a NATS permission is missing, without which no canary sets out, as LOGOFF_CANARY_EVERY wants it (deploy/nats/accounts.conf lists it): "+err.Error())
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{

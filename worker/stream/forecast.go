@@ -29,9 +29,7 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 	}
 	f.Domain, f.Account = account.Domain, c.allowance(account)
 	p := c.plan(account, js.Conn().MaxPayload())
-	if !p.resets {
-		f.Lacks = cannotReset
-	}
+	f.Lacks = strings.Join(c.lacks(p), "; ")
 	var problems []error
 	needed := 0
 	for _, config := range append(p.streams(), p.audit) {

@@ -19,6 +19,8 @@ const (
 	keepActs      = 365 * 24 * time.Hour
 	// keepCounts is little more than the hour of which counts are asked for.
 	keepCounts = 65 * time.Minute
+	// leastCounts holds some 100,000 additions.
+	leastCounts = 16 << 20
 	// leastKept is how long a result has to be there at least: a job that comes again, as after a long stop of
 	// NATS, is known by it to be settled.
 	leastKept = 24 * time.Hour
@@ -71,6 +73,17 @@ func (c Config) plan(account *jetstream.AccountInfo, maxPayload int64) plan {
 		p.consumers[lane] = c.consumer(lane, account)
 	}
 	return p
+}
+
+// lacks is what the server is too old for.
+func (c Config) lacks(p plan) (words []string) {
+	if !p.resets {
+		words = append(words, cannotReset)
+	}
+	if c.Counts && p.counts.Name == "" {
+		words = append(words, cannotCount)
+	}
+	return words
 }
 
 func (c Config) requests(maxPayload int64) jetstream.StreamConfig {
@@ -152,7 +165,7 @@ func (c Config) counts() jetstream.StreamConfig {
 		MaxAge:          keepCounts,
 		Duplicates:      2 * time.Minute,
 		Replicas:        c.Replicas,
-		MaxBytes:        c.MaxBytes / 16,
+		MaxBytes:        c.countBytes(),
 		AllowDirect:     true,
 		AllowMsgCounter: true,
 		DenyDelete:      true,
@@ -243,6 +256,14 @@ func compareStreams(have, want jetstream.StreamConfig) differences {
 	return d
 }
 
+// countBytes is how much the counters may take: of what is dropped before its time nothing is known.
+func (c Config) countBytes() int64 {
+	if c.MaxBytes == 0 {
+		return 0
+	}
+	return max(c.MaxBytes/16, leastCounts)
+}
+
 // lacksApproved reports whether subjects are those of a release before jobs could be held: all that are wanted but
 // those of approved jobs. Such a stream or consumer is right, as long as no job is held.
 func lacksApproved(have, want []string) bool {
@@ -278,12 +299,17 @@ func feeds(source *jetstream.StreamSource, want jetstream.StreamConfig) bool {
 	return want.Retention == jetstream.WorkQueuePolicy && len(source.SubjectTransforms) > 0
 }
 
+// filters are the subjects of which a consumer takes messages.
+func filters(c jetstream.ConsumerConfig) []string {
+	if c.FilterSubject != "" {
+		return []string{c.FilterSubject}
+	}
+	return c.FilterSubjects
+}
+
 func consumerDifferences(have, want jetstream.ConsumerConfig) []string {
 	var d differences
-	filters := have.FilterSubjects
-	if have.FilterSubject != "" {
-		filters = []string{have.FilterSubject}
-	}
+	filters := filters(have)
 	if !lacksApproved(filters, want.FilterSubjects) {
 		d.equal("filter subjects", sorted(filters), sorted(want.FilterSubjects))
 	}

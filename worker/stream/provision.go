@@ -44,6 +44,9 @@ func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, er
 		return plan{}, err
 	}
 	p := c.plan(account, js.Conn().MaxPayload())
+	if c.HoldsByHour && p.counts.Name == "" {
+		return plan{}, mismatch("the NATS server", []string{"it has no counters, needed is nats-server 2.12 or later for LOGOFF_HOLD_ABOVE_HOUR"})
+	}
 	for _, config := range p.streams() {
 		stream, err := c.provisionStream(ctx, js, config, p.domain)
 		if err != nil {
@@ -83,7 +86,8 @@ func (c Config) provisionStream(ctx context.Context, js jetstream.JetStream, wan
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}
-	return stream, mismatch("stream "+want.Name, streamDifferences(stream.CachedInfo().Config, want))
+	have := stream.CachedInfo().Config
+	return stream, mismatch("stream "+want.Name, append(streamDifferences(have, want), c.cannotApprove(have.Subjects, want.Subjects)...))
 }
 
 func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) (time.Duration, error) {
@@ -109,7 +113,15 @@ func (c Config) provisionConsumer(ctx context.Context, js jetstream.JetStream, s
 		return 0, fmt.Errorf("consumer %s of %s: %w", want.Durable, stream, err)
 	}
 	have := consumer.CachedInfo().Config
-	return have.AckWait, mismatch("consumer "+want.Durable+" of "+stream, consumerDifferences(have, want))
+	return have.AckWait, mismatch("consumer "+want.Durable+" of "+stream, append(consumerDifferences(have, want), c.cannotApprove(filters(have), want.FilterSubjects)...))
+}
+
+// cannotApprove says that jobs are held, and could not be approved.
+func (c Config) cannotApprove(have, want []string) []string {
+	if !c.Holds || !lacksApproved(have, want) {
+		return nil
+	}
+	return []string{fmt.Sprintf("it lacks the subjects of approved jobs, which LOGOFF_HOLD_ABOVE_JOB and LOGOFF_HOLD_ABOVE_HOUR need: its subjects are %v, needed are %v", sorted(have), sorted(want))}
 }
 
 func mismatch(what string, differences []string) error {
@@ -163,10 +175,13 @@ func (s *Streams) found() {
 	}
 	p := s.plan
 	s.Log.Info("The streams and consumers are ready.", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name, "domain", p.domain)
-	if !p.resets {
-		s.Log.Warn("Note that " + cannotReset + ".")
+	for _, lack := range s.Config.lacks(p) {
+		s.Log.Warn("Note that " + lack + ".")
 	}
 }
+
+// HasCounts reports, after Find, whether there is a stream of counters.
+func (s *Streams) HasCounts() bool { return s.plan.counts.Name != "" }
 
 // Provision tries once to find or make what is missing, and tells operators what stands in the way.
 func (s *Streams) Provision(ctx context.Context) {

@@ -6,7 +6,8 @@
 // (forecast.go). A running worker has one [Streams]: it waits until all is there, gives each lane its [Puller]
 // (pull.go), and hears of pulls that fail. An [Outbox] has messages stored, many at once (publish.go). A
 // [Watch] looks at what others can change meanwhile, tells what keeps jobs from being taken (watch.go,
-// standstill.go, tally.go), and has stranded jobs delivered again (stranded.go).
+// standstill.go, tally.go), has stranded jobs delivered again (stranded.go), and hears within two seconds that a lane is
+// paused (pause.go).
 //
 // It guarantees that
 //   - nothing is buffered while there is no connection, so that what is published either fails at once or is
@@ -58,6 +59,9 @@ type Config struct {
 	API string
 	// Counts has the stream of counters made and asked for, where the server has counters.
 	Counts bool
+	// Holds says that jobs are held, so that the subjects of approved jobs have to be taken; HoldsByHour that this
+	// needs counters.
+	Holds, HoldsByHour bool
 }
 
 // Provision says who makes the streams and consumers.

@@ -34,20 +34,24 @@ type Watch struct {
 	Sessions func(jobs.Lane) int
 	// Accepted is how many documents of the worker the Web Server has accepted so far.
 	Accepted func() int64
+	// Paused, unless nil, hears of each look whether a lane is paused.
+	Paused func(lane jobs.Lane, paused bool)
 
 	still    map[jobs.Lane]standstill
 	tally    tally
 	unseen   int // jobs that no consumer counted at the last look
 	stranded strandedJob
 	silent   time.Time // when the oldest job could not be looked up
+	pauses   map[jobs.Lane]pausing
 }
 
 // Run looks until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
 	w.still = map[jobs.Lane]standstill{}
-	var auditing sync.WaitGroup
-	defer auditing.Wait()
-	auditing.Go(func() { w.Streams.keepAudit(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { w.Streams.keepAudit(ctx) })
+	beside.Go(func() { w.keepPauses(ctx) })
 	for {
 		if again := w.look(ctx); !pause(ctx, again) {
 			return
@@ -155,29 +159,12 @@ func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane) (*jetstrea
 	}
 	info := consumer.CachedInfo()
 	s.Metrics.Queue(lane, int(info.NumPending), info.NumAckPending, info.NumRedelivered)
-	s.tellPause(lane, info)
 	different := consumerDifferences(info.Config, s.plan.consumers[lane])
 	if info.Config.AckWait < s.plan.ackWait {
 		different = append(different, fmt.Sprintf("ack wait is %v, and this worker counts on the %v of its start", info.Config.AckWait, s.plan.ackWait))
 	}
 	s.tellConsumer(lane, different)
 	return info, nil
-}
-
-// tellPause tells whether and until when a lane is paused.
-func (s *Streams) tellPause(lane jobs.Lane, info *jetstream.ConsumerInfo) {
-	until := time.Time{}
-	if info.Paused {
-		until = time.Now().Add(info.PauseRemaining).Truncate(time.Second)
-	}
-	s.Metrics.PausedUntil(lane, until)
-	s.Health.Set(info.Paused, metrics.Condition{
-		Part: string(lane), Kind: "paused", Until: until,
-		What:     fmt.Sprintf("the consumer %s is paused, so that no %s job is taken", info.Name, lane),
-		ByItself: "it goes on when the time is up; until then the jobs stay in the stream",
-		ToDo:     "let it go on now, if that is wanted",
-		Command:  "nats consumer resume " + info.Stream + " " + info.Name + " --force",
-	})
 }
 
 // tellConsumer tells operators how a lane's consumer differs from what it should be, if it does.

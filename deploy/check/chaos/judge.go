@@ -22,6 +22,7 @@ func (w *world) judge(h *history.History, out io.Writer) error {
 	}
 	violations = append(violations, secretTokens(h)...)
 	violations = append(violations, w.brokenChains()...)
+	violations = append(violations, w.audited...)
 	violations = append(violations, vacuous(h)...)
 	if n := w.races(); n > 0 {
 		violations = append(violations, history.Violation{Rule: "race", Job: "workers", Why: fmt.Sprintf("%d data races", n)})

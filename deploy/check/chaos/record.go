@@ -46,6 +46,9 @@ func (w *world) record(ctx context.Context) (_ *history.History, err error) {
 		if err := d.record(ctx, h); err != nil {
 			return nil, err
 		}
+		if err := w.audit(ctx, d); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range w.counters {
 		h.Counters = append(h.Counters, c)

@@ -83,6 +83,7 @@ func (r *replica) start() (err error) {
 		"LOGOFF_WEBSERVER_MAX_RETRY_AFTER=3s",
 		"LOGOFF_BATCH_MAX_SESSIONS=64",
 		"LOGOFF_SHUTDOWN_TIMEOUT=10s",
+		"LOGOFF_AUDIT_SEED_FILE="+w.seedFile(),
 		"LOGOFF_WORKER_NAME="+r.name(),
 		fmt.Sprintf("LOGOFF_HTTP_ADDR=127.0.0.1:%d", r.port),
 		"LOGOFF_LOG_LEVEL=debug",

@@ -25,6 +25,7 @@ type world struct {
 	dir      string // of everything; removed at the end unless it is wanted
 	out      io.Writer
 	canaries map[string]string
+	audited  []history.Violation // what logoffctl audit verify found
 	poison   []string
 
 	web            *webServer
@@ -67,6 +68,9 @@ func build(ctx context.Context, o options, out io.Writer) (w *world, err error) 
 	if err := stage.Build(ctx, "simulator", w.program("simulator")); err != nil {
 		return nil, err
 	}
+	if err := stage.Build(ctx, "logoffctl", w.program("logoffctl")); err != nil {
+		return nil, err
+	}
 	if err := stage.Build(ctx, "logoff-worker", w.program("logoff-worker"), w.workerBuild()...); err != nil {
 		return nil, err
 	}
@@ -96,6 +100,9 @@ func (w *world) start(ctx context.Context) (err error) {
 		return err
 	}
 	if w.web, err = w.startWebServer(ctx); err != nil {
+		return err
+	}
+	if err := w.makeSigner(); err != nil {
 		return err
 	}
 	store, err := w.disk()

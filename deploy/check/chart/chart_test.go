@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // chart-check, because it needs helm.
 func TestPlainManifestsDecodeStrictly(t *testing.T) {
 	objects := plainObjects(t)
-	if len(objects) != 12 {
+	if len(objects) != 13 {
 		t.Errorf("there are %d objects", len(objects))
 	}
 	if _, err := decode([]byte("apiVersion: apps/v1\nkind: Deployment\nspec: {replica: 2}\n")); err == nil || !strings.Contains(err.Error(), "replica") {

@@ -36,6 +36,9 @@ func (l life) install(ctx context.Context) error {
 	if _, err := l.run(ctx, "sh", "-c", "zcat /usr/share/man/man1/logoff-worker.1.gz | grep -q LOGOFF_WEBSERVER_URL"); err != nil {
 		return fmt.Errorf("the manual page: %w", err)
 	}
+	if _, err := l.run(ctx, "sh", "-c", "logoffctl --version && zcat /usr/share/man/man1/logoffctl.1.gz | grep -q submit && bash -n /usr/share/bash-completion/completions/logoffctl"); err != nil {
+		return fmt.Errorf("the operator's tool: %w", err)
+	}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestPageShowsTheHelp(t *testing.T) {
 func TestHelpHasWhatThePageIsCutFrom(t *testing.T) {
 	t.Chdir("..")
 	var out strings.Builder
-	if err := run(t.Context(), []string{"v1", "2026-11-28T00:00:00Z"}, &out); err != nil {
+	if err := run(t.Context(), []string{"logoff-worker", "v1", "2026-11-28T00:00:00Z"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"ends Commvault sessions", "logoff\\-worker check", "LOGOFF_NATS_URL", "LOGOFF_WEBSERVER_URL"} {
@@ -32,9 +32,28 @@ func TestHelpHasWhatThePageIsCutFrom(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
-	for _, args := range [][]string{nil, {"v1"}, {"v1", "yesterday"}} {
+	for _, args := range [][]string{nil, {"v1"}, {"logoff-worker", "v1", "yesterday"}, {"demo", "v1", "2026-11-28T00:00:00Z"}} {
 		if err := run(t.Context(), args, &out); err == nil {
 			t.Errorf("%q was taken", args)
 		}
+	}
+}
+
+// The tool's page has each verb with its flags and examples.
+func TestToolPageHasEveryVerb(t *testing.T) {
+	t.Chdir("..")
+	var out strings.Builder
+	if err := run(t.Context(), []string{"logoffctl", "v1", "2026-11-28T00:00:00Z"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		".TH LOGOFFCTL 1 \"2026-11-28\" \"logoffctl v1\"", "Exit codes: 0", ".SH \"logoffctl submit\"\n", "\\-\\-column", "logoffctl doctor \\-\\-json",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "Global Flags") || strings.Contains(out.String(), ".SH \"logoffctl help\"") {
+		t.Error("each verb repeats the flags of all")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -55,7 +56,7 @@ var listed = regexp.MustCompile(`^(\w+)(?:\{([\w,]+)\})?\s+(gauge|counter|histog
 func registry(t *testing.T) map[string]metric {
 	t.Helper()
 	all := map[string]metric{}
-	for _, file := range []string{root + "/metrics/testdata/metrics.txt", root + "/metrics/testdata/token.txt", "testdata/announced.txt"} {
+	for _, file := range []string{root + "/metrics/testdata/metrics.txt", root + "/metrics/testdata/token.txt", root + "/metrics/testdata/canary.txt", "testdata/announced.txt"} {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) && file == "testdata/announced.txt" {
 			continue
@@ -94,6 +95,7 @@ func addValues(t *testing.T, all map[string]metric) {
 	reg := prometheus.NewRegistry()
 	metrics.New(reg, metrics.Build{})
 	metrics.NewToken(reg)
+	metrics.NewCanary(reg, time.Minute)
 	reg.MustRegister(metrics.NewHealth(slog.New(slog.DiscardHandler), worker.Parts...))
 	families, err := reg.Gather()
 	if err != nil {

@@ -214,7 +214,7 @@ func TestPasswordsAndJWTGiveTheSameRights(t *testing.T) {
 		}
 	}
 	want := slices.Sorted(slices.Values(append(extra, byPassword["worker"].Publish...)))
-	if diff := cmp.Diff(want, slices.Sorted(slices.Values(users["worker"].Pub.Allow))); diff != "" || len(extra) != 3 {
-		t.Errorf("with a pair of tokens, accounts.conf (-) and nsc.sh (+) differ:\n%s", diff)
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(users["worker"].Pub.Allow))); diff != "" || len(extra) != 4 {
+		t.Errorf("with a pair of tokens and canaries, accounts.conf (-) and nsc.sh (+) differ:\n%s", diff)
 	}
 }

@@ -66,6 +66,14 @@ func NeedsNATS(t *testing.T, minor int) {
 	}
 }
 
+// SkipsUnderRace skips a test under the race detector that would take minutes there, and runs few goroutines.
+func SkipsUnderRace(t *testing.T) {
+	t.Helper()
+	if oneIn > 1 {
+		t.Skip("it takes too long under the race detector")
+	}
+}
+
 // chosen reports whether a test is one of those that are run.
 func chosen(name string) bool {
 	h := fnv.New32a()

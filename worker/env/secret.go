@@ -1,4 +1,4 @@
-package main
+package env
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// A secret is a value that nothing prints.
-type secret string
+// A Secret is a value that nothing prints.
+type Secret string
 
 // String implements fmt.Stringer; it tells only whether there is a value.
-func (s secret) String() string {
+func (s Secret) String() string {
 	if s == "" {
 		return "not set"
 	}
@@ -22,21 +22,21 @@ func (s secret) String() string {
 }
 
 // GoString implements fmt.GoStringer.
-func (s secret) GoString() string { return s.String() }
+func (s Secret) GoString() string { return s.String() }
 
 // LogValue implements slog.LogValuer.
-func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// source returns a function that reads a secret anew each time, so that a file can be rotated.
-func source(value secret, file string) func() (string, error) {
+// Source returns a function that reads a secret anew each time, so that a file can be rotated.
+func Source(value Secret, file string) func() (string, error) {
 	if file == "" {
 		return func() (string, error) { return string(value), nil }
 	}
 	return func() (string, error) {
-		value, err := readSecret(file)
+		value, err := ReadSecret(file)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", file, err)
 		}
@@ -44,15 +44,15 @@ func source(value secret, file string) func() (string, error) {
 	}
 }
 
-// readSecret reads a file that holds a secret in one line of plain text. Its errors repeat nothing of the file, and
+// ReadSecret reads a file that holds a secret in one line of plain text. Its errors repeat nothing of the file, and
 // not its name, since a secret may have been given in place of the name.
-func readSecret(file string) (string, error) {
+func ReadSecret(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return "", unreadable(err)
+		return "", Unreadable(err)
 	}
 	text := string(data)
-	value := trimmed(text)
+	value := Trimmed(text)
 	switch {
 	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"), strings.Contains(text, "\x00"):
 		return "", errors.New("the file is in UTF-16: save it as plain UTF-8 text")
@@ -68,8 +68,8 @@ func readSecret(file string) (string, error) {
 	return value, nil
 }
 
-// readable says why a file cannot be read.
-func readable(path string) error {
+// Readable says why a file cannot be read.
+func Readable(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
 		return errors.New("the file cannot be read: it is a directory")
@@ -80,11 +80,11 @@ func readable(path string) error {
 			return f.Close()
 		}
 	}
-	return unreadable(err)
+	return Unreadable(err)
 }
 
-// unreadable says why, without the name of the file.
-func unreadable(err error) error {
+// Unreadable says why, without the name of the file.
+func Unreadable(err error) error {
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
 		err = failed.Err

@@ -1,0 +1,405 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+	"github.com/spf13/cobra"
+
+	"logoffworker/jobs"
+	"logoffworker/jobs/evidence"
+)
+
+func (t *tool) auditCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "audit", Short: "evidence: what was done, and that nothing of it was changed"}
+	cmd.AddCommand(t.exportCommand(), t.verifyCommand())
+	return cmd
+}
+
+// A verifying is what the command line says of one.
+type verifying struct {
+	since    string
+	trust    string
+	anchor   string
+	complete bool
+}
+
+func (t *tool) verifyCommand() *cobra.Command {
+	var o verifying
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "name every result that was changed, dropped, moved or forged",
+		Long: `Verify compares the results with the digests that the workers have signed, and names each that
+is not what it was. With --complete it proves from the sequences in the results' keys that each
+stored job has exactly one result, but those that wait.
+
+Trust is a file with the public keys of those who may sign, one a line. Anchor is the hash of a
+digest from the log of a worker, which nobody with rights in NATS alone can change: without one,
+digests may have been cut off at the end.
+
+Exit codes: 0 all is as it was; 1 the audit found something; 3 it could not be found out, or
+there are no digests.`,
+		Example: `  logoffctl audit verify
+  logoffctl audit verify --complete --trust keys.txt
+  logoffctl audit verify --since 7d`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.since, "since", "", "only digests and their results since a time, such as 7d or 2026-11-28 (default: all)")
+	flags.StringVar(&o.trust, "trust", "", "file with the public NKEYs of those who may sign")
+	flags.StringVar(&o.anchor, "anchor", "", "hash of a digest that must be there, from the log of a worker")
+	flags.BoolVar(&o.complete, "complete", false, "prove that each stored job has exactly one result")
+	return t.verb(cmd, func(ctx context.Context, _ []string) error { return t.verify(ctx, o) })
+}
+
+func (t *tool) verify(ctx context.Context, o verifying) error {
+	since, err := pastTime(o.since)
+	if err != nil {
+		return badUsage("--since: %w", err)
+	}
+	trusted, err := trustedKeys(o.trust)
+	if err != nil {
+		return badUsage("--trust: %w", err)
+	}
+	here, err := t.connect()
+	if err != nil {
+		return err
+	}
+	defer here.close()
+	a := &audit{tool: t, site: here, anchor: o.anchor, since: since}
+	report, err := a.chain(ctx, trusted)
+	if err != nil {
+		return a.end(ctx, err)
+	}
+	findings, more := report.Findings, report.More
+	if err := a.tellFindings(findings); err != nil {
+		return err
+	}
+	if err := a.tellChain(report, len(trusted) > 0); err != nil {
+		return err
+	}
+	if o.complete {
+		lost, err := a.completeness(ctx)
+		if err != nil {
+			return a.end(ctx, err)
+		}
+		findings = append(findings, lost...)
+	}
+	switch n := len(findings) + more; {
+	case n > 0:
+		return notSo("the audit found %s", count(n, "thing", "things"))
+	case report.Digests == 0:
+		return unclear("there are no digests, so that nothing shows whether results were changed: set LOGOFF_AUDIT_SEED_FILE for the workers")
+	}
+	return nil
+}
+
+// pastTime reads a time, or how long ago it is.
+func pastTime(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := readSpan(text); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04"} {
+		if at, err := time.ParseInLocation(form, text, time.Local); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-11-28T12:00:00Z or 2026-11-28 nor how long ago it is, such as 7d", text)
+}
+
+// trustedKeys reads a file of public keys, in which the rest of a line after # is a comment.
+func trustedKeys(file string) (keys []string, err error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		key, _, _ := strings.Cut(line, "#")
+		if key = strings.TrimSpace(key); key == "" {
+			continue
+		}
+		if _, err := nkeys.FromPublicKey(key); err != nil {
+			return nil, fmt.Errorf("%s holds a line that is no public NKEY (56 characters, such as UDXU...)", file)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%s holds no key", file)
+	}
+	return keys, nil
+}
+
+// An audit reads what is to be verified.
+type audit struct {
+	*tool
+	site     *site
+	since    time.Time
+	anchor   string
+	anchored bool
+}
+
+func (a *audit) end(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return interrupted("interrupted before the audit came to its end")
+	}
+	return err
+}
+
+// chain checks digests and results.
+func (a *audit) chain(ctx context.Context, trusted []string) (evidence.Report, error) {
+	results, err := a.site.stream(ctx, a.site.subjects.ResultStream())
+	if err != nil {
+		return evidence.Report{}, err
+	}
+	digests, err := a.site.stream(ctx, a.site.subjects.AuditStream())
+	if err != nil {
+		return evidence.Report{}, err
+	}
+	have, kept := results.CachedInfo(), digests.CachedInfo().Config
+	terms := evidence.Terms{
+		Trusted: trusted, Now: have.TimeStamp, First: have.State.FirstSeq, Made: have.Created, Kept: have.Config.MaxAge,
+		Part: !a.since.IsZero(),
+	}
+	if kept.MaxBytes <= 0 && kept.MaxMsgs <= 0 {
+		terms.DigestsKept = kept.MaxAge
+	}
+	report, err := evidence.Check(terms, a.digests(ctx), func(from uint64) iter.Seq2[evidence.Record, error] {
+		return a.results(ctx, from, have.State.LastSeq)
+	})
+	if err == nil && a.anchor != "" && !a.anchored {
+		report.Findings = append(report.Findings, evidence.Finding{Kind: evidence.Broken, Text: "no digest has the hash " + a.anchor + ": digests were cut off, or replaced by others"})
+	}
+	return report, err
+}
+
+// digests reads the digests as they are stored.
+func (a *audit) digests(ctx context.Context) iter.Seq2[[]byte, error] {
+	at := place{Stream: a.site.subjects.AuditStream(), Subject: a.site.subjects.Digests(), Since: a.since}
+	return func(yield func([]byte, error) bool) {
+		for r, err := range a.site.records(ctx, at) {
+			a.anchored = a.anchored || err == nil && evidence.HashOf(r.Data).String() == a.anchor
+			if !yield(r.Data, err) {
+				return
+			}
+		}
+	}
+}
+
+// copies is how often, and a second apart, a copy of a stream that is behind is asked again.
+const copies = 5
+
+// results reads the results from a sequence to the last that the leader of their stream has: the server that answers may
+// have a copy that is behind.
+func (a *audit) results(ctx context.Context, from, last uint64) iter.Seq2[evidence.Record, error] {
+	return func(yield func(evidence.Record, error) bool) {
+		for range copies {
+			for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream(), From: from}) {
+				from = max(from, r.Sequence+1)
+				if !yield(evidence.Record{Sequence: r.Sequence, Subject: r.Subject, Payload: r.Data}, err) || err != nil {
+					return
+				}
+			}
+			if from > last || !pause(ctx, time.Second) {
+				return
+			}
+		}
+	}
+}
+
+// records are those of a stream from a place on.
+func (s *site) records(ctx context.Context, at place) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		stopped := false
+		_, err := s.read(ctx, at, func(r record) bool {
+			stopped = ctx.Err() != nil || !yield(r, nil)
+			return !stopped
+		})
+		switch {
+		case ctx.Err() != nil:
+			yield(record{}, ctx.Err())
+		case err != nil && !stopped:
+			yield(record{}, err)
+		}
+	}
+}
+
+func (a *audit) tellFindings(all []evidence.Finding) error {
+	for _, f := range all {
+		if a.json {
+			if err := a.object(f); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := a.print("%-8s %s", f.Kind, f.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellChain says what of the results is proved.
+func (a *audit) tellChain(r evidence.Report, trust bool) error {
+	for _, remark := range r.Remarks {
+		a.say("note: %s", remark)
+	}
+	if r.Later > 0 {
+		a.say("note: no digest covers the latest %s yet", count(r.Later, "result", "results"))
+	}
+	if r.More > 0 {
+		a.say("note: %s more are not told one by one", number(r.More))
+	}
+	by := "a trusted key"
+	if !trust {
+		by = "the key that it names (--trust says whose may be)"
+	}
+	if a.json {
+		return a.object(map[string]any{"digests": r.Digests, "results": r.Results, "later": r.Later, "last": r.Last.Number, "hash": r.LastHash, "signers": r.Signers, "findings": len(r.Findings) + r.More})
+	}
+	if len(r.Findings)+r.More > 0 || r.Digests == 0 {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Signers)) {
+		a.say("note: %s signs for worker %s", key, r.Signers[key])
+	}
+	a.say("note: the last digest is %s, with the hash %s; compare it with the workers' log (--anchor)", number(int(r.Last.Number)), r.LastHash)
+	return a.print("results    %s, up to %s, in %s, each signed by %s, each after the one before: nothing changed, dropped or moved",
+		number(r.Results), number(int(r.Last.To)), count(r.Digests, "digest", "digests"), by)
+}
+
+// completeness proves that each stored job has exactly one result, or waits.
+func (a *audit) completeness(ctx context.Context) ([]evidence.Finding, error) {
+	stored, err := a.site.stream(ctx, a.site.subjects.RequestStream())
+	if err != nil {
+		return nil, err
+	}
+	state := stored.CachedInfo() // before the results: what is stored later is not asked for
+	ledger, next, err := a.ledger(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	begin, without := ledger.Without(state.State.LastSeq)
+	gone, err := a.gone(ctx, without)
+	if err != nil {
+		return nil, err
+	}
+	// What has left the stream of jobs in the meantime has its result by now.
+	if _, err := a.fill(ctx, ledger, next); err != nil {
+		return nil, err
+	}
+	_, still := ledger.Without(state.State.LastSeq)
+	findings := ledger.Doubled()
+	for _, sequence := range gone {
+		if _, found := slices.BinarySearch(still, sequence); found {
+			findings = append(findings, evidence.LostJob(sequence))
+		}
+	}
+	if err := a.tellFindings(findings); err != nil || len(findings) > 0 {
+		return findings, err
+	}
+	return nil, a.tellJobs(begin, state.State.LastSeq, len(without)-len(gone), ledger.Held())
+}
+
+func (a *audit) tellJobs(begin, last uint64, waiting, held int) error {
+	if a.json {
+		return a.object(map[string]any{"jobsFrom": begin, "jobsTo": last, "waiting": waiting, "held": held})
+	}
+	if begin > last {
+		return a.print("jobs       none whose result is still kept")
+	}
+	if begin > 1 {
+		a.say("note: results of jobs before %s have aged out", number(int(begin)))
+	}
+	return a.print("jobs       %s to %s   each has exactly one result, but %s that wait, and %s held: none was lost",
+		number(int(begin)), number(int(last)), number(waiting), number(held))
+}
+
+// ledger takes in all results, and what was denied.
+func (a *audit) ledger(ctx context.Context, of *jetstream.StreamInfo) (*evidence.Ledger, uint64, error) {
+	l := &evidence.Ledger{Made: of.Created}
+	for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream()}) {
+		if err != nil {
+			return nil, 0, err
+		}
+		if r.Sequence > 1 {
+			l.Aged = r.Time
+		}
+		break
+	}
+	next, err := a.fill(ctx, l, 1)
+	if err != nil {
+		return nil, 0, err
+	}
+	for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.AuditStream(), Subject: a.site.subjects.Act(jobs.ActDeny, "*")}) {
+		if err != nil {
+			return nil, 0, err
+		}
+		if act, err := jobs.DecodeAct(r.Data); err == nil {
+			for _, key := range act.Jobs {
+				l.Release(key)
+			}
+		}
+	}
+	return l, next, nil
+}
+
+// fill takes results from a sequence on into a ledger.
+func (a *audit) fill(ctx context.Context, l *evidence.Ledger, from uint64) (next uint64, err error) {
+	for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream(), From: from}) {
+		if err != nil {
+			return 0, err
+		}
+		from = r.Sequence + 1
+		if err := l.Add(evidence.Record{Sequence: r.Sequence, Subject: r.Subject}); err != nil {
+			a.say("note: %v", err)
+			continue
+		}
+		if r.Header.Get("Logoff-Status") == string(jobs.Held) {
+			l.Hold(r.Subject)
+		}
+		if bytes.Contains(r.Data, []byte(`"approves":`)) {
+			if result, err := jobs.DecodeResult(r.Data); err == nil && result.Approves != "" {
+				l.Release(result.Approves)
+			}
+		}
+	}
+	return from, nil
+}
+
+// gone finds those of the sequences that are not in the stream of jobs any more.
+func (a *audit) gone(ctx context.Context, sequences []uint64) (gone []uint64, err error) {
+	for len(sequences) > 0 {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		r, found, err := a.site.one(ctx, place{Stream: a.site.subjects.RequestStream()}, sequences[0])
+		if err != nil {
+			return nil, a.site.explain("read "+a.site.subjects.RequestStream(), err)
+		}
+		if !found {
+			return append(gone, sequences...), nil
+		}
+		at, waits := slices.BinarySearch(sequences, r.Sequence)
+		gone = append(gone, sequences[:at]...)
+		if waits {
+			at++
+		}
+		sequences = sequences[at:]
+	}
+	return gone, nil
+}

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"logoffworker/jobs"
+)
+
+// replayLabel is the label of a replayed job that names the job whose letter it was by its key. Its result repeats it,
+// by which a letter that was replayed is known long after.
+const replayLabel = "replayOf"
+
+// A pace is how many a second.
+type pace float64
+
+// Set implements pflag.Value.
+func (p *pace) Set(text string) error {
+	n, per, _ := strings.Cut(text, "/")
+	rate, err := strconv.ParseFloat(n, 64)
+	seconds, known := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}[per]
+	if err != nil || !known || rate <= 0 || rate > 1e6 {
+		return fmt.Errorf("%q is no rate such as 50/s or 600/m", text)
+	}
+	*p = pace(rate / seconds)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*pace) Type() string { return "rate" }
+
+// String implements pflag.Value.
+func (p *pace) String() string { return strconv.FormatFloat(float64(*p), 'g', 6, 64) + "/s" }
+
+// interval is how long after one the next may be.
+func (p pace) interval() time.Duration { return time.Duration(float64(time.Second) / float64(p)) }
+
+// together is how many are written down as one act: about ten seconds' worth, so that nothing is published long after it
+// was looked whether it had been.
+func (p pace) together() int { return min(max(int(float64(p)*10), 1), 500) }
+
+func (t *tool) replayCommand() *cobra.Command {
+	var c choice
+	var a acting
+	rate := pace(50)
+	cmd := &cobra.Command{
+		Use:   "replay [JOB...]",
+		Short: "publish again what was not done",
+		Long: `Replay publishes what dead letters hold as new jobs on their lanes, under your name, and takes
+the letters off the list. Stopped half-way and begun again it goes on: no letter is published
+twice, however much later that is. Letters of invalid jobs are not replayed, and those that are
+held are approved or denied.`,
+		Example: `  logoffctl dead replay --reason partial --why "the Web Server is back" --dry-run
+  logoffctl dead replay 88102 --why "agreed with jane" --yes
+  logoffctl dead replay --reason failed --older 1h --rate 600/m --yes`,
+	}
+	c.addFlags(t, cmd)
+	a.acts(cmd)
+	cmd.Flags().Var(&rate, "rate", "how many to publish a second, or 600/m a minute")
+	return t.verb(cmd, func(ctx context.Context, args []string) error { return t.replay(ctx, c, a, rate, args) })
+}
+
+func (t *tool) replay(ctx context.Context, c choice, a acting, rate pace, args []string) error {
+	here, all, err := t.chosen(ctx, c, args, "replay")
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	defer here.close()
+	who, err := here.actor(ctx, a, func(name string) string { return here.subjects.Request(all[0].lane, name) })
+	if err != nil {
+		return err
+	}
+	subjects := map[string]bool{}
+	for _, l := range all {
+		subjects[here.subjects.Request(l.lane, who)] = true
+	}
+	q := question{
+		What:   fmt.Sprintf("%s, %s, to %s", count(len(all), "job", "jobs"), size(whole(all)), strings.Join(slices.Sorted(maps.Keys(subjects)), " and ")),
+		Answer: strconv.Itoa(len(all)), Danger: isDanger(all),
+	}
+	if going, err := t.confirm(ctx, a.changing, q); err != nil || !going {
+		return err
+	}
+	return t.replayAll(ctx, here.replayer(who), all, a.why, rate)
+}
+
+// replayer replays letters under a name.
+func (s *site) replayer(who string) *republisher {
+	return &republisher{
+		site: s, verb: jobs.ActReplay, who: who,
+		message: func(l letter) (*nats.Msg, error) { return s.replayed(l, who) },
+		subject: func(l letter, who string) string { return s.subjects.Request(l.lane, who) },
+		isOf:    func(result jobs.Result, l letter) bool { return result.Labels[replayLabel] == l.key() },
+	}
+}
+
+// chosen are the letters that may be replayed or dropped of those that are meant.
+func (t *tool) chosen(ctx context.Context, c choice, args []string, verb string) (*site, []letter, error) {
+	if err := c.read(args); err != nil {
+		return nil, nil, err
+	}
+	if c.isAll() {
+		return nil, nil, badUsage("which letters are meant? Name jobs, or say --reason, --publisher or --older; logoffctl dead ls lists them")
+	}
+	here, err := t.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := t.letters(ctx, here, c)
+	if err == nil && len(all) == 0 {
+		if err = notSo(""); len(c.names) == 0 {
+			t.say("no dead letter is meant")
+			err = nil
+		}
+	}
+	var meant []letter
+	for _, l := range all {
+		advice := ""
+		switch {
+		case l.Reason == jobs.Held:
+			advice = fmt.Sprintf("it is held: logoffctl approve %d or logoffctl deny %d", l.Sequence, l.Sequence)
+		case verb == "replay" && l.Reason == jobs.Invalid:
+			advice = fmt.Sprintf("it is invalid, and would be again: logoffctl show %d", l.Sequence)
+		case verb == "replay" && l.broken != nil:
+			advice = fmt.Sprintf("what it holds cannot be read: %v", l.broken)
+		default:
+			meant = append(meant, l)
+			continue
+		}
+		if len(c.names) > 0 && err == nil {
+			err = badUsage("%s is not %s: %s; nothing was changed", l.JobID, map[string]string{"replay": "replayed", "drop": "dropped"}[verb], advice)
+		}
+		t.say("%s is left alone: %s", l.JobID, advice)
+	}
+	if err != nil || len(meant) == 0 {
+		here.close()
+		return nil, nil, err
+	}
+	return here, meant, nil
+}
+
+// replayed is the job that a letter is replayed as.
+func (s *site) replayed(l letter, who string) (*nats.Msg, error) {
+	job := l.job
+	job.Labels = maps.Clone(job.Labels)
+	if job.Labels == nil {
+		job.Labels = map[string]string{}
+	}
+	job.Labels[replayLabel] = l.key()
+	data, err := job.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", l.JobID, err)
+	}
+	msg := nats.NewMsg(s.subjects.Request(l.lane, who))
+	msg.Data = data
+	carried(l, msg)
+	msg.Header.Set(nats.MsgIdHdr, "replay-"+l.key())
+	return msg, nil
+}
+
+// replayAll replays letters at a pace.
+func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why string, rate pace) error {
+	bar := t.newProgress(len(all))
+	stored, before := 0, 0
+	next := time.Now()
+	err := func() error {
+		for some := range slices.Chunk(all, rate.together()) {
+			if err := r.prepare(ctx, some, why); err != nil {
+				return err
+			}
+			for _, l := range some {
+				if !pause(ctx, time.Until(next)) {
+					return context.Cause(ctx)
+				}
+				next = time.Now().Add(rate.interval())
+				sequence, err := r.publish(ctx, l)
+				if err != nil {
+					return err
+				}
+				if stored++; sequence == 0 {
+					stored, before = stored-1, before+1
+				}
+				bar.add(1)
+				if t.json {
+					if err := t.object(replayedLetter{l.key(), l.JobID, sequence}); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	}()
+	bar.end()
+	words := "stored " + count(stored, "job", "jobs")
+	if before > 0 {
+		words += "; " + count(before, "was dealt with before", "were dealt with before")
+	}
+	if err != nil {
+		words = fmt.Sprintf("%s; %s on the list, and the same command again goes on", words, count(len(all)-stored-before, "letter is still", "letters are still"))
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return interrupted("interrupted: %s", words)
+		}
+		t.say("%s", words)
+		return err
+	}
+	if words += "; their letters are taken off the list"; t.json {
+		return nil
+	}
+	return t.print("%s", words)
+}
+
+// replayedLetter is what --json prints of a letter that was replayed. Sequence is that of the new job, 0 where somebody
+// stored it before.
+type replayedLetter struct {
+	Key      string `json:"key"`
+	JobID    string `json:"jobId"`
+	Sequence uint64 `json:"sequence"`
+}
+
+func (t *tool) dropCommand() *cobra.Command {
+	var c choice
+	var a acting
+	cmd := &cobra.Command{
+		Use:   "drop [JOB...]",
+		Short: "take letters off the list without doing what they hold",
+		Long: `Drop takes dead letters off the list. What they hold is not done. The results stay, and so does
+who dropped them and why.`,
+		Example: `  logoffctl dead drop 88102 --why "left the company" --dry-run
+  logoffctl dead drop --reason invalid --older 7d --why "told the publisher" --yes`,
+	}
+	c.addFlags(t, cmd)
+	a.acts(cmd)
+	return t.verb(cmd, func(ctx context.Context, args []string) error {
+		here, all, err := t.chosen(ctx, c, args, "drop")
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		defer here.close()
+		words := size(whole(all))
+		if words != "" {
+			words = ", " + words
+		}
+		q := question{
+			What:   fmt.Sprintf("%s%s: what was not done of them stays so", count(len(all), "letter", "letters"), words),
+			Answer: strconv.Itoa(len(all)), Danger: isDanger(all),
+		}
+		return t.takeOff(ctx, here, all, a, jobs.ActDrop, q)
+	})
+}
+
+// takeOff takes letters off the list, after it is written down.
+func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, verb jobs.Verb, q question) error {
+	who, err := here.actor(ctx, a, func(name string) string { return here.subjects.Act(verb, name) })
+	if err != nil {
+		return err
+	}
+	if going, err := t.confirm(ctx, a.changing, q); err != nil || !going {
+		return err
+	}
+	done := 0
+	for some := range slices.Chunk(all, pace(50).together()) {
+		act := jobs.Act{Verb: verb, Who: who, Why: a.why}
+		for _, l := range some {
+			act.Jobs = append(act.Jobs, l.key())
+		}
+		if err := here.writeAct(ctx, act); err != nil {
+			return err
+		}
+		for _, l := range some {
+			if there, err := here.stillThere(ctx, l); err != nil {
+				return err
+			} else if there {
+				if err := here.remove(ctx, l); err != nil {
+					return err
+				}
+			}
+			done++
+			if t.json {
+				if err := t.object(l.listed()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if t.json {
+		return nil
+	}
+	return t.print("%s: %s off the list; the results stay", map[jobs.Verb]string{jobs.ActDrop: "dropped", jobs.ActDeny: "denied"}[verb], count(done, "letter is", "letters are"))
+}
