@@ -212,6 +212,7 @@ func consumerIllnesses() []illness {
 	return []illness{
 		{
 			name: "a lane is paused", part: stream.PartUrgent, kind: "paused", state: metrics.StateTrouble,
+			before: func(s *site) { bubble.NeedsNATS(s.t, 11) },
 			put: func(s *site, _ *network) {
 				_, err := s.js.PauseConsumer(s.t.Context(), s.subjects.RequestStream(), "urgent", time.Now().Add(48*time.Hour))
 				s.must(err)

@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +114,12 @@ func TestAccountThatFillsIsTold(t *testing.T) {
 		if account, err = b.LookupAccount("LIMITED"); err != nil {
 			t.Fatal(err)
 		}
-		if err := account.EnableJetStream(map[string]server.JetStreamAccountLimits{"": {MaxStore: limit, MaxStreams: -1, MaxConsumers: -1}}, nil); err != nil {
+		enable := reflect.ValueOf(account.EnableJetStream) // which has a parameter more since nats-server 2.11
+		with := []reflect.Value{reflect.ValueOf(map[string]server.JetStreamAccountLimits{"": {MaxStore: limit, MaxStreams: -1, MaxConsumers: -1}})}
+		for i := 1; i < enable.Type().NumIn(); i++ {
+			with = append(with, reflect.Zero(enable.Type().In(i)))
+		}
+		if err := enable.Call(with)[0]; !err.IsNil() {
 			t.Fatal(err)
 		}
 		reg := prometheus.NewRegistry()
