@@ -1,9 +1,7 @@
 package counts
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,25 +21,16 @@ func TestMain(m *testing.M) {
 }
 
 // trio starts a cluster of three servers, and returns their addresses.
-func trio(t *testing.T) (urls string) {
+func trio(t *testing.T) string {
 	t.Helper()
-	ports, err := stage.FreePorts(6)
+	nodes, urls, err := stage.StartTrio(t.TempDir)
+	for _, n := range nodes {
+		t.Cleanup(n.Process.Kill)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3 {
-		dir := t.TempDir()
-		n := &stage.Node{
-			Name: fmt.Sprint("n", i), Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[i],
-			ClusterPort: ports[3+i], Routes: ports[3:], WorkerPassword: "worker", Out: &stage.Output{},
-		}
-		if err := n.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(n.Process.Kill)
-		urls += n.URL() + ","
-	}
-	return urls[:len(urls)-1]
+	return urls
 }
 
 // While the leader of the stream changes again and again, no two additions of three workers learn the same sum, and

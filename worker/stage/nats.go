@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -87,6 +89,28 @@ type Node struct {
 	WorkerPassword string
 	Process        *Process
 	Out            *Output
+}
+
+// StartTrio starts a cluster of three servers, each with its files in a directory that dir makes, and returns their
+// addresses. Those that were started are returned beside an error, too.
+func StartTrio(dir func() string) (nodes []*Node, urls string, err error) {
+	ports, err := FreePorts(6)
+	if err != nil {
+		return nil, "", err
+	}
+	var all []string
+	for i := range 3 {
+		store := dir()
+		n := &Node{
+			Name: fmt.Sprint("n", i), Store: store, File: filepath.Join(store, "nats.conf"), Port: ports[i],
+			ClusterPort: ports[3+i], Routes: ports[3:], WorkerPassword: "worker", Out: &Output{},
+		}
+		if err := n.Start(); err != nil {
+			return nodes, "", err
+		}
+		nodes, all = append(nodes, n), append(all, n.URL())
+	}
+	return nodes, strings.Join(all, ","), nil
 }
 
 // Start starts the server with what it has stored.

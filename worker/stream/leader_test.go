@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -25,26 +24,16 @@ func TestMain(m *testing.M) {
 // trio starts a cluster of three servers, and returns a connection to it.
 func trio(t *testing.T) *nats.Conn {
 	t.Helper()
-	ports, err := stage.FreePorts(6)
+	nodes, urls, err := stage.StartTrio(t.TempDir)
+	for _, n := range nodes {
+		t.Cleanup(n.Process.Kill)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var url string
-	for i := range 3 {
-		dir := t.TempDir()
-		n := &stage.Node{
-			Name: fmt.Sprint("n", i), Store: dir, File: filepath.Join(dir, "nats.conf"), Port: ports[i],
-			ClusterPort: ports[3+i], Routes: ports[3:], WorkerPassword: "worker", Out: &stage.Output{},
-		}
-		if err := n.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(n.Process.Kill)
-		url += n.URL() + ","
-	}
 	var nc *nats.Conn
 	if !stage.Await(t.Context(), 30*time.Second, func() bool {
-		nc, err = nats.Connect(url[:len(url)-1], nats.UserInfo("admin", stage.AdminPassword), nats.ReconnectBufSize(-1))
+		nc, err = nats.Connect(urls, nats.UserInfo("admin", stage.AdminPassword), nats.ReconnectBufSize(-1))
 		return err == nil
 	}) {
 		t.Fatal(err)
