@@ -152,7 +152,7 @@ func (s *site) batch(ctx context.Context, at place, next uint64, take func(recor
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	after = next
-	left := -1
+	left := 0 // that are still to come; unknown before the first
 	for {
 		msg, err := s.next(ctx, sub)
 		if err != nil {
@@ -165,12 +165,9 @@ func (s *site) batch(ctx context.Context, at place, next uint64, take func(recor
 		if err != nil {
 			return got, after, false, err
 		}
-		pending, batched := msg.Header.Get("Nats-Num-Pending"), true
-		if pending == "" {
-			batched = false // a server before 2.11 sends one
-		}
+		pending := msg.Header.Get("Nats-Num-Pending")
 		now, _ := strconv.Atoi(pending)
-		if left >= 0 && now != left-1 && left > 0 {
+		if left > 0 && now != left-1 {
 			return got, after, got > 0, nil // one was lost on the way: again from there
 		}
 		left = now
@@ -178,7 +175,7 @@ func (s *site) batch(ctx context.Context, at place, next uint64, take func(recor
 		if !take(r) {
 			return got, after, false, nil
 		}
-		if !batched {
+		if pending == "" { // a server before 2.11 sends one
 			return got, after, true, nil
 		}
 	}

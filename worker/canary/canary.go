@@ -22,6 +22,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -58,7 +59,7 @@ type Canary struct {
 // Run sets out for the first time after some interval, so that workers which start together do not together, and then
 // at each, until ctx ends.
 func (c *Canary) Run(ctx context.Context, first time.Duration) {
-	for wait := first; pause(ctx, wait); wait = c.Every {
+	for wait := first; gate.Pause(ctx, wait); wait = c.Every {
 		c.once(ctx)
 	}
 }
@@ -183,7 +184,7 @@ func (c *Canary) await(ctx context.Context, key string) (jobs.Result, error) {
 		if r, found := c.result(ctx, key); found {
 			return r, nil
 		}
-		if !pause(ctx, resultLook) {
+		if !gate.Pause(ctx, resultLook) {
 			return jobs.Result{}, fmt.Errorf("its job has no result after %v", resultWait)
 		}
 	}
@@ -228,7 +229,7 @@ func refused(ctx context.Context, client *webserver.Client) error {
 		if errors.As(err, &e) && e.Verdict == webserver.Unauthorized {
 			return nil
 		}
-		if i == len(refusalWaits) || !pause(ctx, refusalWaits[i]) {
+		if i == len(refusalWaits) || !gate.Pause(ctx, refusalWaits[i]) {
 			break
 		}
 	}
@@ -244,16 +245,4 @@ func leave(ctx context.Context, client *webserver.Client) {
 	defer cancel()
 	_ = client.Logout(ctx) // which fails where the session has ended
 	client.CloseIdle()
-}
-
-// pause waits, and reports whether it could wait to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
