@@ -29,11 +29,16 @@ func (w *Worker) count(ctx context.Context, kind gate.Kind, n int64) (within int
 	case <-ctx.Done():
 		return 0, fmt.Errorf("the streams are not found yet: %w", ctx.Err())
 	}
-	switch {
-	case w.counts == nil:
+	if w.counts == nil {
 		return 0, gate.ErrAlone
-	case n == 0:
-		return w.counts.Within(ctx, kind.String())
 	}
-	return w.counts.Add(ctx, kind.String(), n)
+	return w.addUp(ctx, kind.String(), n)
+}
+
+// addUp adds n to what is counted for all replicas, if it is not 0, and returns the sum of the hour.
+func (w *Worker) addUp(ctx context.Context, what string, n int64) (within int64, err error) {
+	if n == 0 {
+		return w.counts.Within(ctx, what)
+	}
+	return w.counts.Add(ctx, what, n)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,14 +16,6 @@ import (
 	"logoffworker/worker/stream"
 )
 
-// unjudged are jobs of a lane of which the guard cannot tell now whether they may be worked: all together, so that
-// they are counted together.
-type unjudged struct {
-	mu      sync.Mutex
-	jobs    []*delivery
-	awaited bool // somebody judges them again
-}
-
 // judgeTime bounds how long the guard may take where others wait for it.
 const judgeTime = 2 * time.Second
 
@@ -34,12 +25,7 @@ const kindUnjudged = "unjudged"
 // newGuard is the guard of a worker whose streams are found.
 func (w *Worker) newGuard() *guard.Guard {
 	c := guard.Config{Subjects: w.Config.Stream.Subjects, AboveJob: w.Config.HoldAboveJob, AboveHour: w.Config.HoldAboveHour}
-	return guard.New(c, func(ctx context.Context, what string, n int64) (int64, error) {
-		if n == 0 {
-			return w.counts.Within(ctx, what)
-		}
-		return w.counts.Add(ctx, what, n)
-	}, w.heldResult)
+	return guard.New(c, w.addUp, w.heldResult)
 }
 
 // guarded has the guard judge jobs, and returns those that do not wait for its verdict. What it holds or refuses has
@@ -57,7 +43,7 @@ func (l *lane) guarded(ds []*delivery) (known []*delivery) {
 			known = append(known, d)
 		}
 	}
-	if l.w.stopping.Err() == nil && !l.unjudged.any() {
+	if l.w.stopping.Err() == nil && !l.unjudged.isAwaited() {
 		var judged []*delivery
 		judged, asked = l.judge(asked)
 		known = append(known, judged...)
@@ -156,11 +142,11 @@ func (l *lane) awaitVerdicts() {
 			l.w.Health.End(string(l.name), kindUnjudged)
 			tries = 0
 		}
-		if !l.unjudged.restore(unknown) {
+		if !l.unjudged.restore(unknown, nil) {
 			return
 		}
 	}
-	for again := true; again; again = l.unjudged.restore(nil) {
+	for again := true; again; again = l.unjudged.restore(nil, nil) {
 		ds := l.unjudged.take()
 		for _, d := range ds {
 			d.returned, d.left = true, 0
@@ -188,38 +174,4 @@ func (w *Worker) heldResult(ctx context.Context, subject string) (*jobs.Result, 
 	}
 	result, err := jobs.DecodeResult(msg.Data)
 	return &result, err
-}
-
-func (u *unjudged) any() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return len(u.jobs) > 0 || u.awaited
-}
-
-// add has jobs wait, and has somebody begin to judge them again if nobody does.
-func (u *unjudged) add(ds []*delivery, begin func()) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.jobs = append(u.jobs, ds...)
-	if len(ds) > 0 && !u.awaited {
-		u.awaited = true
-		begin()
-	}
-}
-
-func (u *unjudged) take() []*delivery {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	ds := u.jobs
-	u.jobs = nil
-	return ds
-}
-
-// restore puts back what is still unknown, and reports whether anything waits; if not, nobody judges again.
-func (u *unjudged) restore(ds []*delivery) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.jobs = append(ds, u.jobs...)
-	u.awaited = len(u.jobs) > 0
-	return u.awaited
 }

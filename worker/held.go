@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,13 +8,8 @@ import (
 	"logoffworker/worker/gate"
 )
 
-// heldSessions wait, without a slot, because it is not known which sessions are protected users': all together,
-// so that they leave in full documents.
-type heldSessions struct {
-	mu      sync.Mutex
-	doc     document
-	awaited bool // somebody waits for it to be known
-}
+// What waits in a sender's held, without a slot, waits because it is not known which sessions are protected users': all
+// together, so that it leaves in full documents.
 
 // withoutProtected takes those sessions out of a document that are left alone, once that is known of all. Those of which it
 // cannot be known now are held. While the Web Server is down, that is waited for in place, as for every request, so
@@ -69,13 +63,7 @@ func (s *sender) mayLeave(lists int64, doc document) (known bool, err error) {
 
 // hold has sessions wait.
 func (s *sender) hold(doc document) {
-	s.held.mu.Lock()
-	defer s.held.mu.Unlock()
-	s.held.doc = append(s.held.doc, doc...)
-	if !s.held.awaited {
-		s.held.awaited = true
-		s.w.readBacks.Go(s.sendHeld)
-	}
+	s.held.add(doc, func() { s.w.readBacks.Go(s.sendHeld) })
 }
 
 // sendHeld sends what is held as soon as it is known which sessions are left alone. At a stop or a pause it is handed back.
@@ -86,7 +74,7 @@ func (s *sender) sendHeld() {
 		if len(others) > 0 { // which a list has shown meanwhile
 			s.sendApart(others)
 		}
-		if !s.held.restore(unconfirmed) {
+		if !s.held.restore(unconfirmed, nil) {
 			return
 		}
 		known, err := s.mayLeave(lists, unconfirmed)
@@ -109,27 +97,3 @@ func (s *sender) sendApart(doc document) {
 
 // heldInterval is how often it is looked whether something that is held is overdue.
 const heldInterval = time.Second
-
-func (h *heldSessions) any() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.doc) > 0
-}
-
-// take takes out what is held.
-func (h *heldSessions) take() document {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	doc := h.doc
-	h.doc = nil
-	return doc
-}
-
-// restore takes back what is still to be held, and reports whether anything is; if not, that ends the wait.
-func (h *heldSessions) restore(doc document) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.doc = append(doc, h.doc...)
-	h.awaited = len(h.doc) > 0
-	return h.awaited
-}

@@ -28,7 +28,9 @@ type lane struct {
 	each    int       // sessions of a job on average in the last pull, one at least
 	broken  int       // pulls in a row that failed
 
-	unjudged unjudged // jobs that wait for the guard
+	// unjudged are jobs of which the guard cannot tell now whether they may be worked: all together, so that they are
+	// counted together.
+	unjudged waitlist[*delivery]
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {

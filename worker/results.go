@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -222,67 +221,27 @@ func (s *settler) deadLetterStored(_ context.Context, d *delivery, reply error) 
 	return nil
 }
 
-// unsettled are jobs of which something could not be stored. They are tried again together, by one
-// goroutine, so that others, of which all can be stored, are not held up.
-type unsettled struct {
-	mu      sync.Mutex
-	jobs    []*delivery
-	retried bool // somebody tries again
-}
-
-// retryLater leaves jobs to be settled later.
+// retryLater leaves jobs of which something could not be stored to be settled later. They are tried again together, by
+// one goroutine, so that others, of which all can be stored, are not held up.
 func (s *settler) retryLater(ds []*delivery) {
 	s.leases.park(ds)
-	u := &s.parked
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.jobs = append(u.jobs, ds...)
-	if !u.retried {
-		u.retried = true
-		s.running.Go(s.settleParked)
-	}
+	s.parked.add(ds, func() { s.running.Go(s.settleParked) })
 }
 
 // settleParked tries until everything is settled. Only the end of a stop that takes too long makes it
 // give up: then the jobs stay in the stream.
 func (s *settler) settleParked() {
 	for tries := 1; gate.Pause(s.finish, s.config.Backoff.After(10*tries)); tries++ {
-		ds := s.parked.takeAll()
+		ds := s.parked.take()
 		left := s.settleOnce(ds)
 		if len(left) < len(ds) {
 			tries = 0
 		}
-		if s.parked.settled(left, s.health) {
+		if !s.parked.restore(left, s.storedAgain) {
 			return
 		}
 	}
 }
 
-func (u *unsettled) takeAll() []*delivery {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	ds := u.jobs
-	u.jobs = nil
-	return ds
-}
-
-// settled puts back what is left, and reports whether nothing is, others' leftovers included.
-func (u *unsettled) settled(left []*delivery, health *metrics.Health) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.jobs = append(left, u.jobs...)
-	u.retried = len(u.jobs) > 0
-	if !u.retried {
-		health.End(PartResults, stream.KindUnstored)
-	}
-	return !u.retried
-}
-
-// well says that results are being stored, unless some are known not to be.
-func (u *unsettled) well(health *metrics.Health) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.retried {
-		health.End(PartResults, stream.KindUnstored)
-	}
-}
+// storedAgain says that results are being stored.
+func (s *settler) storedAgain() { s.health.End(PartResults, stream.KindUnstored) }

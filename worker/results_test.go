@@ -154,7 +154,7 @@ func TestParkedJobsAreTriedUntilSettled(t *testing.T) {
 		}
 		w.streams.Provision(t.Context())
 		w.settler.running.Wait()
-		if w.leases.count() != 0 || w.settler.parked.retried || len(w.kinds()) != 0 {
+		if w.leases.count() != 0 || w.settler.parked.awaited || len(w.kinds()) != 0 {
 			t.Errorf("%d are in hand, %v", w.leases.count(), w.kinds())
 		}
 	})

@@ -24,7 +24,7 @@ type sender struct {
 	lane    jobs.Lane
 	queue   *queue
 	reader  *reader
-	held    heldSessions
+	held    waitlist[*session]
 	took    atomic.Int64 // running mean of a request's time, in nanoseconds
 	refused atomic.Int64 // documents that gave up their slot because they were refused
 }

@@ -101,7 +101,7 @@ func TestProtectedSessionsAreLeftOut(t *testing.T) {
 
 // What is held is held until it is let go, and somebody waits for it as long as there is something.
 func TestHeldSessionsAreAwaited(t *testing.T) {
-	var h heldSessions
+	var h waitlist[*session]
 	is := func(what string, any, awaited bool) {
 		t.Helper()
 		if h.any() != any || h.awaited != awaited {
@@ -109,20 +109,20 @@ func TestHeldSessionsAreAwaited(t *testing.T) {
 		}
 	}
 	is("at first", false, false)
-	h.doc, h.awaited = documentOf(2), true
+	h.items, h.awaited = documentOf(2), true
 	is("held", true, true)
 	part := h.take()
 	is("taken out", false, true)
-	if !h.restore(part) {
+	if !h.restore(part, nil) {
 		t.Error("nothing is held")
 	}
 	is("put back", true, true)
-	if doc := h.take(); len(doc) != 2 || h.restore(nil) {
+	if doc := h.take(); len(doc) != 2 || h.restore(nil, nil) {
 		t.Errorf("%d are taken out, or something is held still", len(doc))
 	}
 	is("nothing put back", false, false)
-	h.doc, h.awaited = documentOf(1), true
-	if !h.restore(nil) {
+	h.items, h.awaited = documentOf(1), true
+	if !h.restore(nil, nil) {
 		t.Error("what was held meanwhile is forgotten")
 	}
 	is("something held meanwhile", true, true)

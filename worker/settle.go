@@ -29,7 +29,7 @@ type settler struct {
 	finish   context.Context
 
 	permits map[jobs.Lane]*semaphore.Weighted // bounds the results that are being stored
-	parked  unsettled
+	parked  waitlist[*delivery]               // jobs of which something could not be stored
 	running sync.WaitGroup
 }
 
@@ -79,7 +79,7 @@ func (s *settler) settleOnce(ds []*delivery) (left []*delivery) {
 	if err != nil {
 		s.health.Begin(stream.Unstored(len(left), err))
 	} else {
-		s.parked.well(s.health)
+		s.parked.unlessAwaited(s.storedAgain)
 	}
 	s.reach(AfterResult)
 	s.acknowledge(stored)

@@ -76,23 +76,23 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 func TestWhatIsParkedMeanwhileStaysParked(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	s := &settler{health: metrics.NewHealth(log, Parts...), leases: newLeases()}
-	s.parked.retried = true // somebody tries already
+	s.parked.awaited = true // somebody tries already
 	first, second := &delivery{key: "1"}, &delivery{key: "2"}
 	s.retryLater([]*delivery{first})
-	tried := s.parked.takeAll()
+	tried := s.parked.take()
 	s.retryLater([]*delivery{second})
-	if s.parked.settled(tried, s.health) {
+	if !s.parked.restore(tried, s.storedAgain) {
 		t.Error("nothing is left")
 	}
-	if got := s.parked.takeAll(); !slices.Equal(got, []*delivery{first, second}) {
+	if got := s.parked.take(); !slices.Equal(got, []*delivery{first, second}) {
 		t.Errorf("%d are left, want both", len(got))
 	}
 	s.retryLater([]*delivery{second})
-	if s.parked.settled(nil, s.health) {
+	if !s.parked.restore(nil, s.storedAgain) {
 		t.Error("nothing is left, although another was parked")
 	}
-	s.parked.takeAll()
-	if !s.parked.settled(nil, s.health) || s.parked.retried {
+	s.parked.take()
+	if s.parked.restore(nil, s.storedAgain) || s.parked.awaited {
 		t.Error("something is left")
 	}
 }

@@ -230,8 +230,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "restart-forgets-what-was-asked", file: "worker/count.go", test: "TestRestartForgetsNoRequest",
-		before: "	case w.counts == nil:\n",
-		after:  "	case true:\n",
+		before: "	if w.counts == nil {\n",
+		after:  "	if true {\n",
 	},
 	{
 		name: "hour-of-58-minutes", file: "worker/counts/counts.go", test: "TestWhatWasAddedCountsForAnHour",
@@ -313,9 +313,9 @@ var mutants = []mutant{
 
 	// What tests of the packages notice.
 	{
-		name: "parked-meanwhile-overwritten", file: "worker/results.go", test: "TestWhatIsParkedMeanwhileStaysParked",
-		before: "	u.jobs = append(left, u.jobs...)\n",
-		after:  "	u.jobs = left\n",
+		name: "parked-meanwhile-overwritten", file: "worker/waitlist.go", test: "TestWhatIsParkedMeanwhileStaysParked",
+		before: "	w.items = append(items, w.items...)\n",
+		after:  "	w.items = items\n",
 	},
 	{
 		name: "last-slot-taken-at-once", file: "worker/spacing.go", test: "TestSpacingIsCloseToTheBest",
