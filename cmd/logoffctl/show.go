@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/evidence"
 	"logoffworker/worker/fleet"
 )
 
@@ -111,15 +112,60 @@ func (t *tool) storyOf(ctx context.Context, here *site, name jobName) (*story, e
 		if s.result, err = r.result(); err != nil {
 			return nil, unclear("the result %s cannot be read: %w", r.Subject, err)
 		}
-		s.JobID, s.Digest = s.result.JobID, here.inDigest(ctx, r)
+		s.JobID = s.result.JobID
+		if s.Digest, err = here.inDigest(ctx, r); err != nil && !t.unseen(here, err) {
+			return nil, err
+		}
 	default:
 		return nil, notSo("no job %s: it does not wait, and has no result of the last 30 days", name)
 	}
 	return s, t.complete(ctx, here, s)
 }
 
-// inDigest says in which digest a result is; nothing where there are none.
-func (s *site) inDigest(context.Context, record) string { return "" }
+// inDigest says in which digest a result is, and whether the results there are those that were signed; nothing where no
+// digest has it yet.
+func (s *site) inDigest(ctx context.Context, result record) (words string, err error) {
+	at := place{Stream: s.subjects.AuditStream(), Subject: s.subjects.Digests(), Since: result.Time}
+	for r, err := range s.records(ctx, at) {
+		if errors.Is(err, nats.ErrNoResponders) { // there is no such stream
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		d, err := evidence.DecodeDigest(r.Data)
+		if err != nil || result.Sequence < d.From || result.Sequence > d.To {
+			continue
+		}
+		same, err := s.holds(ctx, d)
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			return fmt.Sprintf("%d (not as it was: logoffctl audit verify says what)", d.Number), nil
+		}
+		return fmt.Sprintf("%d (verified)", d.Number), nil
+	}
+	return "", nil
+}
+
+// holds reports whether a digest is signed by the key that it names, and the results that it covers are those that are
+// there.
+func (s *site) holds(ctx context.Context, d evidence.Digest) (bool, error) {
+	there := evidence.NewRange(d.From)
+	for r, err := range s.records(ctx, place{Stream: s.subjects.ResultStream(), From: d.From}) {
+		if err != nil {
+			return false, err
+		}
+		if r.Sequence > d.To {
+			break
+		}
+		there.Add(evidence.Record{Sequence: r.Sequence, Subject: r.Subject, Payload: r.Data})
+	}
+	found := d
+	there.Into(&found)
+	return d.Verify() == nil && found.Root == d.Root && found.Count == d.Count, nil
+}
 
 // complete adds the dead letter, the acts, and other jobs of the same id, as far as they may be seen.
 func (t *tool) complete(ctx context.Context, here *site, s *story) error {
