@@ -95,6 +95,9 @@ func TestHeldJobSendsNothing(t *testing.T) {
 		if letter.Reason != jobs.Held || string(letter.Payload) != payload || letter.Error != want || letter.Subject != s.subjects.Request(jobs.Bulk, "hr") {
 			t.Errorf("the letter is %+v", letter)
 		}
+		if said := s.log.String(); !strings.Contains(said, "logoffctl deny") || strings.Contains(said, "publish their payload again") {
+			t.Errorf("the log says\n%s", said)
+		}
 		if s.alive(ids) != 2 || s.left() != 0 {
 			t.Errorf("%d are on, %d jobs are left", s.alive(ids), s.left())
 		}

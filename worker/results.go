@@ -216,9 +216,17 @@ func (s *settler) deadLetterStored(_ context.Context, d *delivery, reply error) 
 	s.health.Begin(metrics.Condition{
 		Part: "jobs", Kind: string(d.status), Harmless: true, Quiet: badJobsMemory,
 		What: fmt.Sprintf("jobs are %s and kept as dead letters, now job %s at sequence %d: %s", d.status, d.job.ID, d.sequence, d.result.Shortfall()),
-		ToDo: "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended",
+		ToDo: toDoOf(d.status),
 	})
 	return nil
+}
+
+// toDoOf says what a person can do about dead letters of a status.
+func toDoOf(status jobs.Status) string {
+	if status == jobs.Held {
+		return "have somebody else than their publisher approve them (logoffctl approve), or deny them (logoffctl deny); published again they are held again"
+	}
+	return "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended"
 }
 
 // retryLater leaves jobs of which something could not be stored to be settled later. They are tried again together, by
