@@ -9,6 +9,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 )
 
 // Who waits goes on waiting while NATS is away, and hears the result.
@@ -26,10 +27,11 @@ func TestAWaitOutlastsARestartOfNATS(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if n, err := w.storedEver(); err == nil && n == 1 || time.Now().After(deadline) {
-			break
-		}
+	if !stage.Await(t.Context(), time.Minute, func() bool {
+		n, err := w.storedEver()
+		return err == nil && n == 1
+	}) {
+		t.Fatal("the job is not stored")
 	}
 	w.js.Conn().Close()
 	w.broker.Shutdown()
