@@ -473,7 +473,7 @@ func TestIdleWatchAsksLittle(t *testing.T) {
 			}
 		}
 		t.Logf("a minute: %d questions of the watch, %d pulls", looks/minutes, pulls/minutes)
-		if looks/minutes > 48 || pulls/minutes > 120 {
+		if looks/minutes > 60 || pulls/minutes > 120 {
 			t.Errorf("a minute: %d questions of the watch, %d pulls: %v", looks/minutes, pulls/minutes, asked)
 		}
 		if !r.ready() {

@@ -112,7 +112,7 @@ func TestWhatIsMissingIsToldAndMadeAnew(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					found, err := s.look(t.Context(), looker(s).askConsumer)
+					found, err := s.look(t.Context())
 					if !found.missing || err == nil || !strings.Contains(s.said(), what) {
 						t.Errorf("missing %t, %v: %s", found.missing, err, s.said())
 					}
@@ -123,7 +123,7 @@ func TestWhatIsMissingIsToldAndMadeAnew(t *testing.T) {
 					if again := w.look(t.Context()); again != lookInterval {
 						t.Errorf("the next look is after %v", again)
 					}
-					found, err = s.look(t.Context(), looker(s).askConsumer)
+					found, err = s.look(t.Context())
 					if found.missing != (how == ProvisionVerify) || (err == nil) != (how == ProvisionCreate) || strings.Contains(s.said(), "not ready") {
 						t.Errorf("afterwards: missing %t, %v: %s", found.missing, err, s.said())
 					}

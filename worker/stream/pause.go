@@ -21,6 +21,7 @@ const pauseInterval = time.Second
 
 // A pausing is what is known of the pause of a lane.
 type pausing struct {
+	looked  time.Time
 	until   time.Time // when the lane goes on; zero while it is not paused
 	act     jobs.Act  // the last on the lane
 	lost    bool      // at the last look, the act asked for a pause that the consumer did not have
@@ -31,58 +32,44 @@ type pausing struct {
 // LookForPauses looks once whether lanes are paused, and says so.
 func (w *Watch) LookForPauses(ctx context.Context) {
 	for _, lane := range jobs.Lanes {
-		_, _ = w.askConsumer(ctx, lane) // what cannot be looked at, the watch tells
+		w.lookForPause(ctx, lane)
 	}
 }
 
-// keepPauses looks often, until ctx ends, at a lane that is paused, or of which something is in hand. The others are
-// looked at by the watch.
+// keepPauses looks until ctx ends: often at a lane that is paused, or of which something is in hand.
 func (w *Watch) keepPauses(ctx context.Context) {
 	for pause(ctx, pauseInterval) {
 		for _, lane := range jobs.Lanes {
-			if w.isPaused(lane) || w.Sessions(lane) > 0 {
-				_, _ = w.askConsumer(ctx, lane)
+			p := w.pauses[lane]
+			if !p.until.IsZero() || w.Sessions(lane) > 0 || time.Since(p.looked) >= lookInterval {
+				w.lookForPause(ctx, lane)
 			}
 		}
 	}
 }
 
-func (w *Watch) isPaused(lane jobs.Lane) bool {
-	w.pausing.Lock()
-	defer w.pausing.Unlock()
-	return !w.pauses[lane].until.IsZero()
-}
-
-// askConsumer asks for the consumer of a lane, and hears whether the lane is paused.
-func (w *Watch) askConsumer(ctx context.Context, lane jobs.Lane) (*jetstream.ConsumerInfo, error) {
+// lookForPause looks at the consumer of a lane, and at what was last asked for it. What cannot be looked at is as it was.
+func (w *Watch) lookForPause(ctx context.Context, lane jobs.Lane) {
 	s := w.Streams
-	if !s.NATS.IsConnected() {
-		return nil, errNotConnected
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*apiTimeout)
-	defer cancel()
-	w.pausing.Lock()
-	defer w.pausing.Unlock()
-	info, found := &jetstream.ConsumerInfo{}, true
-	consumer, err := s.js.Consumer(ctx, s.plan.requests.Name, s.plan.consumers[lane].Durable)
-	switch {
-	case err == nil:
-		info = consumer.CachedInfo()
-	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		found = false
-	default:
-		return nil, err // what cannot be looked at is as it was
-	}
-	w.hearPause(ctx, lane, info, found)
-	return info, err
-}
-
-// hearPause finds out whether a lane is paused, by its consumer and by what was last asked for it.
-func (w *Watch) hearPause(ctx context.Context, lane jobs.Lane, info *jetstream.ConsumerInfo, found bool) {
 	if w.pauses == nil {
 		w.pauses = map[jobs.Lane]pausing{}
 	}
-	s, p := w.Streams, w.pauses[lane]
+	if !s.NATS.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*apiTimeout)
+	defer cancel()
+	p := w.pauses[lane]
+	defer func() { w.pauses[lane] = p }()
+	p.looked = time.Now()
+	consumer, err := s.js.Consumer(ctx, s.plan.requests.Name, s.plan.consumers[lane].Durable)
+	info := &jetstream.ConsumerInfo{}
+	switch {
+	case err == nil:
+		info = consumer.CachedInfo()
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+		return
+	}
 	if act, err := s.lastAct(ctx, lane); err == nil {
 		p.act = act
 	}
@@ -95,9 +82,8 @@ func (w *Watch) hearPause(ctx context.Context, lane jobs.Lane, info *jetstream.C
 	if w.Paused != nil {
 		w.Paused(lane, !p.until.IsZero())
 	}
-	s.keepPaused(ctx, lane, &p, found && !info.Paused && !meant.IsZero())
+	s.keepPaused(ctx, lane, &p, err == nil && !info.Paused && !meant.IsZero())
 	s.tellPause(lane, p)
-	w.pauses[lane] = p
 }
 
 // pausedBy is until when an act has its lane paused; zero if it does not, or no longer does.

@@ -41,8 +41,7 @@ type Watch struct {
 	tally    tally
 	unseen   int // jobs that no consumer counted at the last look
 	stranded strandedJob
-	silent   time.Time  // when the oldest job could not be looked up
-	pausing  sync.Mutex // is held while a consumer is asked, so that the latest answer counts
+	silent   time.Time // when the oldest job could not be looked up
 	pauses   map[jobs.Lane]pausing
 }
 
@@ -65,7 +64,7 @@ func (w *Watch) look(ctx context.Context) (again time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	s := w.Streams
-	found, err := s.look(ctx, w.askConsumer)
+	found, err := s.look(ctx)
 	if found.missing {
 		w.tally.begun = false // what is made anew counts from the start
 	}
@@ -95,7 +94,7 @@ type look struct {
 
 // look asks for all streams and consumers, and says what is wrong with each by itself. The results are asked
 // for first and the jobs last, see [tally].
-func (s *Streams) look(ctx context.Context, ask askConsumer) (found look, err error) {
+func (s *Streams) look(ctx context.Context) (found look, err error) {
 	found = look{lanes: map[jobs.Lane]*jetstream.ConsumerInfo{}}
 	stream := func(name string, want jetstream.StreamConfig, how ...jetstream.StreamInfoOpt) (state jetstream.StreamState) {
 		info, serr := s.lookAtStream(ctx, want, how...)
@@ -110,7 +109,7 @@ func (s *Streams) look(ctx context.Context, ask askConsumer) (found look, err er
 	found.results = stream("results", s.plan.results)
 	s.countDead(stream("dead", s.plan.dead, jetstream.WithSubjectFilter(s.Config.Subjects.DeadLetters())))
 	for _, lane := range jobs.Lanes {
-		info, cerr := s.lookAtConsumer(ctx, lane, ask)
+		info, cerr := s.lookAtConsumer(ctx, lane)
 		found.missing = found.missing || errors.Is(cerr, jetstream.ErrConsumerNotFound)
 		found.lanes[lane] = info
 		err = errors.Join(err, cerr)
@@ -149,11 +148,8 @@ func (s *Streams) countDead(state jetstream.StreamState) {
 	s.Metrics.DeadLetters(present)
 }
 
-// askConsumer is how a lane's consumer is asked for.
-type askConsumer func(context.Context, jobs.Lane) (*jetstream.ConsumerInfo, error)
-
-func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane, ask askConsumer) (*jetstream.ConsumerInfo, error) {
-	info, err := ask(ctx, lane)
+func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane) (*jetstream.ConsumerInfo, error) {
+	consumer, err := s.js.Consumer(ctx, s.plan.requests.Name, s.plan.consumers[lane].Durable)
 	s.Health.Set(errors.Is(err, jetstream.ErrConsumerNotFound), s.consumerMissing(lane))
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
 		s.tellConsumer(lane, []string{pushed})
@@ -161,6 +157,7 @@ func (s *Streams) lookAtConsumer(ctx context.Context, lane jobs.Lane, ask askCon
 	if err != nil {
 		return nil, err // if nothing can be asked, the lane's own pull tells of it
 	}
+	info := consumer.CachedInfo()
 	s.Metrics.Queue(lane, int(info.NumPending), info.NumAckPending, info.NumRedelivered)
 	different := consumerDifferences(info.Config, s.plan.consumers[lane])
 	if info.Config.AckWait < s.plan.ackWait {
