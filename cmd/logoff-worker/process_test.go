@@ -191,7 +191,7 @@ func (w *world) awaitLogoffs(n int) {
 	for range n {
 		select {
 		case <-w.arrived:
-		case <-time.After(hurry):
+		case <-time.After(2 * time.Minute):
 			w.t.Fatalf("no logoff arrives\n%s", w.log.String())
 		}
 	}
