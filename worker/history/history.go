@@ -262,6 +262,7 @@ type Figures struct {
 	Published, Stored, Unknown, Refused int
 	Results                             map[jobs.Status]int
 	DeadLetters                         int
+	Acts                                map[jobs.Verb]int
 	Sessions                            int     // distinct, in documents
 	Requests, Successes                 int     // logoffs
 	Repeats                             float64 // logoffs of a session beyond its first that had taken effect, for each session
