@@ -120,6 +120,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	}
 	r.checkStreams(ctx, s, js)
 	r.checkHolding(s)
+	r.checkApprovers(ctx, s, nc)
 	return r.checkPair(ctx, s, js)
 }
 
