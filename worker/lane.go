@@ -31,6 +31,8 @@ type lane struct {
 	// unjudged are jobs of which the guard cannot tell now whether they may be worked: all together, so that they are
 	// counted together.
 	unjudged waitlist[*delivery]
+	// away are messages that wait for keys, by their keys.
+	away map[string]away
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {
@@ -45,6 +47,7 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 		pulls:   w.streams.Puller(name),
 		queue:   queue,
 		sender:  s,
+		away:    map[string]away{},
 	}
 }
 
