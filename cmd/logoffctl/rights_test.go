@@ -77,6 +77,7 @@ func (g *guarded) as(t *testing.T, user, inbox string) jetstream.JetStream {
 func (g *guarded) run(t *testing.T, user string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.Command("logoffctl", args...)
+	cmd.Dir = t.TempDir() // for the file of what is not done
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	cmd.Env = append(cmd.Environ(), "LOGOFF_NATS_URL="+g.url, "LOGOFF_NATS_USER="+user, "LOGOFF_NATS_PASSWORD=canary")
