@@ -52,12 +52,16 @@ type Format string
 
 // The formats.
 const (
-	JSON Format = "json"
-	XML  Format = "xml"
+	JSON       Format = "json"
+	XML        Format = "xml"
+	Lines      Format = "lines"      // text/plain: a session ID a line
+	CloudEvent Format = "cloudevent" // with a job or somebody's event inside
+	SET        Format = "set"        // a signed security event token, a logout token, a call of Universal Logout
+	Webhook    Format = "webhook"    // somebody's fixed body, read by a recipe
 )
 
 // Formats lists them.
-var Formats = []Format{JSON, XML}
+var Formats = []Format{JSON, XML, Lines, CloudEvent, SET, Webhook}
 
 // FormatOf tells what a message is meant to be written in, which shows in its first character.
 func FormatOf(data []byte) Format {

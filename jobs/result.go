@@ -56,13 +56,14 @@ const (
 	ExpiredJob  Status = "expired"  // nothing was sent before notAfter
 	Invalid     Status = "invalid"  // could not be decoded
 	Held        Status = "held"     // waits for somebody to approve it; nothing was sent
+	Ignored     Status = "ignored"  // an event for which nobody's session is to be ended, or one that was worked before
 )
 
 // Statuses lists them, those that are a success first.
-var Statuses = []Status{Done, AcceptedJob, Partial, Failed, ExpiredJob, Invalid, Held}
+var Statuses = []Status{Done, AcceptedJob, Partial, Failed, ExpiredJob, Invalid, Held, Ignored}
 
 // Success reports whether nothing is left to do, so that there is no dead letter.
-func (s Status) Success() bool { return s == Done || s == AcceptedJob }
+func (s Status) Success() bool { return s == Done || s == AcceptedJob || s == Ignored }
 
 // ResultVersion is the version of results that this package writes. Later versions only add.
 const ResultVersion = 1
@@ -106,6 +107,10 @@ type Result struct {
 	// not done. StepsLeft is how many of them there is no room for.
 	Steps     []Step `json:"steps,omitempty"`
 	StepsLeft int    `json:"stepsLeft,omitzero"`
+	// Signal is the event of a security system that the job answers.
+	Signal *Signal `json:"signal,omitempty"`
+	// EventToEndedMS is how long it was from EventTime to CompletedAt; it is there where nothing is left of the job.
+	EventToEndedMS int64 `json:"eventToEndedMs,omitzero"`
 	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
 	// sessions of users who are off, so that the result fits into one message.
 	Trimmed bool `json:"trimmed,omitzero"`
@@ -192,7 +197,7 @@ func (r *Result) Conclude() {
 	}
 	r.UsersLeft = len(r.Users) - off
 	switch left := len(r.Sessions) - successes + r.UsersLeft; {
-	case r.Status == Invalid, r.Status == Held:
+	case r.Status == Invalid, r.Status == Held, r.Status == Ignored:
 	case left == 0 && r.Counts[Accepted] > 0:
 		r.Status = AcceptedJob
 	case left == 0:
