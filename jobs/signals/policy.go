@@ -41,8 +41,8 @@ type SessionMeaning string
 
 // The meanings; empty is Person.
 const (
-	Person        SessionMeaning = "person"   // the issuer's own: it stands for the person
-	IgnoreSession SessionMeaning = "ignore"   // an event about one session is ignored unless it names the user alone
+	Person        SessionMeaning = "person"    // the issuer's own: it stands for the person
+	IgnoreSession SessionMeaning = "ignore"    // an event about one session is ignored unless it names the user alone
 	Commvault     SessionMeaning = "commvault" // its id is the Web Server's
 )
 
