@@ -47,14 +47,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BEARER", "Bearer "+access)
 			env.Setenv("NATS", b.URL())
 			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
-			nobody, err := freeAddress()
-			env.Setenv("NOBODY", nobody)
-			env.Setenv("LOGOFF_HTTP_ADDR", "127.0.0.1:0")
 			examples, err := filepath.Abs(root + "/jobs/signals/testdata")
 			if err != nil {
 				return err
 			}
 			env.Setenv("EXAMPLES", examples)
+			nobody, err := freeAddress()
+			env.Setenv("NOBODY", nobody)
+			env.Setenv("LOGOFF_HTTP_ADDR", "127.0.0.1:0")
 			env.Setenv("HOME", os.Getenv("HOME"))
 			return err
 		},
