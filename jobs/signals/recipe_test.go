@@ -77,7 +77,7 @@ func TestPointersPointAsTheRFCSays(t *testing.T) {
 			t.Errorf("%s: %s", pointer, diff)
 		}
 	}
-	for _, wrong := range []string{"foo", "/~", "/~2", "/a/*/b/*"} {
+	for _, wrong := range []string{"foo", "/\x00", "/~", "/~2", "/a/*/b/*"} {
 		if checkPointer(wrong) == nil {
 			t.Errorf("%s is a pointer", wrong)
 		}
