@@ -184,6 +184,9 @@ func (g *reading) checkAudience(t token, p purpose) error {
 			}
 		}
 	}
+	if len(p.audience(g.issuer)) == 0 {
+		return g.looked("audience", &ending{verdict: Retry, code: InvalidAudience, why: "the audience of the issuer " + g.issuer.Name + " is not known yet; the transmitter of its stream tells it"}, "")
+	}
 	for _, ours := range p.audience(g.issuer) {
 		if ours != "" && slices.Contains(claimed, ours) {
 			return g.looked("audience", nil, ours)

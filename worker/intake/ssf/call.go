@@ -121,7 +121,7 @@ func (c *Client) exchange(caller context.Context, r request, bearer string) (*ht
 func (c *Client) httpRequest(ctx context.Context, r request, bearer string) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
-		text, err := json.Marshal(r.body)
+		text, err := json.Marshal(r.body, jsontext.AllowInvalidUTF8(true))
 		if err != nil {
 			return nil, err
 		}
