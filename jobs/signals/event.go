@@ -1,6 +1,8 @@
 package signals
 
 import (
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +42,9 @@ func EventURI(name string) (uri string, ok bool) {
 	uri = canonical(name)
 	return uri, strings.HasPrefix(uri, "https://") || strings.HasPrefix(uri, "http://") || strings.HasPrefix(uri, "urn:")
 }
+
+// EventNames are the short names that there are, sorted.
+func EventNames() []string { return slices.Sorted(maps.Keys(eventURIs)) }
 
 // EventName is the short name of an event, by which people know it: the last part of its URI.
 func EventName(uri string) string {

@@ -130,20 +130,15 @@ func readMap(data []byte) (users map[string]string, err error) {
 			continue // the heads of the columns
 		}
 		before, twice := users[subject]
+		_, err = signals.ParseUser(user)
 		switch {
 		case subject == "":
 			return nil, fmt.Errorf("line %d has no subject", line)
-		case !namesUser(user):
-			return nil, fmt.Errorf(`line %d: the user must be email:…, name:… or id:…, as in name:CORP\jane`, line)
+		case err != nil:
+			return nil, fmt.Errorf(`line %d: the user must be email:…, name:… or id:…, as in email:jane@corp.example or name:CORP\jane`, line)
 		case twice && before != user:
 			return nil, fmt.Errorf("line %d has a subject that stands above with another user; keep one", line)
 		}
 		users[strings.Clone(subject)] = strings.Clone(user)
 	}
-}
-
-// namesUser reports whether a text is a user as map files have it.
-func namesUser(text string) bool {
-	kind, value, _ := strings.Cut(text, ":")
-	return value != "" && slices.Contains([]string{"email", "name", "id"}, kind)
 }

@@ -210,13 +210,10 @@ func (r *reader) caFile(to *string) take {
 	}
 }
 
-// algorithms are those whose signatures are by a private key, so that who verifies cannot sign.
-var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-
 func (r *reader) algorithms(to *[]string) take {
 	add := func(n *yaml.Node, at string) {
 		var algorithm string
-		if r.choice(&algorithm, algorithms...)(n, at); algorithm != "" {
+		if r.choice(&algorithm, signals.Algorithms()...)(n, at); algorithm != "" {
 			*to = append(*to, algorithm)
 		}
 	}

@@ -20,16 +20,21 @@ func (r *reader) recipe(file *File) take {
 			"header":     r.secrets(&hook.Header),
 			"query":      r.secrets(&hook.Query),
 			"cloudevent": r.text(&recipe.CloudEvent),
-			"each":       r.pointer(&recipe.Each),
+			"each":       r.text(&recipe.Each),
 			"when":       r.conditions(&recipe.When),
-			"users":      r.pointer(&recipe.Users),
+			"users":      r.text(&recipe.Users),
 			"user_when":  r.conditions(&recipe.UserWhen),
 			"user":       r.template(&recipe.User),
-			"time":       r.pointer(&recipe.Time),
+			"time":       r.text(&recipe.Time),
 			"newer":      r.truth(&recipe.Newer),
 		})
 		r.needs(n, at, recipe.Name != "", "name", "its jobs are published under it")
 		r.needs(n, at, recipe.User.Text != "", "user", "whom it names, as in 'email:{/user/mail}'")
+		if err := recipe.Validate(); err != nil && recipe.User.Text != "" {
+			for problem := range strings.SplitSeq(err.Error(), "\n") {
+				r.wrong(n, at, "%s", problem)
+			}
+		}
 		secured := has(n, "header") || has(n, "query")
 		switch {
 		case hook.Path == "" && !has(n, "path") && secured:
@@ -60,9 +65,14 @@ func (r *reader) shipped(n *yaml.Node, at string) (recipe signals.Recipe) {
 		if !ok {
 			return recipe
 		}
-		if recipe, ok = shippedRecipe(name); !ok {
-			r.wrong(value, at+", use", "%s", unknown("recipe", name, shippedRecipes()))
+		var names []string
+		for _, recipe := range signals.ShippedRecipes() {
+			if recipe.Name == name {
+				return recipe
+			}
+			names = append(names, recipe.Name)
 		}
+		r.wrong(value, at+", use", "%s", unknown("recipe", name, names))
 	}
 	return recipe
 }
@@ -82,39 +92,11 @@ func (r *reader) secrets(to *map[string]Secret) take {
 	}
 }
 
-// pointer reads a JSON pointer (RFC 6901), of which one part may be an asterisk.
-func (r *reader) pointer(to *string) take {
-	return func(n *yaml.Node, at string) {
-		text, ok := r.value(n, at)
-		if ok && pointerProblem(text) != "" {
-			r.wrong(n, at, "%s", pointerProblem(text))
-			return
-		}
-		*to = text
-	}
-}
-
-func pointerProblem(text string) string {
-	unescaped := strings.NewReplacer("~0", "", "~1", "").Replace(text)
-	switch {
-	case !strings.HasPrefix(text, "/"):
-		return "must be a JSON pointer, which begins with a slash, as in /data/user"
-	case strings.Contains(unescaped, "~"):
-		return "must have ~0 for ~, as in JSON pointers"
-	case strings.Count(text+"/", "/*/") > 1:
-		return "must have one asterisk at most"
-	}
-	return ""
-}
-
-// conditions reads which values members have to have, by their pointers.
+// conditions reads which values there have to be, by their pointers.
 func (r *reader) conditions(to *map[string][]string) take {
 	return func(n *yaml.Node, at string) {
 		*to = map[string][]string{}
 		r.each(n, at, func(key, value *yaml.Node) {
-			if problem := pointerProblem(key.Value); problem != "" {
-				r.wrong(key, at, "%s", problem)
-			}
 			var values []string
 			r.texts(&values)(value, within(at, key.Value))
 			(*to)[key.Value] = values

@@ -21,7 +21,7 @@ var standard = []string{"session-revoked", "sessions-revoked", "account-disabled
 func standardEvents() map[string]signals.EventRule {
 	rules := map[string]signals.EventRule{}
 	for _, name := range standard {
-		if uri, ok := eventURI(name); ok {
+		if uri, ok := signals.EventURI(name); ok {
 			rules[uri] = signals.EventRule{Newer: endsNewer(uri)}
 		}
 	}
@@ -42,19 +42,17 @@ func wanted(rules map[string]signals.EventRule) []string { return slices.Sorted(
 func (r *reader) events(to *map[string]signals.EventRule) take {
 	return func(n *yaml.Node, at string) {
 		*to = map[string]signals.EventRule{}
+		names := signals.EventNames()
 		r.each(n, at, func(key, value *yaml.Node) {
-			uri, ok := eventURI(key.Value)
-			if !ok && !strings.Contains(key.Value, ":") {
-				r.wrong(key, at, "%s; or give the whole URI", unknown("event", key.Value, eventNames()))
-				return
-			}
+			uri, ok := signals.EventURI(key.Value)
 			if !ok {
-				uri = key.Value
+				r.wrong(key, at, "%s; one that has no short name is given by its URI", unknown("event", key.Value, names))
+				return
 			}
 			if _, twice := (*to)[uri]; twice {
 				r.wrong(key, at, "an event is here under two names; keep one")
 			}
-			(*to)[uri] = r.rule(value, at+"."+key.Value, uri, ok)
+			(*to)[uri] = r.rule(value, at+"."+key.Value, uri, slices.Contains(names, signals.EventName(uri)))
 		})
 		if len(*to) == 0 && len(n.Content) == 0 {
 			r.wrong(n, at, "lists no event, so that nothing of this issuer would be done; leave it out for the usual ones")
@@ -153,7 +151,7 @@ func (r *reader) template(to *signals.Template) take {
 		if !ok {
 			return
 		}
-		t, err := parseTemplate(text, r.files.openMap)
+		t, err := signals.ParseTemplate(text, r.files.openMap)
 		if err != nil {
 			r.wrong(n, at, "%v", err)
 		}
