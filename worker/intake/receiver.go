@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -73,24 +72,33 @@ func (rc *Receiver) file() *issuers.File {
 	defer rc.mu.Unlock()
 	if rc.named != file {
 		rc.named = file
-		rc.Metrics.Issuers(names(file))
+		var names []string
+		for _, of := range Names(file) {
+			names = append(names, of.Name)
+		}
+		rc.Metrics.Issuers(names)
 	}
 	return file
 }
 
-// names are those that jobs are stored under.
-func names(file *issuers.File) (all []string) {
+// A Name is one that jobs are stored under. Publishers may have a lane only of those that there are.
+type Name struct {
+	Name  string
+	Lanes []jobs.Lane
+}
+
+// Names are all those that the jobs of a file are stored under.
+func Names(file *issuers.File) (all []Name) {
 	for _, issuer := range file.Issuers {
-		all = append(all, issuer.Name)
+		all = append(all, Name{issuer.Name, []jobs.Lane{jobs.Urgent}})
 	}
-	for _, recipe := range file.Policy.Recipes {
-		all = append(all, recipe.Name)
+	for _, hook := range file.Hooks {
+		all = append(all, Name{hook.Recipe, []jobs.Lane{jobs.Urgent}})
 	}
 	for _, publisher := range file.Publishers {
-		all = append(all, publisher.Name)
+		all = append(all, Name{publisher.Name, jobs.Lanes})
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return all
 }
 
 // An endpoint is what may be asked for at a path.

@@ -155,3 +155,13 @@ func (s *Store) Ask(ctx context.Context, publisher string, lane jobs.Lane) error
 	}
 	return s.explained(err, 0)
 }
+
+// Reach is [Store.Ask] for somebody who has enough of one lane.
+func (s *Store) Reach(ctx context.Context, who Name) (err error) {
+	for _, lane := range who.Lanes {
+		if err = s.Ask(ctx, who.Name, lane); err == nil {
+			return nil
+		}
+	}
+	return err
+}

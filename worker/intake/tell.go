@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -72,5 +73,45 @@ func (rc *Receiver) crowded() {
 	rc.Health.Begin(metrics.Condition{
 		Part: Part, Kind: "crowded", Harmless: true, Quiet: unstoredQuiet,
 		What: fmt.Sprintf("more than %d requests came at once, and some were told to come again", atOnce),
+	})
+}
+
+// askEvery is how often it is asked whether the stream takes the jobs of everybody in the issuers file.
+const askEvery = 15 * time.Second
+
+// Run asks again and again whether jobs could be stored, which it tells of, until ctx ends.
+func (rc *Receiver) Run(ctx context.Context) {
+	every := time.NewTicker(askEvery)
+	defer every.Stop()
+	for {
+		rc.ask(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// ask asks for each name in the issuers file, and tells of the first that could not be stored.
+func (rc *Receiver) ask(ctx context.Context) {
+	for _, who := range Names(rc.file()) {
+		if err := rc.Store.Reach(ctx, who); err != nil {
+			if ctx.Err() == nil {
+				rc.unreachable(who.Name, err)
+			}
+			return
+		}
+	}
+	rc.Health.End(Part, "unreachable")
+}
+
+// unreachable tells that nothing could be stored for somebody.
+func (rc *Receiver) unreachable(name string, err error) {
+	rc.Health.Begin(metrics.Condition{
+		Part: Part, Kind: "unreachable", Implied: !rc.Store.NATS.IsConnected(), // that is told as it is
+		What:     "jobs of " + name + " could not be stored: " + err.Error(),
+		ByItself: "senders are told to come again, and the stream is asked for again every few seconds",
+		ToDo:     "see whether the stream of jobs is there, and whether this NATS user may publish as each of the issuers file", Command: metrics.CheckCommand,
 	})
 }
