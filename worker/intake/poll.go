@@ -87,7 +87,7 @@ func (p *Poller) Run(ctx context.Context) {
 	var doing sync.WaitGroup
 	defer doing.Wait()
 	doing.Go(func() { p.tellSigns(ctx) })
-	var now streams
+	now := streams{end: func() {}}
 	for {
 		if next := p.streams(); !slices.Equal(next.seen, now.seen) {
 			now.end()
@@ -140,7 +140,7 @@ func urlOf(file *issuers.File, name string) string {
 func (p *Poller) start(ctx context.Context, s *streams) {
 	ctx, cancel := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
-	p.Events.Issuers(names(p.Issuers.File()))
+	p.Events.Issuers(plain(Names(p.Issuers.File())))
 	for i, issuer := range s.issuers {
 		k := &keeper{p: p, name: issuer.Name, url: s.seen[i].url, stream: issuer.Stream, pushBearer: issuer.PushBearer, again: make(chan struct{}, 1)}
 		k.lease = lease{bucket: p.shared, key: "lease." + key(k.name), holder: rand.Text()}
@@ -287,7 +287,7 @@ func (k *keeper) tellLease(ctx context.Context, err error) {
 }
 
 // kinds are those of the conditions of a stream that its holder tells of.
-var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", "silent", "unreachable", "unstored", "refused"}
+var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
 
 // wellAll ends all conditions of this issuer: whoever holds the lease next tells of them.
 func (k *keeper) wellAll() {

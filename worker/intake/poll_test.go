@@ -50,6 +50,7 @@ type pollSite struct {
 // polled runs a test with a broker and a transmitter in fake time. stream is the issuers file's, in YAML on one line.
 func polled(t *testing.T, settings transmitter.Settings, stream string, test func(*pollSite)) {
 	bubble.Run(t, 9*time.Minute, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))) // tokens of the year 2000 are refused
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
@@ -225,14 +226,17 @@ func (s *pollSite) times() map[string]int {
 // once fails unless the stream has each job once.
 func (s *pollSite) once(ids map[string]string) {
 	s.t.Helper()
-	times, wrong := s.times(), 0
+	times, never, again := s.times(), 0, 0
 	for _, id := range ids {
-		if times[id] != 1 {
-			wrong++
+		switch n := times[id]; {
+		case n == 0:
+			never++
+		case n > 1:
+			again++
 		}
 	}
-	if wrong > 0 {
-		s.t.Errorf("%d of %d jobs are not in the stream once\n%s", wrong, len(ids), s.log)
+	if never+again > 0 {
+		s.t.Errorf("of %d jobs %d are not in the stream, and %d are there more than once\n%s", len(ids), never, again, s.log)
 	}
 }
 
@@ -292,16 +296,17 @@ func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
 				early++
 			}
 		}
-		// A poller dies as one of its jobs reaches NATS, before it can have heard that it is stored, or a while later.
-		published, died := 0, 0
+		// A poller dies as one of its jobs reaches NATS, before it can have heard that it is stored. The next has time to
+		// get further: what is stored again after two minutes is another job for JetStream, which the worker ignores.
+		published, died, latest := 0, 0, time.Time{}
 		next := rand.IntN(80)
 		deadly := make(chan struct{}, events)
 		if _, err := s.store.NATS.Subscribe("logoff.requests.>", func(*nats.Msg) {
 			mu.Lock()
 			defer mu.Unlock()
-			if published++; published >= next && died < deaths {
+			if published++; published >= next && died < deaths && time.Since(latest) > 30*time.Second {
 				died++
-				next = published + 20 + rand.IntN(60)
+				next, latest = published+rand.IntN(60), time.Now()
 				s.latest.Load().kill()
 				deadly <- struct{}{}
 			}
@@ -317,7 +322,7 @@ func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
 				ids[jti] = id
 			}
 			mu.Unlock()
-			time.Sleep(time.Duration(rand.IntN(int(10 * time.Second))))
+			time.Sleep(time.Duration(rand.IntN(int(time.Minute))))
 			for len(deadly) > 0 {
 				<-deadly
 				s.start()
