@@ -48,7 +48,7 @@ type pollSite struct {
 }
 
 // polled runs a test with a broker and a transmitter in fake time. stream is the issuers file's, in YAML on one line.
-func polled(t *testing.T, settings transmitter.Settings, stream string, test func(*pollSite)) {
+func polled(t *testing.T, settings transmitter.Settings, stream string, test func(*testing.T, *pollSite)) {
 	bubble.Run(t, 9*time.Minute, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))) // tokens of the year 2000 are refused
 		b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
@@ -74,7 +74,7 @@ func polled(t *testing.T, settings transmitter.Settings, stream string, test fun
 		if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		test(s)
+		test(t, s)
 		for _, secret := range []string{"push-canary", "stream-canary"} {
 			if strings.Contains(s.log.String(), secret) {
 				t.Errorf("the log holds a secret:\n%s", s.log)
@@ -266,7 +266,7 @@ func (r *poller) gauge(name string) float64 {
 }
 
 func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
-	polled(t, transmitter.Settings{Hold: 20 * time.Second}, "delivery: poll, bearer: stream-canary", func(s *pollSite) {
+	polled(t, transmitter.Settings{Hold: 20 * time.Second}, "delivery: poll, bearer: stream-canary", func(t *testing.T, s *pollSite) {
 		const events, deaths = 1000, 10
 		ids, inStream := map[string]string{}, map[string]bool{}
 		var mu sync.Mutex
@@ -355,7 +355,7 @@ func TestAnotherPollerTakesOverWithinSeconds(t *testing.T) {
 		"of one that dies":  {(*poller).kill, 14 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			polled(t, transmitter.Settings{}, "delivery: poll, every: 1s", func(s *pollSite) {
+			polled(t, transmitter.Settings{}, "delivery: poll, every: 1s", func(t *testing.T, s *pollSite) {
 				first := s.start()
 				s.ready()
 				second := s.start()
@@ -376,7 +376,7 @@ func TestAnotherPollerTakesOverWithinSeconds(t *testing.T) {
 }
 
 func TestAStopAcknowledgesWhatIsStored(t *testing.T) {
-	polled(t, transmitter.Settings{}, "delivery: poll", func(s *pollSite) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
 		r := s.start()
 		s.ready()
 		ended := make(chan struct{})
@@ -406,7 +406,7 @@ func TestAPollIsHeldOpenOrMadeEverySoOften(t *testing.T) {
 		"not held open": {transmitter.Settings{}, 5100 * time.Millisecond, 110, 140},
 	} {
 		t.Run(name, func(t *testing.T) {
-			polled(t, test.settings, "delivery: poll, verify: 0s", func(s *pollSite) {
+			polled(t, test.settings, "delivery: poll, verify: 0s", func(t *testing.T, s *pollSite) {
 				s.start()
 				s.ready()
 				time.Sleep(10 * time.Minute)
@@ -422,4 +422,3 @@ func TestAPollIsHeldOpenOrMadeEverySoOften(t *testing.T) {
 		})
 	}
 }
-

@@ -27,7 +27,9 @@ const (
 )
 
 // bucketName is that of the bucket that pollers share, named as streams are.
-func bucketName(s jobs.Subjects) string { return strings.TrimSuffix(s.RequestStream(), "REQUESTS") + "SIGNALS" }
+func bucketName(s jobs.Subjects) string {
+	return strings.TrimSuffix(s.RequestStream(), "REQUESTS") + "SIGNALS"
+}
 
 var legalKey = regexp.MustCompile(`^[-_0-9A-Za-z]+$`)
 

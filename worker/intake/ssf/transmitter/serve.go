@@ -277,13 +277,9 @@ func (t *Transmitter) change(_ *http.Request, body []byte, e *Entry) answer {
 }
 
 func (t *Transmitter) remove(r *http.Request, _ []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	id := r.URL.Query().Get("stream_id")
-	if t.find(id) == nil {
+	if !t.Remove(r.URL.Query().Get("stream_id")) {
 		return noStream
 	}
-	t.streams = slices.DeleteFunc(t.streams, func(s *stream) bool { return s.ID == id })
 	return answer{status: http.StatusNoContent}
 }
 
@@ -312,8 +308,7 @@ func (t *Transmitter) takeStatus(_ *http.Request, body []byte, _ *Entry) answer 
 	if s == nil {
 		return noStream
 	}
-	s.status, s.reason = w.Status, w.Reason
-	t.give(s, rand.Text(), Event{Type: updatedEvent, Subject: subjectOf(s), Members: map[string]any{"status": s.status, "reason": s.reason}})
+	t.setStatus(s, w.Status, w.Reason)
 	return answer{http.StatusOK, w}
 }
 

@@ -24,6 +24,14 @@ type key struct {
 
 // Rotate has another key sign from now on, and the one before it leave the key set. It returns its ID.
 func (t *Transmitter) Rotate(alg string) (kid string) {
+	k := newKey(alg)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keys = []key{k}
+	return k.id
+}
+
+func newKey(alg string) key {
 	k := key{id: "key-" + rand.Text()[:8], alg: alg}
 	var err error
 	if alg == "RS256" {
@@ -34,15 +42,15 @@ func (t *Transmitter) Rotate(alg string) (kid string) {
 	if err != nil {
 		panic("transmitter: " + err.Error())
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.keys = []key{k}
-	return k.id
+	return k
 }
 
 // sign makes a token of claims with the latest key. The lock is held.
 func (t *Transmitter) sign(claims map[string]any) string {
 	k := t.keys[len(t.keys)-1]
+	if t.settings.Unlisted {
+		k = t.stranger
+	}
 	signed := part(map[string]any{"typ": "secevent+jwt", "alg": k.alg, "kid": k.id}) + "." + part(claims)
 	sum := sha256.Sum256([]byte(signed))
 	signature, err := k.signature(sum[:])

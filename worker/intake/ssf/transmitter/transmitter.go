@@ -55,6 +55,7 @@ type Settings struct {
 	// path. They are of no effect later.
 	Appended, Old bool
 
+	Unlisted bool // tokens are signed by a key that the key set does not have
 	KeysDown bool // the key set answers 503
 	Down     bool // all else does
 	Silent   bool // nothing is delivered, and nothing said of it
@@ -70,6 +71,7 @@ type Transmitter struct {
 	mu       sync.Mutex
 	settings Settings
 	keys     []key
+	stranger key                  // that is in no key set
 	tokens   map[string]time.Time // access tokens, and when they end
 	streams  []*stream
 	made     int // streams so far
@@ -112,6 +114,7 @@ type Entry struct {
 // New returns a transmitter with one key of ES256.
 func New(s Settings) *Transmitter {
 	t := &Transmitter{settings: s, tokens: map[string]time.Time{}, changed: make(chan struct{})}
+	t.stranger = newKey("ES256")
 	t.Rotate("ES256")
 	t.mux = t.routes()
 	return t
@@ -148,14 +151,27 @@ func (t *Transmitter) Count(op string) (n int) {
 	return n
 }
 
-// SetStatus changes the status of all streams.
+// SetStatus changes the status of all streams. Their receiver is told by an event, once they deliver again.
 func (t *Transmitter) SetStatus(status, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.streams {
-		s.status, s.reason = status, reason
+		t.setStatus(s, status, reason)
 	}
-	t.announce()
+}
+
+func (t *Transmitter) setStatus(s *stream, status, reason string) {
+	s.status, s.reason = status, reason
+	t.give(s, rand.Text(), Event{Type: updatedEvent, Subject: subjectOf(s), Members: map[string]any{"status": status, "reason": reason}})
+}
+
+// Remove ends a stream, and forgets what it has not delivered. It reports whether there was one.
+func (t *Transmitter) Remove(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := len(t.streams)
+	t.streams = slices.DeleteFunc(t.streams, func(s *stream) bool { return s.ID == id })
+	return len(t.streams) < before
 }
 
 // Streams are those that there are, as JSON.
