@@ -21,15 +21,15 @@ var subjects = jobs.Subjects{Prefix: "logoff"}
 
 // A rig is a broker with the streams of a deployment.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	store *Store
 	js    jetstream.JetStream
 }
 
 // newRig starts a broker, whose streams have at most so many bytes each; 0 is no limit.
-func newRig(t *testing.T, maxBytes int64) *rig {
+func newRig(t testing.TB, maxBytes int64) *rig {
 	t.Helper()
-	b, err := broker.Start(broker.Options{StoreDir: t.TempDir()})
+	b, err := broker.Start(broker.Options{StoreDir: t.TempDir(), SyncAlways: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func newRig(t *testing.T, maxBytes int64) *rig {
 }
 
 // newRigAt has the streams of a deployment wherever dial leads.
-func newRigAt(t *testing.T, maxBytes int64, dial func() (*nats.Conn, error)) *rig {
+func newRigAt(t testing.TB, maxBytes int64, dial func() (*nats.Conn, error)) *rig {
 	t.Helper()
 	nc, err := dial()
 	if err != nil {
@@ -57,6 +57,14 @@ func newRigAt(t *testing.T, maxBytes int64, dial func() (*nats.Conn, error)) *ri
 		t.Fatal(err)
 	}
 	return &rig{t, &Store{NATS: nc, Subjects: subjects}, js}
+}
+
+// newStreams makes the streams of a deployment.
+func newStreams(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	if err := stream.DefaultConfig().ProvisionStreams(t.Context(), js); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stored are the jobs in the stream, the earliest first.
