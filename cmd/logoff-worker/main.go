@@ -58,6 +58,16 @@ Usage:
   logoff-worker check    say what is wrong with the settings, NATS and the Web Server, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
       --prove-user ID    with --prove: see whether another user's sessions can be read, too
+  logoff-worker explain FILE
+                         say what would become of a message (- reads it from the standard input),
+                         by the issuers file; neither NATS nor the Web Server is asked
+      --header 'NAME: VALUE'
+                         a header that came with it; may be given again and again
+      --issuer NAME      it was pushed to the address of this issuer, or polled from it
+      --logout-token     with --issuer: it is the form of a back-channel logout
+      --revocation       with --issuer: it is a call of Universal Logout, with its header Authorization
+      --hook RECIPE      it was posted to the address of this recipe
+      --at TIME          when it came, as in 2026-11-27T12:00:00Z (default: now)
   logoff-worker version  print version, revision and the Go it was built with (also --version)
 
 Settings come from the environment:
@@ -71,6 +81,9 @@ type program struct {
 }
 
 func (p program) run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "explain" {
+		return p.explain(ctx, args[1:])
+	}
 	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	var prove proving

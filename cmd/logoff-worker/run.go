@@ -24,6 +24,7 @@ import (
 	"logoffworker/worker/broker"
 	"logoffworker/worker/env"
 	"logoffworker/worker/fleet"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
@@ -70,6 +71,7 @@ type process struct {
 	metrics  *metrics.Metrics
 	health   *metrics.Health
 	reached  func(point string) // hears of each point that the work passes
+	issuers  *issuers.Issuers   // whom the issuers file trusts; nil trusts nobody
 }
 
 func newProcess(s settings, log *slog.Logger) *process {
@@ -98,6 +100,11 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
 	defer files.start(hangups)()
+	stopIssuers, err := p.keepIssuers()
+	if err != nil {
+		return err
+	}
+	defer stopIssuers()
 	page := statuspage.New(p.pageConfig(config))
 	watched, endWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup

@@ -64,6 +64,7 @@ type settings struct {
 	ProtectedUsers        list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
 	ProtectedSessionsFile string        `split_words:"true" desc:"file with more of these session IDs, one a line, read again when it changes"`
 	ProtectedUsersFile    string        `split_words:"true" desc:"file with more of these users, one a line, read again when it changes"`
+	IssuersFile           string        `split_words:"true" desc:"file with the security systems that are trusted, and what of theirs becomes a job (YAML), read again when it changes"`
 	WritesPerHour         int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of all workers together within any hour, such as 100 for SaaS; 0: no limit"`
 	ReadsPerHour          int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of all workers together within any hour, such as 1000; 0: no limit"`
 	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"most requests of this worker within any second; 0: no limit"`
@@ -175,6 +176,7 @@ func (s settings) problems() []error {
 	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
 	s.auditProblems(&p)
+	s.issuersProblems(&p)
 	s.fileProblems(&p)
 	return p
 }

@@ -3,7 +3,6 @@ package intake
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"logoffworker/jobs"
 	"logoffworker/jobs/signals"
@@ -12,7 +11,7 @@ import (
 
 // hookEndpoint is where a recipe's bodies are posted to. It is answered before the three seconds are over that senders
 // of webhooks wait.
-func (rc *Receiver) hookEndpoint(file *issuers.File, hook issuers.Hook) endpoint {
+func (rc *Receiver) hookEndpoint(hook issuers.Hook) endpoint {
 	return endpoint{
 		kind: "hook", limit: MaxBody, say: problem,
 		greet: func(r *http.Request) answer { return challenged(hook, r) },
@@ -21,28 +20,15 @@ func (rc *Receiver) hookEndpoint(file *issuers.File, hook issuers.Hook) endpoint
 				return problem(http.StatusUnauthorized, "what proves the sender is missing or wrong")
 			})
 		},
-		take: func(ctx context.Context, r *http.Request, body []byte) answer {
+		take: func(ctx context.Context, _ *http.Request, body []byte) answer {
 			s := sender{
 				publisher: hook.Recipe, lane: jobs.Urgent, say: problem,
-				done: func(id string, a signals.Answer) answer {
-					a2 := jobAnswer(id, a)
-					a2.code = http.StatusOK
-					return a2
-				},
+				done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusOK, id, a) },
 				invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 			}
-			return rc.settle(ctx, s, rc.readHook(file, hook, r, body))
+			return rc.settle(ctx, s, rc.reader().Hook(hook.Recipe, body))
 		},
 	}
-}
-
-// readHook reads a body by a hook's recipe. One for CloudEvents is found by the type of the event.
-func (rc *Receiver) readHook(file *issuers.File, hook issuers.Hook, r *http.Request, body []byte) signals.Answer {
-	isEvent := func(recipe signals.Recipe) bool { return recipe.Name == hook.Recipe && recipe.CloudEvent != "" }
-	if slices.ContainsFunc(file.Policy.Recipes, isEvent) {
-		return rc.reader().Message(withoutProof(r.Header), body)
-	}
-	return rc.reader().Hook(hook.Recipe, body)
 }
 
 // challenged answers those who ask before they send: Okta, and event grids. Neither sends a header that proves it then;

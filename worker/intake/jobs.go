@@ -43,14 +43,14 @@ func (rc *Receiver) takeJob(ctx context.Context, publisher string, r *http.Reque
 	}
 	s := sender{
 		publisher: publisher, lane: lane, say: problem,
-		done:    jobAnswer,
+		done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusAccepted, id, a) },
 		invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 	}
 	return rc.settle(ctx, s, rc.reader().Message(withoutProof(r.Header), body))
 }
 
 // jobAnswer tells what a job is called, and what of it could not be read; or why there is none.
-func jobAnswer(id string, a signals.Answer) answer {
+func jobAnswer(code int, id string, a signals.Answer) answer {
 	body := map[string]string{}
 	for name, text := range map[string]string{"jobId": id, "remarks": a.Job.Remark()} {
 		if text != "" {
@@ -60,7 +60,7 @@ func jobAnswer(id string, a signals.Answer) answer {
 	if id == "" {
 		body["ignored"] = a.Why
 	}
-	return answer{code: http.StatusAccepted, body: body}
+	return answer{code: code, body: body}
 }
 
 // withoutProof are the headers that say what a message is.

@@ -34,6 +34,7 @@ type Receiver struct {
 	Health  *metrics.Health
 	Log     *slog.Logger
 
+	clock func() time.Time // nil is time.Now
 	once  sync.Once
 	slots chan struct{}
 	named *issuers.File // whose names the metrics know
@@ -136,7 +137,7 @@ func (rc *Receiver) endpoint(file *issuers.File, r *http.Request) endpoint {
 	}
 	for _, hook := range file.Hooks {
 		if path == hook.Path && path != "" {
-			return rc.hookEndpoint(file, hook)
+			return rc.hookEndpoint(hook)
 		}
 	}
 	return endpoint{kind: "none"}

@@ -67,4 +67,10 @@ func (rc *Receiver) unstored(s sender, err error) answer {
 }
 
 // reader reads messages by what the issuers file says now.
-func (rc *Receiver) reader() signals.Reader { return rc.Issuers.Reader(rc.Rules, time.Now()) }
+func (rc *Receiver) reader() signals.Reader {
+	now := time.Now
+	if rc.clock != nil {
+		now = rc.clock
+	}
+	return rc.Issuers.Reader(rc.Rules, now())
+}
