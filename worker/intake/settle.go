@@ -10,6 +10,9 @@ import (
 	"logoffworker/jobs/signals"
 )
 
+// headerRoom is what a worker leaves for the headers of a result.
+const headerRoom = 8 << 10
+
 // A sender is who something came from, and how it is answered.
 type sender struct {
 	publisher string
@@ -66,11 +69,13 @@ func (rc *Receiver) unstored(s sender, err error) answer {
 	return s.say(http.StatusServiceUnavailable, words).after(wait)
 }
 
-// reader reads messages by what the issuers file says now.
+// reader reads messages by what the issuers file says now. A job is refused whose result NATS would not take.
 func (rc *Receiver) reader() signals.Reader {
 	now := time.Now
 	if rc.clock != nil {
 		now = rc.clock
 	}
-	return rc.Issuers.Reader(rc.Rules, now())
+	rules := rc.Rules
+	rules.MaxBytes = max(0, int(rc.Store.NATS.MaxPayload())-headerRoom) // nothing is known of it without a connection
+	return rc.Issuers.Reader(rules, now())
 }

@@ -38,11 +38,12 @@ type StoreKind string
 
 // The kinds. All but TooLarge may pass.
 const (
-	Away     StoreKind = "away"      // NATS has not answered: the job may be stored all the same
-	NoStream StoreKind = "no_stream" // NATS is there, and the stream of jobs is not
-	Full     StoreKind = "full"      // JetStream has answered: it has no room
-	Refused  StoreKind = "refused"   // JetStream has answered: it does not take the job for another reason
-	TooLarge StoreKind = "too_large" // the job is larger than the stream takes, and always will be
+	Away      StoreKind = "away"      // NATS has not answered: the job may be stored all the same
+	NoStream  StoreKind = "no_stream" // NATS is there, and the stream of jobs is not
+	Full      StoreKind = "full"      // JetStream has answered: it has no room
+	Refused   StoreKind = "refused"   // JetStream has answered: it does not take the job for another reason
+	Forbidden StoreKind = "forbidden" // this NATS user may not publish it
+	TooLarge  StoreKind = "too_large" // the job is larger than the stream takes, and always will be
 )
 
 func (e *StoreError) Error() string { return e.words }
@@ -63,7 +64,7 @@ func (s *Store) Put(ctx context.Context, publisher string, lane jobs.Lane, a sig
 		return "", &StoreError{Refused, "the job cannot be written down: " + err.Error(), err}
 	}
 	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
-		return "", s.explained(err, len(msg.Data))
+		return "", s.explained(err, msg)
 	}
 	return id, nil
 }
@@ -113,13 +114,13 @@ const (
 	noDiskRoom    jetstream.ErrorCode = 10047 // insufficient storage resources available
 )
 
-// explained says in words why a message of so many bytes is not known to be stored.
-func (s *Store) explained(err error, size int) *StoreError {
+// explained says in words why a message is not known to be stored.
+func (s *Store) explained(err error, msg *nats.Msg) *StoreError {
 	var refused *jetstream.APIError
 	stream := s.Subjects.RequestStream()
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload), errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
-		return &StoreError{TooLarge, fmt.Sprintf("the job has %d bytes as it is stored, which is more than the stream %s takes", size, stream), err}
+		return &StoreError{TooLarge, fmt.Sprintf("the job has %d bytes as it is stored, which is more than the stream %s takes", len(msg.Data), stream), err}
 	case refused != nil && full(refused.ErrorCode):
 		return &StoreError{Full, "JetStream has no room for the job: " + refused.Description, err}
 	case refused != nil && refused.ErrorCode == otherStream:
@@ -130,8 +131,10 @@ func (s *Store) explained(err error, size int) *StoreError {
 		return &StoreError{NoStream, "no stream takes jobs: " + stream + " is missing, or JetStream is not up", err}
 	case !s.NATS.IsConnected():
 		return &StoreError{Away, "the connection to NATS is down", err}
+	case s.refused(msg.Subject): // NATS says so beside the publish, and does not answer it
+		return &StoreError{Forbidden, "this NATS user may not publish on " + msg.Subject, err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &StoreError{Away, fmt.Sprintf("NATS has not said within %v that the job is stored, or this NATS user may not publish it", storeWait), err}
+		return &StoreError{Away, fmt.Sprintf("NATS has not said within %v that the job is stored", storeWait), err}
 	}
 	return &StoreError{Away, "NATS has not said that the job is stored: " + err.Error(), err}
 }
@@ -140,12 +143,15 @@ func full(code jetstream.ErrorCode) bool {
 	return code == noStore || code == noAccountRoom || code == noServerRoom || code == noDiskRoom
 }
 
+// nowhere is a stream that there is not: a stream that is not the expected one stores nothing.
+const nowhere = "LOGOFF_NOWHERE"
+
 // Ask asks whether the stream of jobs is there for a publisher on a lane, and this NATS user may publish as it. Nothing
 // is stored. It does not tell whether the stream has room. An error is a [*StoreError].
 func (s *Store) Ask(ctx context.Context, publisher string, lane jobs.Lane) error {
 	// JetStream answers at once to who expects another stream, and stores nothing.
 	msg := nats.NewMsg(s.Subjects.Request(lane, publisher))
-	err := s.publish(ctx, msg, "nothing is to be stored")
+	err := s.publish(ctx, msg, nowhere)
 	var refused *jetstream.APIError
 	if errors.As(err, &refused) && refused.ErrorCode == otherStream {
 		return nil
@@ -153,7 +159,7 @@ func (s *Store) Ask(ctx context.Context, publisher string, lane jobs.Lane) error
 	if err == nil {
 		err = errors.New("a message was stored that said it must not be")
 	}
-	return s.explained(err, 0)
+	return s.explained(err, msg)
 }
 
 // Reach is [Store.Ask] for somebody who has enough of one lane.
