@@ -91,7 +91,14 @@ const (
 
 // Message reads a message as it comes on NATS, or to POST /v1/jobs: its content type and first bytes say what
 // it is. Names of headers are compared without case.
-func (r Reader) Message(header map[string][]string, body []byte) Answer { panic("signals") }
+func (r Reader) Message(header map[string][]string, body []byte) Answer {
+	job, err := jobs.Decode(body, r.Rules)
+	a := Answer{Verdict: Job, Job: job, Format: jobs.FormatOf(body)}
+	if err != nil {
+		a.Verdict, a.Why = Invalid, err.Error()
+	}
+	return a
+}
 
 // SET reads a token that was pushed to an issuer's address or polled from it: another issuer's is invalid there.
 func (r Reader) SET(issuer string, body []byte) Answer { panic("signals") }
