@@ -38,7 +38,7 @@ type keyWait struct {
 
 // keysReadSince reports whether an issuer's key set was read after a message came, so that it does not hold the key.
 func (w *Worker) keysReadSince(d *delivery) bool {
-	return !d.keys.never && w.Issuers.KeysRead(d.keys.issuer).After(d.requested)
+	return !d.keys.never && w.Issuers.KeysReadAt(d.keys.issuer).After(d.requested)
 }
 
 // withKeys returns the jobs that do not wait for keys, and has the others wait. They take no room from others.
@@ -137,7 +137,7 @@ func (l *lane) tellKeys(waiting []*delivery) {
 	unread := false
 	of := byIssuer(waiting)
 	for _, issuer := range slices.Sorted(maps.Keys(of)) {
-		n, read := len(of[issuer]), l.w.Issuers.KeysRead(issuer)
+		n, read := len(of[issuer]), l.w.Issuers.KeysReadAt(issuer)
 		late := func(d *delivery) bool { return !l.w.keysReadSince(d) && time.Since(d.requested) > keysLate }
 		switch {
 		case read.IsZero():

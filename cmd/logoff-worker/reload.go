@@ -77,14 +77,10 @@ type reloader struct {
 	log      *slog.Logger
 	to       chan worker.Reload // holds the latest that the worker has not taken yet
 
-	sums             map[string][sha256.Size]byte // of the files that could be read, by variable
-	sessions, users  []string                     // what is protected
-	suspect, adopted [sha256.Size]byte            // of both lists, as the latest look found and as they are in force
+	sums            map[string]env.Sum // of the files that could be read, by variable
+	sessions, users []string           // what is protected
+	change          env.Change         // of both lists
 }
-
-// fileInterval is how often it is looked whether the lists of what is protected have changed. A list counts
-// once two looks agree, since one may come while the file is being written.
-const fileInterval = 5 * time.Second
 
 // newReloader returns one that knows the files as they are now. It starts nothing.
 func newReloader(s settings, health *metrics.Health, log *slog.Logger) (*reloader, error) {
@@ -111,7 +107,7 @@ func (r *reloader) start(hangups <-chan os.Signal) (stop func()) {
 }
 
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
-	every := time.NewTicker(fileInterval)
+	every := time.NewTicker(env.LookInterval)
 	defer every.Stop()
 	for {
 		select {
@@ -167,10 +163,7 @@ func (r *reloader) look() {
 	if !ok {
 		return
 	}
-	sum := sumOf(sessions, users)
-	settled := sum == r.suspect
-	r.suspect = sum
-	if !settled || sum == r.adopted {
+	if !r.change.Look(sumOf(sessions, users)) {
 		return
 	}
 	r.adopt(sessions, users)
@@ -180,8 +173,7 @@ func (r *reloader) look() {
 
 func (r *reloader) adopt(sessions, users []string) {
 	r.sessions, r.users = sessions, users
-	r.adopted = sumOf(sessions, users)
-	r.suspect = r.adopted
+	r.change.Adopt(sumOf(sessions, users))
 }
 
 // lists reads what is protected. Where that cannot be read, or will not do, health says so, and what was read
@@ -220,8 +212,8 @@ func (r *reloader) send(latest worker.Reload) {
 }
 
 // read returns a sum over each file of the settings, and the variables of those that cannot be read.
-func (r *reloader) read() (sums map[string][sha256.Size]byte, unread []string) {
-	sums = map[string][sha256.Size]byte{}
+func (r *reloader) read() (sums map[string]env.Sum, unread []string) {
+	sums = map[string]env.Sum{}
 	values := env.Values(reflect.ValueOf(r.settings))
 	for i, name := range variableNames() {
 		file, isText := values[i].(string)
@@ -247,6 +239,6 @@ func (r *reloader) isForStart(variable string) bool {
 	return r.settings.NATS.URL == embedded && strings.HasPrefix(variable, "LOGOFF_NATS_")
 }
 
-func sumOf(lists ...[]string) [sha256.Size]byte {
+func sumOf(lists ...[]string) env.Sum {
 	return sha256.Sum256(fmt.Appendf(nil, "%q", lists))
 }

@@ -88,27 +88,3 @@ const (
 	AccessDenied    Code = "access_denied"
 	UnknownUser     Code = "unknown_user" // Universal Logout: 404
 )
-
-// Message reads a message as it comes on NATS, or to POST /v1/jobs: its content type and first bytes say what
-// it is. Names of headers are compared without case.
-func (r Reader) Message(header map[string][]string, body []byte) Answer {
-	job, err := jobs.Decode(body, r.Rules)
-	a := Answer{Verdict: Job, Job: job, Format: jobs.FormatOf(body)}
-	if err != nil {
-		a.Verdict, a.Why = Invalid, err.Error()
-	}
-	return a
-}
-
-// SET reads a token that was pushed to an issuer's address or polled from it: another issuer's is invalid there.
-func (r Reader) SET(issuer string, body []byte) Answer { panic("signals") }
-
-// LogoutToken reads a form with a logout_token (OpenID Connect Back-Channel Logout 1.0 §2.5).
-func (r Reader) LogoutToken(issuer string, form []byte) Answer { panic("signals") }
-
-// Revocation reads a call of Universal Logout (draft-parecki-oauth-global-token-revocation-06), which the
-// token of its Authorization header proves.
-func (r Reader) Revocation(issuer, authorization string, body []byte) Answer { panic("signals") }
-
-// Hook reads a body by a recipe, by its name. Who sent it is known to the caller.
-func (r Reader) Hook(recipe string, body []byte) Answer { panic("signals") }

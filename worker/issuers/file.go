@@ -20,11 +20,16 @@ type Secret func() (string, error)
 // An Issuer is how one of the policy's issuers is reached. Empty parts are not used.
 type Issuer struct {
 	Name       string
+	Keys       KeySource
 	PushPath   string // where it pushes to, and posts logout tokens to
 	PushBearer Secret // nil asks for none: the signature alone counts
 	RevokePath string // of Universal Logout
 	Stream     *Stream
 }
+
+// A KeySource is where an issuer's key set is: in a file, or at a URL. Neither is given where the transmitter of its
+// stream says where ([Issuers.Learn]).
+type KeySource struct{ File, URL, CAFile string }
 
 // A Stream is how a stream of Shared Signals is kept and read.
 type Stream struct {

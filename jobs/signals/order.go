@@ -1,0 +1,115 @@
+package signals
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"logoffworker/jobs"
+)
+
+// People are whose sessions are to end, or the sessions themselves, and how they were found.
+type people struct {
+	users    []jobs.User
+	sessions []jobs.Session
+	by       string
+}
+
+// An order is the job that comes together of the events of one message.
+type order struct {
+	users    []jobs.User
+	sessions []jobs.Session
+	at       time.Time
+	newer    bool
+	event    event  // the first that counts
+	by       string // the rule by which it counts
+	notes    []string
+	wrong    []error // why somebody who should be logged off cannot be named
+	ignored  []error
+}
+
+func (o *order) passed(err error) { o.ignored = append(o.ignored, err) }
+
+// add takes an event in. Where it counts, the latest time does: more is ended rather than less.
+func (o *order) add(found people, err error, at time.Time, newer bool, e event) {
+	switch {
+	case isIgnored(err):
+		o.passed(err)
+		return
+	case err != nil:
+		o.wrong = append(o.wrong, err)
+	}
+	if o.event.uri == "" || o.by == "" {
+		o.event, o.by = e, found.by
+	}
+	for _, user := range found.users {
+		if !slices.Contains(o.users, user) {
+			o.users = append(o.users, user)
+		}
+	}
+	o.sessions = append(o.sessions, found.sessions...)
+	o.newer = o.newer || newer
+	if at.After(o.at) {
+		o.at = at
+	}
+	if note := noteOf(e); !slices.Contains(o.notes, note) {
+		o.notes = append(o.notes, note)
+	}
+}
+
+// give makes the order the answer's job. Somebody who cannot be named beside others who can is in it as an invalid entry,
+// so that the result tells of it.
+func (g *reading) give(o *order) error {
+	if len(o.users)+len(o.sessions) == 0 {
+		if reasons := append(o.wrong, o.ignored...); len(reasons) > 0 {
+			return reasons[0]
+		}
+		return ignored("nothing in the message is a revocation")
+	}
+	g.answer.Signal.Event = o.event.uri
+	g.answer.Signal.Rule = strings.Trim(o.event.name()+", "+o.by, ", ")
+	users := slices.Clone(o.users)
+	for _, err := range o.wrong {
+		users = append(users, unnamed(err))
+	}
+	labels := map[string]string{"issuer": g.answer.Issuer}
+	if o.event.uri != "" {
+		labels["event"] = o.event.name()
+	}
+	return g.settle(jobs.Job{
+		ID: g.answer.Job.ID, Users: users, Sessions: o.sessions, EventTime: o.at, IncludeNewer: o.newer && !o.at.IsZero(),
+		Reason: strings.Join(o.notes, "; "), RequestedBy: g.requester(), Labels: labels,
+	})
+}
+
+// requester is an issuer's URL, and a recipe's name.
+func (g *reading) requester() string {
+	if g.issuer.URL != "" {
+		return g.issuer.URL
+	}
+	return g.answer.Issuer
+}
+
+// unnamed stands for somebody who should be logged off, and of whom nobody knows who it is.
+func unnamed(err error) jobs.User {
+	whole, _ := json.Marshal(map[string]string{"unnamed": cut(err.Error(), 100)})
+	return jobs.User{Entry: &jobs.Entry{Text: cut(string(whole), 100), Wrong: err.Error(), JSON: string(whole)}}
+}
+
+// noteOf is an event's name, and what its issuer tells administrators of it.
+func noteOf(e event) string {
+	const most = 1 << 10
+	told, _ := e.members["reason_admin"].(string)
+	if byLanguage, ok := e.members["reason_admin"].(map[string]any); ok {
+		if told, ok = byLanguage["en"].(string); !ok && len(byLanguage) > 0 {
+			told, _ = byLanguage[slices.Sorted(maps.Keys(byLanguage))[0]].(string)
+		}
+	}
+	if told == "" {
+		return e.name()
+	}
+	return e.name() + ": " + cut(told, most)
+}

@@ -1,0 +1,62 @@
+package signals
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// checkPointer tells whether a text is a JSON pointer (RFC 6901), of which one part may be an asterisk.
+func checkPointer(pointer string) error {
+	if pointer == "" {
+		return nil
+	}
+	if pointer[0] != '/' {
+		return fmt.Errorf("%s is no JSON pointer; one begins with a slash", quote(pointer))
+	}
+	stars := 0
+	for part := range strings.SplitSeq(pointer[1:], "/") {
+		if part == "*" {
+			stars++
+		}
+		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(part), "~") {
+			return fmt.Errorf("%s is no JSON pointer; a tilde is written ~0 and a slash ~1", quote(pointer))
+		}
+	}
+	if stars > 1 {
+		return errors.New(quote(pointer) + " has more than one asterisk")
+	}
+	return nil
+}
+
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
+
+// at is what a pointer points at within a value: nothing, one value, or each entry of a list where a part is an asterisk.
+func at(value any, pointer string) []any {
+	if pointer == "" {
+		return []any{value}
+	}
+	part, rest, more := strings.Cut(pointer[1:], "/")
+	if more {
+		rest = "/" + rest
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		if member, ok := value[unescape.Replace(part)]; ok {
+			return at(member, rest)
+		}
+	case []any:
+		if part == "*" {
+			var all []any
+			for _, entry := range value {
+				all = append(all, at(entry, rest)...)
+			}
+			return all
+		}
+		if i, err := strconv.Atoi(part); err == nil && i >= 0 && i < len(value) && strconv.Itoa(i) == part {
+			return at(value[i], rest)
+		}
+	}
+	return nil
+}
