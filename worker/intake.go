@@ -122,7 +122,7 @@ func (l *lane) open(reader signals.Reader, d *delivery) {
 	case signals.Ignored:
 		d.ignored = a.Why
 	case signals.Retry:
-		d.keys = &keyWait{issuer: a.Issuer, why: a.Why, never: !a.KeysRead}
+		d.keys = &keyWait{issuer: a.Issuer, why: a.Why}
 	default:
 		d.invalid = l.w.refusal(a)
 	}

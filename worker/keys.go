@@ -33,45 +33,59 @@ const kindKeys = "keys"
 type keyWait struct {
 	issuer string
 	why    string
-	never  bool // the issuer's keys have not been read yet
+	read   time.Time // when the key set that does not hold the key was read; zero if it was not, or that is not known yet
 }
 
-// keysReadSince reports whether an issuer's key set was read after a message came, so that it does not hold the key.
-func (w *Worker) keysReadSince(d *delivery) bool {
-	return !d.keys.never && w.Issuers.KeysReadAt(d.keys.issuer).After(d.requested)
-}
+// keysReadSince reports whether the issuer's key set was read after a message came, and does not hold the key.
+func (d *delivery) keysReadSince() bool { return d.keys.read.After(d.requested) }
+
+// keyless reports whether a message waits for keys.
+func (d *delivery) keyless() bool { return d.keys != nil && !d.stored }
 
 // withKeys returns the jobs that do not wait for keys, and has the others wait. They take no room from others.
 func (l *lane) withKeys(ds []*delivery) (known []*delivery) {
-	keyless := func(d *delivery) bool { return !d.stored && d.keys != nil }
-	if !slices.ContainsFunc(ds, keyless) {
+	if !slices.ContainsFunc(ds, (*delivery).keyless) {
 		return ds
 	}
 	var waiting, away []*delivery
 	for _, d := range ds {
+		full := l.keyless.size.Load() > mostKeyless
+		if d.keyless() && (full || time.Since(d.requested) >= keysPatience) {
+			l.readAgain(d) // to know how old the key set is
+			l.w.leases.weigh(d)
+		}
 		switch {
-		case !keyless(d) || l.despairs(d):
+		case !d.keyless() || l.despairs(d):
 			known = append(known, d)
-		case l.keyless.size.Load() <= mostKeyless:
+		case !full:
 			l.keyless.size.Add(int64(len(d.msg.Data)))
 			waiting = append(waiting, d)
-		case l.w.keysReadSince(d):
+		case d.keysReadSince():
 			d.giveUpKeys("; so many messages wait for keys that this one does not")
 			known = append(known, d)
 		default:
 			away = append(away, d)
 		}
 	}
-	l.w.settler.sendAway(away, keysAway)
 	l.wantKeys(waiting)
+	l.wantKeys(away)
+	l.w.settler.sendAway(away, keysAway)
 	l.w.leases.park(waiting)
 	l.keyless.add(waiting, func() { l.w.readBacks.Go(l.awaitKeys) })
 	return known
 }
 
+// readAgain reads a message once more. Its issuer's key set is at least as new as it is said to be.
+func (l *lane) readAgain(d *delivery) {
+	read := l.w.Issuers.KeysReadAt(d.keys.issuer)
+	if l.open(l.w.reader(), d); d.keys != nil {
+		d.keys.read = read
+	}
+}
+
 // despairs gives a message up that has waited long enough.
 func (l *lane) despairs(d *delivery) bool {
-	if time.Since(d.requested) < keysPatience || !l.w.keysReadSince(d) {
+	if time.Since(d.requested) < keysPatience || !d.keysReadSince() {
 		return false
 	}
 	d.giveUpKeys("; it was waited for, and the issuer's key set was asked for again, for " + keysPatience.String())
@@ -85,7 +99,7 @@ func (d *delivery) giveUpKeys(words string) {
 // awaitKeys reads messages again until none waits, and works what they turn out to be. At a stop they are handed back.
 func (l *lane) awaitKeys() {
 	for gate.Pause(l.w.stopping, keysInterval) {
-		known, waiting := l.readAgain(l.keyless.take())
+		known, waiting := l.readAllAgain(l.keyless.take())
 		l.beginRead(known)
 		l.tellKeys(waiting)
 		if !l.keyless.restore(waiting, func() { l.w.Health.End(string(l.name), kindKeys) }) {
@@ -95,11 +109,10 @@ func (l *lane) awaitKeys() {
 	l.handBack(&l.keyless.waitlist)
 }
 
-// readAgain reads messages once more, and returns those that wait no longer, and the others.
-func (l *lane) readAgain(ds []*delivery) (known, waiting []*delivery) {
-	reader := l.w.reader()
+// readAllAgain reads messages once more, and returns those that wait no longer, and the others.
+func (l *lane) readAllAgain(ds []*delivery) (known, waiting []*delivery) {
 	for _, d := range ds {
-		if l.open(reader, d); d.keys != nil && !l.despairs(d) {
+		if l.readAgain(d); d.keys != nil && !l.despairs(d) {
 			waiting = append(waiting, d)
 			continue
 		}
@@ -138,7 +151,7 @@ func (l *lane) tellKeys(waiting []*delivery) {
 	of := byIssuer(waiting)
 	for _, issuer := range slices.Sorted(maps.Keys(of)) {
 		n, read := len(of[issuer]), l.w.Issuers.KeysReadAt(issuer)
-		late := func(d *delivery) bool { return !l.w.keysReadSince(d) && time.Since(d.requested) > keysLate }
+		late := func(d *delivery) bool { return !d.keysReadSince() && time.Since(d.requested) > keysLate }
 		switch {
 		case read.IsZero():
 			unread = true
