@@ -47,10 +47,10 @@ func readKey(raw []byte) (key *jose.JSONWebKey, remark string) {
 	switch err := key.UnmarshalJSON(raw); {
 	case err != nil:
 		return nil, "is of a kind that is not known, or broken, and is passed over"
-	case !key.Valid():
-		return nil, "is broken, and is passed over"
 	case !key.IsPublic():
 		return nil, "is not public, and is passed over; whoever publishes it should make a new one"
+	case !key.Valid():
+		return nil, "is broken, and is passed over"
 	case key.Use != "" && key.Use != "sig":
 		return nil, "is not for signatures, and is passed over"
 	}
