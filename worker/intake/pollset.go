@@ -238,7 +238,7 @@ func (s *Store) putRaw(ctx context.Context, publisher, token string) error {
 	msg.Header.Set("Content-Type", "application/secevent+jwt")
 	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID(publisher, token))
 	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
-		return s.explained(err, len(msg.Data))
+		return s.explained(err, msg)
 	}
 	return nil
 }
