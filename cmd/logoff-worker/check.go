@@ -44,6 +44,7 @@ func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	}
 	r.checkSync(ctx, s)
 	r.checkDigests(s)
+	r.checkIssuers(ctx, s)
 	if prove.asked {
 		r.proveWebServer(ctx, s, access, prove.user)
 	} else {
