@@ -127,7 +127,7 @@ func TestActsAndDigestsFit(t *testing.T) {
 		{Number: 1, At: at, Latest: at, Made: at, Worker: "w"}, {Number: 2, At: at, Latest: at, Made: at, Since: at, Previous: evidence.HashOf(nil), Worker: "w"},
 	} {
 		results := evidence.NewRange(1)
-		results.Add(evidence.Record{Sequence: 1, Subject: "logoff.results.j.1-2", Data: []byte("{}")})
+		results.Add(evidence.Record{Sequence: 1, Subject: "logoff.results.j.1-2", Payload: []byte("{}")})
 		results.Into(&digest)
 		data, err := digest.Sign(key)
 		if err == nil {
