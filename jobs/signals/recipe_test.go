@@ -119,7 +119,7 @@ func TestTemplatesAreRead(t *testing.T) {
 		"email:{email}": "", `name:CORP\{externalId}`: "", `name:CORP\{data.userName}`: "", "id:{/user/id}": "", "email:{/a b/~1}": "", "email:{localpart}@corp.example": "",
 		"map:people.csv": "", "map:/etc/people.csv{sub}": "", "map:C:\\people.csv{/a/b}": "",
 		"email:jane@corp.example": "no member in braces", "email:": "no member in braces", "email:{}": "no member in braces", "email:{a}}": "a brace that is not", "email:{a b}{c}": "a brace that is not",
-		"map:": "is not map:FILE", "map:{a}": "is not map:FILE", "map:f{}": "is not map:FILE", "map:f{a}x": "is not map:FILE", "map:f{a}{b}": "is not map:FILE", "user:{a}": "begins with none of", "": "begins with none of",
+		"map:": "is not map:FILE", "map:{a}": "is not map:FILE", "map:f{}": "is not map:FILE", "map:f{a}x": "is not map:FILE", "map:f{a}{b}": "is not map:FILE", "user:{a}": "a template begins with", "": "a template begins with",
 	} {
 		_, err := ParseTemplate(text, open)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

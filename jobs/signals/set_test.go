@@ -44,7 +44,7 @@ func TestASubjectNamesWhomTheRulesSay(t *testing.T) {
 		{`{"format":"email","email":null}`, "invalid: the subject maps to nobody: email:{email}: email is missing"},
 		{`{"format":"iss-sub","iss":"https://own.example","sub":"1"}`, `CORP\one`},
 		{`{"format":"iss_sub","iss":"https://own.example","sub":"2"}`, "id"},
-		{`{"format":"iss_sub","iss":"https://own.example","sub":"5"}`, "invalid: the subject maps to nobody: map:people: the user \"nobody\" begins with none of email:, name: and id:; email:{sub}: \"5\" is no e-mail address"},
+		{`{"format":"iss_sub","iss":"https://own.example","sub":"5"}`, "invalid: the subject maps to nobody: map:people: a user begins with email:, name: or id:, and \"nobody\" does not; email:{sub}: \"5\" is no e-mail address"},
 		{`{"format":"iss_sub","sub":"1"}`, "invalid: the subject's iss is \"\"; the issuer may speak for https://own.example, https://friend.example only"},
 		{`{"format":"iss_sub","iss":"https://friend.example","sub":"1"}`, `CORP\one`},
 		{`{"format":"email","email":"jane@own.example","iss":"https://evil.example"}`, "invalid: the subject's iss is \"https://evil.example\"; the issuer may speak for https://own.example, https://friend.example only"},
