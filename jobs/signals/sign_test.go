@@ -51,7 +51,7 @@ func newBench(t *testing.T) *bench {
 }
 
 func mapped(subject string) (string, bool) {
-	user, ok := map[string]string{"1": `name:CORP\one`, "2": "id:2", "3": "email:three@own.example", "+4": "name:four", "5": "nobody"}[subject]
+	user, ok := map[string]string{"1": `name:CORP\one`, "2": "id:2", "3": "email:three@own.example", "+4": "name:four", "5": "nobody", "urn:1": `name:CORP\one`}[subject]
 	return user, ok
 }
 

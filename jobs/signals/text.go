@@ -74,8 +74,8 @@ func explain(err error) error {
 
 // text is a string's own text; ok is false for anything else and for an empty one.
 func text(value any) (string, bool) {
-	s, ok := value.(string)
-	return s, ok && s != ""
+	s, _ := value.(string)
+	return s, s != ""
 }
 
 // scalar is a string, a boolean or a number as text; ok is false for anything else.
