@@ -87,6 +87,9 @@ func TestLinesAreSessions(t *testing.T) {
 	}
 	many := strings.Repeat(guid+"\n", jobs.MaxSessions+1)
 	expect(t, b.reader.Message(map[string][]string{"content-type": {"text/plain"}}, []byte(many)), Invalid, "more than 10000 sessions")
+	if a := b.reader.Message(map[string][]string{"content-type": {"text/plain"}}, []byte(many)); strings.Contains(a.Why, "line") {
+		t.Error(a.Why)
+	}
 }
 
 func TestACloudEventHoldsAJob(t *testing.T) {

@@ -25,7 +25,7 @@ type order struct {
 	at       time.Time
 	untimed  bool // what happened when cannot be told of one of them
 	newer    bool
-	event    event  // the first that counts
+	event    event  // the first that counts and names somebody
 	by       string // the rule by which it counts
 	notes    []string
 	wrong    []error // why somebody who should be logged off cannot be named
@@ -43,7 +43,7 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 	case err != nil:
 		o.wrong = append(o.wrong, err)
 	}
-	if o.event.uri == "" || o.by == "" {
+	if o.by == "" {
 		o.event, o.by = e, found.by
 	}
 	for _, user := range found.users {

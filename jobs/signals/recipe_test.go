@@ -97,6 +97,9 @@ func TestAnEventWithoutATimeSparesNothing(t *testing.T) {
 	if !a.Job.EventTime.IsZero() || named(a) != "jane joe" || a.Job.IncludeNewer {
 		t.Errorf("%+v", a.Job)
 	}
+	if a = r.Hook("tool", []byte(`[{"u":"joe"},{"u":"jane","at":1795780572}]`)); !a.Job.EventTime.IsZero() {
+		t.Errorf("%+v", a.Job)
+	}
 	a = r.Hook("tool", []byte(`[{"u":"jane","at":1795780572},{"u":"joe","at":1795780573}]`))
 	if a.Job.EventTime.Unix() != 1795780573 || !a.Job.IncludeNewer {
 		t.Errorf("%+v", a.Job)
@@ -208,7 +211,7 @@ func TestAValueStaysWithinItsTemplate(t *testing.T) {
 		{"name:{v}", "{v}", "{v}"},
 	} {
 		user, err := template(t, c.template).user(func(string) (string, error) { return c.value, nil })
-		if got := user.Name + user.Email; err == nil && got != c.want || err != nil && c.want != "" {
+		if got := user.Name + user.Email; (err == nil) != (c.want != "") || err == nil && got != c.want {
 			t.Errorf("%s with %q: %q, %v", c.template, c.value, got, err)
 		}
 	}

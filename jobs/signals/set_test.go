@@ -78,6 +78,8 @@ func TestASubjectNamesWhomTheRulesSay(t *testing.T) {
 		{`{"format":"email","email":"jane@"}`, "invalid: the subject maps to nobody: email:{email}: \"jane@\" is no e-mail address"},
 		{`{"format":"email","email":"jane doe@own.example"}`, "invalid: the subject maps to nobody: email:{email}: \"jane doe@own.example\" is no e-mail address"},
 		{`{"format":"email","email":""}`, "invalid: the subject maps to nobody: email:{email}: email is missing"},
+		{`{"format":"opaque","uri":"1"}`, "invalid: the subject maps to nobody: map:people: id is missing"},
+		{`{"format":"opaque","id":"acct:1"}`, "invalid: the subject maps to nobody: map:people: \"acct:1\" is not in it"},
 		{`{"format":"uri","uri":"urn:1"}`, `CORP\one`},
 		{`{"format":"did","url":"did:1"}`, "invalid: the subject maps to nobody: map:people: the map has not been read"},
 		{`{"format":"odd","id":"1"}`, "invalid: the subject maps to nobody: map:people: the format has no member that identifies somebody"},
@@ -181,6 +183,7 @@ func TestASessionMeansWhatTheIssuersRulesSay(t *testing.T) {
 		{Commvault, risc + "account-disabled", session(guid), `invalid: the subject maps to nobody: map:people: "` + guid + `" is not in it`},
 		{Commvault, revoked, map[string]any{"format": "email", "email": "x", "id": guid}, `invalid: the subject maps to nobody: email:{email}: "x" is no e-mail address`},
 		{Commvault, revoked, session("1"), `CORP\one`},
+		{Commvault, revoked, session("EMC" + mappedGUID), "guid"},
 		{Commvault, revoked, map[string]any{"session": session(guid)}, guid},
 	} {
 		b := newBench(t)
@@ -209,6 +212,7 @@ func TestRulesSayWhichEventsAreRevocations(t *testing.T) {
 		{EventRule{Members: map[string][]string{"level": {"3"}}}, map[string]any{"level": 3}, Job},
 		{EventRule{Members: map[string][]string{"sure": {"true"}}}, map[string]any{"sure": true}, Job},
 		{EventRule{Members: map[string][]string{"what": {"b"}}}, map[string]any{"what": []any{"a", "b"}}, Job},
+		{EventRule{Members: map[string][]string{"what": {"b"}}}, map[string]any{"what": []any{"a", []any{"b"}}}, Ignored},
 		{EventRule{Members: map[string][]string{"a": {"1"}, "b": {"1"}}}, map[string]any{"a": "1", "b": "2"}, Ignored},
 	} {
 		b := newBench(t)
@@ -274,6 +278,25 @@ func TestSeveralEventsMakeOneJob(t *testing.T) {
 	again, err := jobs.Decode(encoded(t, a.Job), jobs.Rules{})
 	if err != nil || len(again.Users) != 2 || again.Users[1].Wrong() == "" {
 		t.Errorf("the job comes back as %+v: %v", again, err)
+	}
+}
+
+// What of several events is ignored, or has no time, changes nothing of the others.
+func TestEventsDoNotSpoilEachOther(t *testing.T) {
+	b := newBench(t)
+	b.issuer.Session = IgnoreSession
+	one := map[string]any{"format": "opaque", "id": "1"}
+	session := map[string]any{"user": map[string]any{"format": "opaque", "id": "2"}, "session": map[string]any{"format": "opaque", "id": "s"}}
+	disabled := risc + "account-disabled"
+	a := b.set(map[string]any{"sub_id": nil, "events": map[string]any{revoked: map[string]any{"subject": session}, disabled: map[string]any{"subject": one}}})
+	if got := named(a); got != `CORP\one` || a.Job.Reason != "account-disabled" {
+		t.Errorf("%s %s", got, a.Job.Reason)
+	}
+	b.issuer.Events = map[string]EventRule{revoked: {Newer: true}, disabled: {}}
+	at := noon.Add(-time.Hour)
+	a = b.set(map[string]any{"sub_id": one, "events": map[string]any{revoked: map[string]any{"event_timestamp": at.Unix()}, disabled: map[string]any{"event_timestamp": "x"}}})
+	if got := named(a); !strings.HasPrefix(got, `CORP\one wrong: event_timestamp is no time`) || !a.Job.EventTime.Equal(at) || !a.Job.IncludeNewer {
+		t.Errorf("%s %+v", got, a.Job)
 	}
 }
 

@@ -101,9 +101,9 @@ func oneOf(value any, allowed []string) bool {
 		}
 		return false
 	}
-	found, ok := scalar(value)
+	found, _ := scalar(value)
 	for _, one := range allowed {
-		if ok && strings.EqualFold(found, one) {
+		if strings.EqualFold(found, one) {
 			return true
 		}
 	}
