@@ -13,6 +13,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/evidence"
+	"logoffworker/worker/intake"
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
@@ -68,6 +69,9 @@ func (s settings) parts() (parts []string) {
 	}
 	if s.IssuersFile != "" {
 		parts = append(parts, issuers.Part)
+	}
+	if s.Receiver.Addr != "" {
+		parts = append(parts, intake.Part)
 	}
 	return append(parts, worker.Parts...) // that of the canary joins them with its first word: until then nothing keeps the worker from being ready
 }

@@ -42,8 +42,8 @@ func hostName() string {
 }
 
 // loadSettings loads what every command needs, and logs what is probably a mistake.
-func loadSettings(stderr io.Writer) (settings, *slog.Logger, error) {
-	s, warnings, err := load()
+func loadSettings(r role, stderr io.Writer) (settings, *slog.Logger, error) {
+	s, warnings, err := loadFor(r)
 	if err != nil {
 		return s, nil, err
 	}
@@ -74,8 +74,8 @@ type process struct {
 	issuers  *issuers.Issuers   // whom the issuers file trusts; nil trusts nobody
 }
 
-func newProcess(s settings, log *slog.Logger) *process {
-	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, s.parts()...), reached: crashes()}
+func newProcess(s settings, log *slog.Logger, parts ...string) *process {
+	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, parts...), reached: crashes()}
 	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
 	p.registry.MustRegister(p.health)
 	return p
@@ -83,7 +83,7 @@ func newProcess(s settings, log *slog.Logger) *process {
 
 // runWorker wires everything together, from the outside in, and takes it apart in reverse.
 func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) error {
-	s, log, err := loadSettings(stderr)
+	s, log, err := loadSettings(works, stderr)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	p := newProcess(s, log)
+	p := newProcess(s, log, s.parts()...)
 	config := s.workerConfig()
 	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 	files, err := newReloader(s, p.health, log)
@@ -125,6 +125,11 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	defer stopNATS()
 	defer p.joinFleet(config, nc, page)()
+	stopReceiving, err := p.receive(nc)
+	if err != nil {
+		return err
+	}
+	defer stopReceiving()
 	stopSigning, err := p.signResults(nc)
 	if err != nil {
 		return err
@@ -276,11 +281,11 @@ func logout(w *worker.Worker, log *slog.Logger) {
 
 // initStreams creates what is missing in NATS.
 func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
-	s, log, err := loadSettings(stderr)
+	s, log, err := loadSettings(works, stderr)
 	if err != nil {
 		return err
 	}
-	p := newProcess(s, log)
+	p := newProcess(s, log, s.parts()...)
 	nc, stop, err := p.connect(ctx)
 	var inUse *broker.InUse
 	if errors.As(err, &inUse) {

@@ -27,6 +27,8 @@ nsc add user --account LOGOFF --name worker \
 	--allow-sub '$SRV.PING.logoff-worker.*,$SRV.INFO.logoff-worker.*,$SRV.STATS.logoff-worker.*'
 # With LOGOFF_CANARY_EVERY, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub 'logoff.requests.urgent.canary'
+# With LOGOFF_RECEIVER_ADDR at a worker, take #- away, and name each issuer, recipe and publisher in this way:
+#- nsc edit user --account LOGOFF --name worker --allow-pub 'logoff.requests.urgent.keycloak'
 # With LOGOFF_WEBSERVER_PAIR_FILE, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_TOKENS,$JS.API.DIRECT.GET.KV_LOGOFF_TOKENS.>,$KV.LOGOFF_TOKENS.pair'
 
@@ -37,6 +39,11 @@ nsc add user --account LOGOFF --name soar \
 nsc add user --account LOGOFF --name hr \
 	--allow-pub 'logoff.requests.bulk.hr' \
 	--allow-sub '_INBOX_hr.>'
+
+nsc add user --account LOGOFF --name receiver \
+	--allow-pub 'logoff.requests.urgent.keycloak' \
+	--allow-pub 'logoff.requests.urgent.siem,logoff.requests.bulk.siem' \
+	--allow-sub '_INBOX_receiver.>'
 
 nsc add user --account LOGOFF --name reader \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_RESULTS,$JS.API.STREAM.INFO.LOGOFF_DEAD' \
