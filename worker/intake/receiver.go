@@ -75,11 +75,7 @@ func (rc *Receiver) file() *issuers.File {
 	defer rc.mu.Unlock()
 	if rc.named != file {
 		rc.named = file
-		var names []string
-		for _, of := range Names(file) {
-			names = append(names, of.Name)
-		}
-		rc.Metrics.Issuers(names)
+		rc.Metrics.Issuers(plain(Names(file)))
 	}
 	return file
 }
@@ -102,6 +98,13 @@ func Names(file *issuers.File) (all []Name) {
 		all = append(all, Name{publisher.Name, jobs.Lanes})
 	}
 	return all
+}
+
+func plain(all []Name) (names []string) {
+	for _, of := range all {
+		names = append(names, of.Name)
+	}
+	return names
 }
 
 // An endpoint is what may be asked for at a path.
