@@ -26,8 +26,8 @@ import (
 type role int
 
 const (
-	works    role = iota // works jobs, and lets them in where the settings say so
-	receives             // lets jobs in alone, and knows no Web Server
+	works    role = iota // works jobs, and receives them where it is told an address
+	receives             // receives jobs, and knows no Web Server
 )
 
 const (
@@ -55,21 +55,12 @@ func (s settings) receiverProblems(p *problems, r role) {
 	p.check(receiverAddr, !given || isHostPort(addr), "must be host:port, with a number for the port")
 	p.check(receiverAddr, !given || addr != s.HTTPAddr || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	p.check(receiverAddr, !given || s.NATS.URL != embedded || addr != s.NATS.Listen || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_NATS_LISTEN; choose another")
-	p.check(receiverAddr, r == works || given || s.polls(), "required, since no stream of the issuers file is polled: the address at which jobs and events are received, such as :8443")
+	p.check(receiverAddr, r == works || given, "required: the address at which jobs and events are received, such as :8443")
 	p.check(issuersFile, s.IssuersFile != "" || !given && r == works, "required for receiving: it says who may send, and what")
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", given || s.Receiver.ConfigFile == "", "given without LOGOFF_RECEIVER_ADDR")
 	problem := httpConfigProblem(s.Receiver.ConfigFile)
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", problem == "", problem)
 	p.check("LOGOFF_NATS_URL", r == works || s.NATS.URL != embedded, "a receiver starts no broker; give it the NATS servers of the workers, or receive at the worker that has the broker: set LOGOFF_RECEIVER_ADDR there")
-}
-
-// polls reports whether the issuers file has a stream that is polled.
-func (s settings) polls() bool {
-	trusted, err := s.openIssuers()
-	if err != nil || trusted == nil {
-		return false
-	}
-	return slices.ContainsFunc(trusted.File().Issuers, func(i issuers.Issuer) bool { return i.Stream != nil && i.Stream.Delivery == "poll" })
 }
 
 // receiverWarnings tell of a receiver whose senders' secrets cross the network in the open.
@@ -90,47 +81,32 @@ func hasTLS(file string) bool {
 	return err == nil && yaml.Unmarshal(text, &config) == nil && len(config.TLS) > 0
 }
 
-// letIn receives jobs and events over HTTP, if the settings have an address for it, and polls the streams of the issuers
-// file, until it is stopped. Requests that have begun are finished then. The command shows a person what it sees.
-func (p *process) letIn(nc *nats.Conn, r role, command string) (stop func(), err error) {
-	if p.issuers == nil {
+// receive receives jobs and events over HTTP, if the settings have an address for it, until it is stopped. Requests that
+// have begun are finished then. The command shows a person what the receiver sees.
+func (p *process) receive(nc *nats.Conn, command string) (stop func(), err error) {
+	s := p.settings
+	if s.Receiver.Addr == "" {
 		return func() {}, nil
 	}
-	s := p.settings
-	js, err := s.streamConfig().JetStream(nc)
-	if err != nil {
-		return nil, err
-	}
-	store, rules := &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects}, jobs.Rules{LooseIDs: s.LooseSession.IDs}
-	events := metrics.NewReceiver(p.registry)
-	poller := &intake.Poller{
-		Issuers: p.issuers, Store: store, Rules: rules, JS: js, Create: r == works && s.createsBucket(), Replicas: s.NATS.Replicas,
-		Events: events, Metrics: metrics.NewStreams(p.registry), Health: p.health, Log: p.log,
-	}
 	rc := &intake.Receiver{
-		Issuers: p.issuers, Store: store, Rules: rules, Metrics: events, Health: p.health, Log: p.log,
-		Command: command, Alive: poller.Alive,
+		Issuers: p.issuers, Store: &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects},
+		Rules:   jobs.Rules{LooseIDs: s.LooseSession.IDs},
+		Metrics: metrics.NewReceiver(p.registry), Health: p.health, Log: p.log, Command: command,
 	}
-	stopServing := func() {}
-	if s.Receiver.Addr != "" {
-		stopServing, err = port{
-			variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
-			what: "Jobs and events are", patience: receiverPatience,
-		}.serve(p.log)
-	}
+	stopServing, err := port{
+		variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
+		what: "Jobs and events are", patience: receiverPatience,
+	}.serve(p.log)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { poller.Run(ctx) })
-	if s.Receiver.Addr != "" || r == receives {
-		running.Go(func() { rc.Run(ctx) })
-	}
+	var asking sync.WaitGroup
+	asking.Go(func() { rc.Run(ctx) })
 	return func() {
 		stopServing()
 		cancel()
-		running.Wait()
+		asking.Wait()
 	}, nil
 }
 
@@ -162,7 +138,7 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	stopReceiving, err := p.letIn(nc, receives, metrics.CheckCommand+" --receive")
+	stopReceiving, err := p.receive(nc, metrics.CheckCommand+" --receive")
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // StreamsPart is the part of a worker's health that tells of streams of Shared Signals.
-const StreamsPart = "signals"
+const StreamsPart = "streams"
 
 // A Poller looks after the streams of Shared Signals that the issuers file has, those that are pushed too, and polls
 // those that are polled. Of several pollers of a deployment one does so for each issuer, by a lease in NATS; where its

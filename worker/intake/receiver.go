@@ -35,8 +35,6 @@ type Receiver struct {
 	Log     *slog.Logger
 	// Command is what a person pastes to see what the receiver sees.
 	Command string
-	// Alive, unless nil, hears of each issuer of which a token came that was verified.
-	Alive func(issuer string)
 
 	clock func() time.Time // nil is time.Now
 	once  sync.Once

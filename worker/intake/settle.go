@@ -48,9 +48,6 @@ func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answ
 
 // count counts an event for its issuer, or for who sent it where it names none.
 func (rc *Receiver) count(s sender, a signals.Answer) {
-	if believed := a.Verdict == signals.Job || a.Verdict == signals.Ignored; believed && a.Format == jobs.SET && rc.Alive != nil {
-		rc.Alive(a.Issuer)
-	}
 	issuer := a.Issuer
 	if issuer == "" {
 		issuer = s.publisher
