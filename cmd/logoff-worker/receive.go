@@ -82,13 +82,17 @@ func hasTLS(file string) bool {
 }
 
 // receive receives jobs and events over HTTP, if the settings have an address for it, until it is stopped. Requests that
-// have begun are finished then.
-func (p *process) receive(nc *nats.Conn) (stop func(), err error) {
+// have begun are finished then. The command shows a person what the receiver sees.
+func (p *process) receive(nc *nats.Conn, command string) (stop func(), err error) {
 	s := p.settings
 	if s.Receiver.Addr == "" {
 		return func() {}, nil
 	}
-	rc := p.receiver(nc)
+	rc := &intake.Receiver{
+		Issuers: p.issuers, Store: &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects},
+		Rules:   jobs.Rules{LooseIDs: s.LooseSession.IDs},
+		Metrics: metrics.NewReceiver(p.registry), Health: p.health, Log: p.log, Command: command,
+	}
 	stopServing, err := port{
 		variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
 		what: "Jobs and events are", patience: receiverPatience,
@@ -104,14 +108,6 @@ func (p *process) receive(nc *nats.Conn) (stop func(), err error) {
 		cancel()
 		asking.Wait()
 	}, nil
-}
-
-func (p *process) receiver(nc *nats.Conn) *intake.Receiver {
-	return &intake.Receiver{
-		Issuers: p.issuers, Store: &intake.Store{NATS: nc, Subjects: p.settings.streamConfig().Subjects},
-		Rules:   jobs.Rules{LooseIDs: p.settings.LooseSession.IDs},
-		Metrics: metrics.NewReceiver(p.registry), Health: p.health, Log: p.log,
-	}
 }
 
 // runReceiver receives until ctx ends, and works nothing.
@@ -142,7 +138,7 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	stopReceiving, err := p.receive(nc)
+	stopReceiving, err := p.receive(nc, metrics.CheckCommand+" --receive")
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	defer stopNATS()
 	defer p.joinFleet(config, nc, page)()
-	stopReceiving, err := p.receive(nc)
+	stopReceiving, err := p.receive(nc, metrics.CheckCommand)
 	if err != nil {
 		return err
 	}

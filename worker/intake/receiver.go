@@ -33,6 +33,8 @@ type Receiver struct {
 	Metrics *metrics.Receiver
 	Health  *metrics.Health
 	Log     *slog.Logger
+	// Command is what a person pastes to see what the receiver sees.
+	Command string
 
 	clock func() time.Time // nil is time.Now
 	once  sync.Once
