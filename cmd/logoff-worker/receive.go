@@ -82,13 +82,14 @@ func hasTLS(file string) bool {
 }
 
 // receive receives jobs and events over HTTP, if the settings have an address for it, until it is stopped. Requests that
-// have begun are finished then.
-func (p *process) receive(nc *nats.Conn) (stop func(), err error) {
+// have begun are finished then. alive hears whose events came.
+func (p *process) receive(nc *nats.Conn, alive func(issuer string)) (stop func(), err error) {
 	s := p.settings
 	if s.Receiver.Addr == "" {
 		return func() {}, nil
 	}
 	rc := p.receiver(nc)
+	rc.Alive = alive
 	stopServing, err := port{
 		variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
 		what: "Jobs and events are", patience: receiverPatience,
@@ -110,7 +111,7 @@ func (p *process) receiver(nc *nats.Conn) *intake.Receiver {
 	return &intake.Receiver{
 		Issuers: p.issuers, Store: &intake.Store{NATS: nc, Subjects: p.settings.streamConfig().Subjects},
 		Rules:   jobs.Rules{LooseIDs: p.settings.LooseSession.IDs},
-		Metrics: metrics.NewReceiver(p.registry), Health: p.health, Log: p.log,
+		Metrics: p.events(), Health: p.health, Log: p.log,
 	}
 }
 
@@ -142,7 +143,12 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	stopReceiving, err := p.receive(nc)
+	alive, stopPolling, err := p.pollStreams(nc)
+	if err != nil {
+		return err
+	}
+	defer stopPolling()
+	stopReceiving, err := p.receive(nc, alive)
 	if err != nil {
 		return err
 	}

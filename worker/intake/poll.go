@@ -35,8 +35,10 @@ type Poller struct {
 	Issuers *issuers.Issuers
 	Store   *Store
 	Rules   jobs.Rules
-	// JS reaches JetStream, in which Bucket is; it is made where Create says so and it is missing, with so many Replicas.
+	// JS reaches JetStream, in which there is the Bucket that pollers share ([PollBucket]). It is made where Create says so
+	// and it is missing, with so many Replicas.
 	JS       jetstream.JetStream
+	Bucket   string
 	Create   bool
 	Replicas int
 	Events   *metrics.Receiver
@@ -58,12 +60,9 @@ const (
 	aliveLook = 15 * time.Second
 )
 
-// BucketName is the bucket that pollers of a deployment share: LOGOFF_SIGNALS for the prefix logoff.
-func (p *Poller) BucketName() string { return bucketName(p.Store.Subjects) }
-
 func (p *Poller) begin() {
 	p.once.Do(func() {
-		p.shared = &bucket{js: p.JS, name: p.BucketName(), create: p.Create, replicas: p.Replicas}
+		p.shared = &bucket{js: p.JS, name: p.Bucket, create: p.Create, replicas: p.Replicas}
 		p.signs.heard = map[string]time.Time{}
 	})
 }

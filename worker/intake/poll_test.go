@@ -118,7 +118,7 @@ func (s *pollSite) start() *poller {
 	}
 	file.Dial, file.Health = s.dial, r.health
 	r.Poller = &intake.Poller{
-		Issuers: file, Store: &intake.Store{NATS: r.nc, Subjects: subjects}, JS: js, Create: true, DialContext: r.dial,
+		Issuers: file, Store: &intake.Store{NATS: r.nc, Subjects: subjects}, JS: js, Bucket: intake.PollBucket(subjects), Create: true, DialContext: r.dial,
 		Events: metrics.NewReceiver(r.registry), Metrics: metrics.NewStreams(r.registry), Health: r.health, Log: log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -151,7 +151,7 @@ func (k *keeper) take(ctx context.Context, s *settled, tokens []ssf.Token) (fail
 			return failed // those that are left come again
 		}
 		read := k.p.Issuers.KeysReadAt(k.name)
-		a := k.p.Issuers.Reader(k.p.Rules, time.Now()).SET(k.name, []byte(t.Text))
+		a := k.p.Issuers.Reader(k.p.Store.bounded(k.p.Rules), time.Now()).SET(k.name, []byte(t.Text))
 		if a.KeysRead && s.overdue(t.JTI, read) {
 			a.Verdict, a.Code, a.Why = signals.Invalid, signals.InvalidKey, fmt.Sprintf("its key is not in the issuer's key set, which was read for %v", keyPatience)
 		}
@@ -238,7 +238,7 @@ func (s *Store) putRaw(ctx context.Context, publisher, token string) error {
 	msg.Header.Set("Content-Type", "application/secevent+jwt")
 	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID(publisher, token))
 	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
-		return s.explained(err, len(msg.Data))
+		return s.explained(err, msg)
 	}
 	return nil
 }

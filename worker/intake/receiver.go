@@ -33,6 +33,8 @@ type Receiver struct {
 	Metrics *metrics.Receiver
 	Health  *metrics.Health
 	Log     *slog.Logger
+	// Alive, if set, hears whose events have come, once they are verified.
+	Alive func(issuer string)
 
 	clock func() time.Time // nil is time.Now
 	once  sync.Once
