@@ -243,7 +243,7 @@ func (s *pollSite) once(ids map[string]string) {
 func (r *poller) condition(kind string) *metrics.Condition {
 	_, conditions := r.health.Ready()
 	for _, c := range conditions {
-		if c.Part == StreamsPart && c.Kind == kind+" idp" {
+		if c.Part == SignalsPart && c.Kind == kind+" idp" {
 			return &c
 		}
 	}

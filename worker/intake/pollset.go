@@ -276,7 +276,7 @@ func (k *keeper) tellStored(err error) {
 // tellRefused tells of the first event that is refused for a reason.
 func (k *keeper) tellRefused(a signals.Answer) {
 	k.p.Health.Begin(metrics.Condition{
-		Part: StreamsPart, Kind: "refused " + k.name, Harmless: true, Quiet: refusedQuiet,
+		Part: SignalsPart, Kind: "refused " + k.name, Harmless: true, Quiet: refusedQuiet,
 		What: fmt.Sprintf("an event of %s was refused (%s), and nobody's sessions end for it: %s", k.name, a.Code, a.Why),
 		ToDo: "see its dead letter", Command: "logoffctl dead list",
 	})
