@@ -36,12 +36,13 @@ type DeadLetter struct {
 	ContentType string    // of the payload
 	MessageID   string    // with which the job was published, if any
 	Trace       Trace     // of the job
-	// Payload is the message as it came if the job was invalid or is held, otherwise what [Job.Unfinished]
-	// leaves of it.
+	Signal      *Signal   // of the job, if any
+	// Payload is the message as it came if the job was invalid or is held, otherwise what [Job.Unfinished] leaves of
+	// it. Of a held job that came in another form than JSON or XML, it is the job that was made of it.
 	Payload []byte
 }
 
-// Header returns everything but the payload, in values that are printable and at most 512 bytes
+// Header returns everything but the payload, in values that are printable and, but for the signal, at most 512 bytes
 // long. What is empty is left out.
 func (d DeadLetter) Header() map[string][]string {
 	header := map[string][]string{
@@ -63,11 +64,16 @@ func (d DeadLetter) Header() map[string][]string {
 			header[name] = []string{value}
 		}
 	}
+	if d.Signal != nil {
+		if value, err := d.Signal.Header(); err == nil {
+			header[SignalHeader] = []string{value}
+		}
+	}
 	return header
 }
 
 // DecodeDeadLetter reads a dead letter from its header and payload. The error names the header that
-// is missing or wrong.
+// is missing or wrong. A signal that cannot be read is as none.
 func DecodeDeadLetter(header map[string][]string, payload []byte) (DeadLetter, error) {
 	value := func(name string) string {
 		if len(header[name]) == 0 {
@@ -88,6 +94,9 @@ func DecodeDeadLetter(header map[string][]string, payload []byte) (DeadLetter, e
 	}
 	wrong := func(name string) (DeadLetter, error) {
 		return DeadLetter{}, fmt.Errorf("decode a dead letter: the header %s is missing or wrong: %s", name, quote(value(name)))
+	}
+	if values := header[SignalHeader]; len(values) > 0 {
+		d.Signal, _ = DecodeSignal(values[0])
 	}
 	var err error
 	if d.Sequence, err = strconv.ParseUint(value(headerSequence), 10, 64); err != nil {

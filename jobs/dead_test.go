@@ -14,7 +14,8 @@ func TestDeadLetterIsReadAsItWasWritten(t *testing.T) {
 	letter := DeadLetter{
 		Reason: Invalid, JobID: "01JDCASE7K2Q5", Error: "at /sessions/0: null found", Subject: "logoff.requests.urgent.soar",
 		Result: "logoff.results.01JDCASE7K2Q5.7-8", Sequence: 7, Stored: stored, ContentType: "application/json", MessageID: "m", Payload: []byte("\x00{"),
-		Trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		Trace:  "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		Signal: &Signal{Issuer: "idp", Event: "https://schemas.openid.net/secevent/caep/event-type/session-revoked", Token: strings.Repeat("t", 8000)},
 	}
 	want := map[string][]string{
 		"Logoff-Reason":     {"invalid"},
@@ -27,6 +28,7 @@ func TestDeadLetterIsReadAsItWasWritten(t *testing.T) {
 		"Content-Type":      {"application/json"},
 		"Logoff-Message-Id": {"m"},
 		"traceparent":       {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+		"Logoff-Signal":     {`{"issuer":"idp","event":"https://schemas.openid.net/secevent/caep/event-type/session-revoked","token":"` + letter.Signal.Token + `"}`},
 	}
 	if diff := cmp.Diff(want, letter.Header()); diff != "" {
 		t.Error(diff)
@@ -87,6 +89,14 @@ func TestDamagedDeadLetterIsRefused(t *testing.T) {
 		if _, err := DecodeDeadLetter(header, nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
+	}
+}
+
+func TestSignalThatCannotBeReadCostsNoDeadLetter(t *testing.T) {
+	header := DeadLetter{Reason: Failed, JobID: "j", Subject: "s", Stored: stored}.Header()
+	header[SignalHeader] = []string{"{"}
+	if d, err := DecodeDeadLetter(header, nil); err != nil || d.Signal != nil {
+		t.Errorf("%+v, %v", d, err)
 	}
 }
 

@@ -57,6 +57,9 @@ func (r *Result) appendJSON(b []byte) ([]byte, error) {
 	w.note("approvedBy", r.ApprovedBy)
 	w.steps(r.Steps)
 	w.number("stepsLeft", int64(r.StepsLeft))
+	w.signal(r.Signal)
+	w.note("repeats", r.Repeats)
+	w.number("eventToEndedMs", r.EventToEndedMS)
 	w.truth("trimmed", r.Trimmed)
 	return append(w.b, '}'), w.err
 }
@@ -115,6 +118,20 @@ func (w *writer) steps(steps []Step) {
 		w.b = append(w.b, '}')
 	}
 	w.b = append(w.b, ']')
+}
+
+func (w *writer) signal(s *Signal) {
+	if s == nil {
+		return
+	}
+	w.name("signal")
+	w.b = append(w.b, '{')
+	w.text("issuer", s.Issuer)
+	w.note("event", s.Event)
+	w.note("rule", s.Rule)
+	w.note("id", s.ID)
+	w.note("token", s.Token)
+	w.b = append(w.b, '}')
 }
 
 // A writer appends the members of an object. What is empty is left out by number and note.

@@ -25,9 +25,11 @@ func TestResultIsWrittenAsTheLibraryDoes(t *testing.T) {
 			RequestedAt: moment(), ReceivedAt: moment(), CompletedAt: moment(), TimeToLogoffMS: random.Int64N(9) - 1, Worker: text(), Deliveries: random.IntN(3),
 			Reason: text(), RequestedBy: text(), Trimmed: random.IntN(2) == 0,
 			HeldSHA256: text(), Approves: text(), ApprovedBy: text(), StepsLeft: random.IntN(2),
+			Repeats: text(), EventToEndedMS: random.Int64N(3) - 1,
 		}
 		if random.IntN(2) == 0 {
 			r.EventTime = moment()
+			r.Signal = &Signal{Issuer: text(), Event: text(), Rule: text(), ID: text(), Token: text()}
 		}
 		for range random.IntN(4) {
 			r.Sessions = append(r.Sessions, SessionResult{

@@ -109,6 +109,8 @@ type Result struct {
 	StepsLeft int    `json:"stepsLeft,omitzero"`
 	// Signal is the event of a security system that the job answers.
 	Signal *Signal `json:"signal,omitempty"`
+	// Repeats is the subject of the result of a job that answered the same event before, for which this one is ignored.
+	Repeats string `json:"repeats,omitzero"`
 	// EventToEndedMS is how long it was from EventTime to CompletedAt; it is there where nothing is left of the job.
 	EventToEndedMS int64 `json:"eventToEndedMs,omitzero"`
 	// Trimmed means that attempts, request ids and server texts were left out, and if need be the
@@ -173,8 +175,8 @@ type UserResult struct {
 	Error string `json:"error,omitzero"`
 }
 
-// Conclude fills in the counts, and the status unless the job is invalid or held. A job without a session
-// is done when none of its users is left. An empty map in Counts is filled, any other replaced.
+// Conclude fills in the counts, the time since the event where nothing is left, and the status unless the job is
+// invalid, held or ignored. A job without a session is done when none of its users is left. An empty map in Counts is filled, any other replaced.
 func (r *Result) Conclude() {
 	if r.Counts == nil || len(r.Counts) > 0 {
 		r.Counts = make(map[Outcome]int, 1)
@@ -209,6 +211,9 @@ func (r *Result) Conclude() {
 	default:
 		r.Status = Failed
 	}
+	if done := r.Status == Done || r.Status == AcceptedJob; done && !r.EventTime.IsZero() {
+		r.EventToEndedMS = max(0, r.CompletedAt.Sub(r.EventTime).Milliseconds())
+	}
 }
 
 const (
@@ -227,11 +232,11 @@ const (
 )
 
 // Append appends the result as [DecodeResult] reads it, in at most maxBytes bytes if that is not 0.
-// Where it does not fit, first the steps are dropped, then the server's texts shortened, then all details left out; r stays as
-// it is. The result of a job that was decoded under the same MaxBytes always fits.
+// Where it does not fit, first the signal's token is dropped, then the steps, then the
+// server's texts shortened, then all details left out; r stays as it is. The result of a job that was decoded under the same MaxBytes always fits.
 func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 	data, err := r.appendJSON(slices.Grow(dst, encodedResult+encodedSession*len(r.Sessions)))
-	for _, shrink := range []func(*Result){(*Result).dropSteps, (*Result).shortenTexts, (*Result).trim, (*Result).leaveOut} {
+	for _, shrink := range []func(*Result){(*Result).dropToken, (*Result).dropSteps, (*Result).shortenTexts, (*Result).trim, (*Result).leaveOut} {
 		if err != nil || maxBytes == 0 || len(data)-len(dst) <= maxBytes {
 			break
 		}
@@ -247,6 +252,14 @@ func (r *Result) Append(dst []byte, maxBytes int) ([]byte, error) {
 		return dst, fmt.Errorf("the result of job %s does not fit into %d bytes", quote(r.JobID), maxBytes)
 	}
 	return data, nil
+}
+
+func (r *Result) dropToken() {
+	if r.Signal != nil {
+		bare := *r.Signal
+		bare.Token = ""
+		r.Signal = &bare
+	}
 }
 
 func (r *Result) dropSteps() { r.Steps, r.StepsLeft = nil, r.StepsLeft+len(r.Steps) }

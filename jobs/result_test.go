@@ -100,9 +100,9 @@ func TestStatusFollowsFromTheOutcomes(t *testing.T) {
 }
 
 // A status leaves no dead letter only if nothing is left to do, which nobody can say of one that is not known.
-func TestWhatIsDoneOrAcceptedIsASuccess(t *testing.T) {
+func TestWhatIsDoneAcceptedOrIgnoredIsASuccess(t *testing.T) {
 	for _, status := range append(slices.Clone(Statuses), "", "from the future") {
-		if want := status == Done || status == AcceptedJob; status.Success() != want {
+		if want := status == Done || status == AcceptedJob || status == Ignored; status.Success() != want {
 			t.Errorf("%s: %t", status, !want)
 		}
 	}
@@ -123,7 +123,10 @@ func largeResult(t *testing.T) (r Result, maxBytes int) {
 	r = Result{
 		Version: 1, JobID: job.ID, Lane: Urgent, Publisher: strings.Repeat(`\`, 64), UsersLeft: MaxUsers, Error: strings.Repeat("\"\x01\xff", 1000),
 		RequestedAt: now, ReceivedAt: now, CompletedAt: now, EventTime: now, TimeToLogoffMS: -1 << 62, Worker: strings.Repeat("w", 253), Deliveries: 1 << 62,
-		Reason: job.Reason, Labels: job.Labels,
+		Reason: job.Reason, Labels: job.Labels, Repeats: strings.Repeat("r", 330),
+		Signal: Signal{
+			Issuer: strings.Repeat(`\`, 64), Event: strings.Repeat(`"`, 300), Rule: strings.Repeat("\x01", 300), ID: strings.Repeat(`\`, 300), Token: strings.Repeat("t", maxToken),
+		}.Fitting(),
 	}
 	for i, s := range job.Sessions {
 		r.Sessions = append(r.Sessions, SessionResult{
@@ -144,6 +147,9 @@ func TestLargeResultLosesDetailsAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got.Signal.Token != "" || got.Signal.ID != r.Signal.ID {
+		t.Errorf("%+v", got.Signal)
+	}
 	if len(data) > maxBytes || !got.Trimmed || len(got.Sessions) != len(r.Sessions) {
 		t.Errorf("%d bytes of %d, trimmed %t, %d sessions", len(data), maxBytes, got.Trimmed, len(got.Sessions))
 	}
@@ -152,7 +158,7 @@ func TestLargeResultLosesDetailsAndNothingElse(t *testing.T) {
 			t.Errorf("session %d is %v", i, s)
 		}
 	}
-	if r.Trimmed || r.Sessions[0].RequestID == "" || r.Sessions[0].ServerText != strings.Repeat("\xff", 100) {
+	if r.Trimmed || r.Signal.Token == "" || r.Sessions[0].RequestID == "" || r.Sessions[0].ServerText != strings.Repeat("\xff", 100) {
 		t.Error("the caller's result was changed")
 	}
 }
@@ -236,5 +242,42 @@ func TestStepsAreTheFirstToGo(t *testing.T) {
 	got, err := DecodeResult(data)
 	if err != nil || len(got.Steps) > 0 || got.StepsLeft != 12 || got.Trimmed || len(got.Sessions[0].ServerText) != 200 || len(r.Steps) != 10 {
 		t.Errorf("%v: %s", err, data)
+	}
+}
+
+func TestTokenIsTheFirstToGo(t *testing.T) {
+	r := Result{
+		Version: 1, JobID: "j", Status: Done, Steps: []Step{{What: "sent"}},
+		Signal: &Signal{Issuer: "idp", Event: "e", Rule: "r", ID: "1", Token: strings.Repeat("t", maxToken)},
+	}
+	for maxBytes, kept := range map[int]bool{maxToken: false, maxToken + 2000: true, 0: true} {
+		data, err := r.Append(nil, maxBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeResult(data)
+		if err != nil || len(got.Steps) != 1 || got.Trimmed || got.Signal.ID != "1" || (got.Signal.Token != "") != kept {
+			t.Errorf("in %d bytes: %v\n%s", maxBytes, err, data)
+		}
+	}
+	if len(r.Signal.Token) != maxToken {
+		t.Error("the caller's result was changed")
+	}
+}
+
+func TestTimeFromEventToEndIsToldWhereNothingIsLeft(t *testing.T) {
+	for outcome, want := range map[Outcome]int64{LoggedOff: 90_000, Accepted: 90_000, Rejected: 0} {
+		r := Result{EventTime: stored, CompletedAt: stored.Add(90 * time.Second), Sessions: []SessionResult{{Outcome: outcome}}}
+		if r.Conclude(); r.EventToEndedMS != want {
+			t.Errorf("%s: %d", outcome, r.EventToEndedMS)
+		}
+	}
+	ahead := Result{EventTime: stored.Add(time.Minute), CompletedAt: stored}
+	never := Result{CompletedAt: stored}
+	ignored := Result{Status: Ignored, EventTime: stored, CompletedAt: stored.Add(time.Minute)}
+	for _, r := range []*Result{&ahead, &never, &ignored} {
+		if r.Conclude(); r.EventToEndedMS != 0 {
+			t.Errorf("%+v", r)
+		}
 	}
 }

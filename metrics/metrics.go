@@ -8,6 +8,7 @@
 package metrics
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,8 @@ type Metrics struct {
 	users        map[jobs.UserOutcome]prometheus.Counter
 	timeToLogoff map[jobs.Lane]prometheus.Observer
 	eventToOff   map[jobs.Lane]prometheus.Observer
+	revocations  *prometheus.HistogramVec
+	issuers      atomic.Pointer[[]string] // that are told apart
 	formats      map[jobs.Format]prometheus.Counter
 	dead         map[jobs.Status]prometheus.Counter
 	handedBack   prometheus.Counter
@@ -111,6 +114,9 @@ func (m *Metrics) jobInstruments(f factory) {
 		[]float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}, "lane"), jobs.Lanes)
 	m.eventToOff = observers(f.histogramVec("logoff_event_to_off_seconds", "From a job's eventTime until all that it names was read back as off, for jobs that tell one.",
 		[]float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400}, "lane"), jobs.Lanes)
+	m.revocations = f.histogramVec("logoff_revocation_seconds", "From the event of a security system until all that its job names was read back as off, by the name of the issuer or recipe.",
+		[]float64{1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400}, "issuer")
+	m.Issuers(nil)
 	m.dead = counters(f.counterVec("logoff_dead_letters_total", "Dead letters stored.", "reason"), deadReasons())
 	m.handedBack = f.counter("logoff_jobs_handed_back_total", "Jobs given back to the stream unsent at a stop.")
 	m.lastSuccess = f.fleeting("logoff_last_success_timestamp_seconds", "When a result with a success was last stored; absent until then.")
@@ -167,7 +173,23 @@ func (m *Metrics) ClockDifference(ahead time.Duration) { m.clock.set(ahead.Secon
 func (m *Metrics) Received(lane jobs.Lane, n int) { m.received[lane].Add(float64(n)) }
 
 // Written counts a job by what it is written in.
-func (m *Metrics) Written(format jobs.Format) { m.formats[format].Inc() }
+func (m *Metrics) Written(format jobs.Format) {
+	if c := m.formats[format]; c != nil {
+		c.Inc()
+	}
+}
+
+// otherIssuer stands for issuers that are not told apart.
+const otherIssuer = "other"
+
+// Issuers says which issuers of events are told apart: those of the issuers file, and no other that a message names.
+func (m *Metrics) Issuers(names []string) {
+	names = append([]string{otherIssuer}, names...)
+	for _, name := range names {
+		m.revocations.WithLabelValues(name)
+	}
+	m.issuers.Store(&names)
+}
 
 // Redelivered counts those among them that had been delivered before.
 func (m *Metrics) Redelivered(lane jobs.Lane, n int) { m.redelivered[lane].Add(float64(n)) }
@@ -182,6 +204,7 @@ type Settlement struct {
 	users    map[jobs.UserOutcome]int
 	took     []laneTime // of jobs with a success
 	events   []laneTime // since the eventTime of jobs of which all is known to be off
+	revoked  []issuerTime
 	latest   map[bool]*recent
 }
 
@@ -196,6 +219,12 @@ type laneTime struct {
 	trace jobs.Trace
 }
 
+// An issuerTime is how long it was from an issuer's event until all is known to be off.
+type issuerTime struct {
+	issuer string
+	laneTime
+}
+
 // A SettledJob is what a result says of one job.
 type SettledJob struct {
 	ID        string
@@ -207,6 +236,7 @@ type SettledJob struct {
 	Stored    time.Time     // in the stream
 	Took      time.Duration // from the job being stored to its last answer
 	EventTime time.Time     // when that happened which the job answers; zero where it does not say
+	Issuer    string        // whose event it answers; empty where it answers none
 	Trace     jobs.Trace    // an exemplar of how long it took names it
 }
 
@@ -230,7 +260,11 @@ func (s *Settlement) Add(job SettledJob) {
 		s.took = append(s.took, laneTime{job.Lane, job.Took, job.Trace})
 	}
 	if job.Status == jobs.Done && !job.EventTime.IsZero() {
-		s.events = append(s.events, laneTime{job.Lane, job.Stored.Add(job.Took).Sub(job.EventTime), job.Trace})
+		since := laneTime{job.Lane, job.Stored.Add(job.Took).Sub(job.EventTime), job.Trace}
+		s.events = append(s.events, since)
+		if job.Issuer != "" {
+			s.revoked = append(s.revoked, issuerTime{job.Issuer, since})
+		}
 	}
 }
 
@@ -246,6 +280,13 @@ func (m *Metrics) Settled(s *Settlement) {
 	addAll(m.users, s.users)
 	for _, t := range s.events {
 		observe(m.eventToOff[t.lane], max(0, t.took.Seconds()), t.trace)
+	}
+	for _, t := range s.revoked {
+		issuer := otherIssuer
+		if slices.Contains(*m.issuers.Load(), t.issuer) {
+			issuer = t.issuer
+		}
+		observe(m.revocations.WithLabelValues(issuer), max(0, t.took.Seconds()), t.trace)
 	}
 	for _, t := range s.took {
 		observe(m.timeToLogoff[t.lane], max(0, t.took.Seconds()), t.trace)

@@ -118,7 +118,8 @@ func TestEveryLabelValueExistsAtZero(t *testing.T) {
 		"logoff_jobs_format_total":                  len(jobs.Formats),
 		"logoff_time_to_logoff_seconds":             len(jobs.Lanes),
 		"logoff_event_to_off_seconds":               len(jobs.Lanes),
-		"logoff_dead_letters_total":                 len(jobs.Statuses) - 2, // neither done nor accepted
+		"logoff_revocation_seconds":                 1,                      // of no issuer of the file
+		"logoff_dead_letters_total":                 len(jobs.Statuses) - 3, // not done, accepted or ignored
 		"logoff_webserver_requests_total":           len(operations) * len(verdicts),
 		"logoff_webserver_request_duration_seconds": len(operations),
 		"logoff_webserver_circuit_breaker":          len(breakerStates),

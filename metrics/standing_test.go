@@ -90,6 +90,33 @@ func TestEventToOffIsOfWhatIsKnownToBeOff(t *testing.T) {
 	}
 }
 
+// How long revocations take is told by who asked for them. A name that the issuers file does not have is no label.
+func TestRevocationsAreToldByIssuer(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	m := New(reg, Build{})
+	m.Issuers([]string{"idp", "okta-hook"})
+	now := time.Now()
+	var settled Settlement
+	for _, job := range []SettledJob{
+		{Status: jobs.Done, Issuer: "idp"}, {Status: jobs.Done, Issuer: "anybody"}, {Status: jobs.Done, Issuer: "anybody else"},
+		{Status: jobs.Done}, {Status: jobs.AcceptedJob, Issuer: "idp"}, {Status: jobs.Ignored, Issuer: "idp"}, {Status: jobs.Failed, Issuer: "idp"},
+	} {
+		job.Lane, job.Stored, job.EventTime, job.Took = jobs.Urgent, now, now.Add(-time.Minute), 30*time.Second
+		settled.Add(job)
+	}
+	settled.Add(SettledJob{Lane: jobs.Urgent, Status: jobs.Done, Issuer: "idp", Stored: now, Took: time.Second}) // it tells no eventTime
+	m.Settled(&settled)
+	got := samples(reg, "logoff_revocation_seconds")
+	for _, want := range []string{`seconds_sum{issuer="idp"} 90`, `seconds_count{issuer="idp"} 1`, `seconds_count{issuer="other"} 2`, `seconds_count{issuer="okta-hook"} 0`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "anybody") {
+		t.Errorf("whoever a message names is a label:\n%s", got)
+	}
+}
+
 // Users and formats are counted, and what is set is told by its hash.
 func TestUsersFormatsAndSettingsAreTold(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
@@ -98,6 +125,7 @@ func TestUsersFormatsAndSettingsAreTold(t *testing.T) {
 	settled.Add(SettledJob{Lane: jobs.Urgent, Status: jobs.Partial, Users: []jobs.UserResult{{Outcome: jobs.UserOff}, {Outcome: jobs.UserOff}, {Outcome: jobs.UserUnknown}, {Outcome: "later"}}})
 	m.Settled(&settled)
 	m.Written(jobs.XML)
+	m.Written("from the future")
 	got := samples(reg, "logoff_users_total", "logoff_jobs_format_total", "logoff_settings_info")
 	for _, want := range []string{`users_total{outcome="off"} 2`, `users_total{outcome="unknown"} 1`, `users_total{outcome="protected"} 0`, `jobs_format_total{format="xml"} 1`, `jobs_format_total{format="json"} 0`, `settings_info{hash="abc123"} 1`} {
 		if !strings.Contains(got, want) {

@@ -28,7 +28,12 @@ type delivery struct {
 	lists      int64  // of protected users' sessions that had been asked for by then
 	key        string // of its result
 	job        jobs.Job
-	invalid    string  // why it is no job
+	invalid    string   // why it is no job
+	ignored    string   // why it is an event for which nothing is to be done
+	repeats    string   // the subject of the result of the same event, for which it is ignored
+	keys       *keyWait // whose keys it waits for, before anything of it is known; nil if it does not
+	signal     *jobs.Signal
+	format     jobs.Format
 	users      []*user // whom the job names; what is in them, see there
 	verdict    guard.Verdict
 
@@ -94,14 +99,41 @@ func (d *delivery) conclude(r *jobs.Result, worker string) {
 		RequestedBy:    d.job.RequestedBy,
 		Labels:         d.job.Labels,
 		Traceparent:    d.trace,
+		Signal:         d.signal,
+		Repeats:        d.repeats,
 	}
-	if d.invalid != "" {
+	switch {
+	case d.invalid != "":
 		r.Status, r.Error = jobs.Invalid, d.invalid
+	case d.ignored != "":
+		r.Status, r.Error = jobs.Ignored, d.ignored
 	}
 	r.Users = d.userResults()
 	d.verdict.Mark(r)
 	r.Conclude()
 	d.steps.tell(r)
+}
+
+// isNoJob reports whether nothing of it is to be worked, whatever the guard would say.
+func (d *delivery) isNoJob() bool { return d.invalid != "" || d.ignored != "" }
+
+// payload is what may be published again to the same end: the message, or the job that was made of one in a form that
+// may come to something else later, because keys and rules change.
+func (d *delivery) payload() (data []byte, contentType string) {
+	if d.format != jobs.JSON && d.format != jobs.XML && !d.isNoJob() {
+		if data, err := d.job.Encode(); err == nil {
+			return data, "application/json"
+		}
+	}
+	return d.msg.Data, d.header("Content-Type")
+}
+
+// issuer is whose event the job answers; empty where it answers none.
+func (d *delivery) issuer() string {
+	if d.signal == nil {
+		return ""
+	}
+	return d.signal.Issuer
 }
 
 func (d *delivery) userResults() (results []jobs.UserResult) {

@@ -31,7 +31,7 @@ func (w *Worker) newGuard() *guard.Guard {
 // guarded has the guard judge jobs, and returns those that do not wait for its verdict. What it holds or refuses has
 // nothing left to send. At a stop nothing more is asked.
 func (l *lane) guarded(ds []*delivery) (known []*delivery) {
-	asks := func(d *delivery) bool { return !d.stored && d.invalid == "" && l.w.guards(d) }
+	asks := func(d *delivery) bool { return !d.stored && !d.isNoJob() && l.w.guards(d) }
 	if !slices.ContainsFunc(ds, asks) {
 		return ds
 	}
@@ -68,9 +68,10 @@ func (l *lane) judge(ds []*delivery) (known, unknown []*delivery) {
 	defer cancel()
 	all := make([]guard.Job, len(ds))
 	for i, d := range ds {
+		payload, _ := d.payload()
 		all[i] = guard.Job{
 			Subject: d.msg.Subject, Held: d.header(guard.Header), Key: d.key, Lane: d.lane, Publisher: d.publisher,
-			Payload: d.msg.Data, Sessions: len(d.job.Sessions), People: len(d.job.Users), Received: d.received,
+			Payload: payload, Sessions: len(d.job.Sessions), People: len(d.job.Users), Received: d.received,
 		}
 	}
 	var why error
@@ -146,8 +147,13 @@ func (l *lane) awaitVerdicts() {
 			return
 		}
 	}
-	for again := true; again; again = l.unjudged.restore(nil, nil) {
-		ds := l.unjudged.take()
+	l.handBack(&l.unjudged)
+}
+
+// handBack hands back what waits, and what still comes to wait.
+func (l *lane) handBack(waiting *waitlist[*delivery]) {
+	for again := true; again; again = waiting.restore(nil, nil) {
+		ds := waiting.take()
 		for _, d := range ds {
 			d.returned, d.left = true, 0
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/guard"
 )
 
@@ -32,13 +33,17 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 	}
 	l.w.Metrics.Received(l.name, len(msgs))
 	l.w.Metrics.Redelivered(l.name, len(again))
+	reader := l.w.reader()
 	for _, d := range taken {
-		l.open(d)
+		l.open(reader, d)
+		l.w.Metrics.Written(d.format)
 		l.w.jobLog.taken(d)
 		l.w.leases.weigh(d)
 	}
 	l.lookUpResults(again)
 	l.tellUnsettled(again)
+	taken = l.withKeys(taken)
+	l.lookUpRepeats(taken)
 	return l.settleOver(l.guarded(taken))
 }
 
@@ -60,7 +65,7 @@ func (l *lane) settleOver(ds []*delivery) (work []*delivery) {
 // tellUnsettled tells of jobs that somebody had and did not settle: a worker that died or was stopped, or
 // somebody who is none and takes jobs from our consumer.
 func (l *lane) tellUnsettled(again []*delivery) {
-	unsettled := slices.DeleteFunc(again, func(d *delivery) bool { return d.stored || d.deliveries < 2 })
+	unsettled := slices.DeleteFunc(again, func(d *delivery) bool { return d.stored || d.deliveries < 2 || d.keys != nil })
 	if n := len(unsettled); n > 0 {
 		harmless(l.w.Health, "came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled; probably a worker was stopped or died, and otherwise something that is no worker takes jobs from the consumer %s", n, l.name))
 	}
@@ -101,21 +106,57 @@ func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 	return d
 }
 
-// open decodes a job. One that cannot be decoded has no session left to send.
-func (l *lane) open(d *delivery) {
-	l.w.Metrics.Written(jobs.FormatOf(d.msg.Data))
-	job, err := jobs.Decode(d.msg.Data, l.w.rules)
+// open reads a job. One that cannot be read, or is none, has no session left to send; nor has one that waits for keys.
+func (l *lane) open(reader signals.Reader, d *delivery) {
+	a := reader.Message(d.msg.Header, d.msg.Data)
+	job := a.Job
 	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.sequence, d.requested)
 	if id, _, ok := l.w.Config.Stream.Subjects.ResultOf(d.header(guard.Header)); ok && l.w.isApproved(d) {
 		job.ID = id // of the job that was held
 	}
+	d.format, d.signal, d.keys = a.Format, d.signalOf(a, &job), nil
 	d.job = job
-	if err != nil {
-		d.invalid = err.Error()
-		return
+	switch a.Verdict {
+	case signals.Job:
+		l.target(d)
+	case signals.Ignored:
+		d.ignored = a.Why
+	case signals.Retry:
+		d.keys = &keyWait{issuer: a.Issuer, why: a.Why}
+	default:
+		d.invalid = l.w.refusal(a)
 	}
-	d.targets = job.Sessions
-	d.left = len(job.Sessions)
+}
+
+// signalOf is the event that a job answers: as it was read, or as whoever stored the job says. A header that cannot be
+// read is remarked in the job.
+func (d *delivery) signalOf(a signals.Answer, job *jobs.Job) *jobs.Signal {
+	if a.Signal != nil {
+		return a.Signal.Fitting()
+	}
+	header := d.header(jobs.SignalHeader)
+	if header == "" || a.Format == jobs.SET {
+		return nil
+	}
+	signal, err := jobs.DecodeSignal(header)
+	if err != nil {
+		job.Remarks = append(job.Remarks, err.Error())
+	}
+	return signal
+}
+
+// refusal says in words why a message is invalid.
+func (w *Worker) refusal(a signals.Answer) string {
+	if w.Issuers == nil && a.Format == jobs.SET {
+		return a.Why + "; nobody's signed messages are believed, because LOGOFF_ISSUERS_FILE is not set"
+	}
+	return a.Why
+}
+
+// target makes targets of what a job names.
+func (l *lane) target(d *delivery) {
+	d.targets = d.job.Sessions
+	d.left = len(d.job.Sessions)
 	d.sessions = make([]jobs.SessionResult, d.left)
 	for i, s := range d.targets {
 		switch why := s.Wrong(); {
@@ -125,7 +166,7 @@ func (l *lane) open(d *delivery) {
 			d.set(i, jobs.SessionResult{Outcome: jobs.Protected}, d.received)
 		}
 	}
-	for _, named := range job.Users {
+	for _, named := range d.job.Users {
 		u := &user{named: named}
 		if why := named.Wrong(); why != "" {
 			u.end(jobs.UserInvalid, why)

@@ -46,6 +46,9 @@ func (l *jobLog) finished(d *delivery) {
 	if d.result != nil {
 		facts = append(facts, "error", d.result.Shortfall())
 	}
+	if d.ignored != "" {
+		facts = append(facts, "why", d.ignored)
+	}
 	l.log.Info("job: it is finished", facts...)
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,11 @@ type lane struct {
 	// unjudged are jobs of which the guard cannot tell now whether they may be worked: all together, so that they are
 	// counted together.
 	unjudged waitlist[*delivery]
+	// keyless are messages whose issuers' keys are not known.
+	keyless struct {
+		waitlist[*delivery]
+		size atomic.Int64 // bytes of messages
+	}
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {

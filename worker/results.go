@@ -127,7 +127,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 		d.stored = true
 		settled.Add(metrics.SettledJob{
 			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(),
-			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Trace: d.trace,
+			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Issuer: d.issuer(), Trace: d.trace,
 		})
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
@@ -142,7 +142,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
 		settled.Add(metrics.SettledJob{ // an earlier try of ours
 			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
-			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime,
+			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Issuer: d.issuer(),
 		})
 	} else {
 		s.metrics.AlreadySettled(1)
@@ -173,17 +173,20 @@ func (s *settler) storedResult(ctx context.Context, d *delivery) *jobs.Result {
 // from the job and the stored result alone, so that whoever settles the job last makes the same.
 func (s *settler) deadLetterMessage(d *delivery) (*nats.Msg, error) {
 	letter := jobs.DeadLetter{
-		Reason:      d.result.Status,
-		JobID:       d.job.ID,
-		Error:       d.result.Shortfall(),
-		Subject:     d.msg.Subject,
-		Result:      s.resultSubject(d),
-		Sequence:    d.sequence,
-		Stored:      d.requested,
-		ContentType: d.header("Content-Type"),
-		MessageID:   d.header(nats.MsgIdHdr),
-		Trace:       d.trace,
-		Payload:     d.msg.Data,
+		Reason:    d.result.Status,
+		JobID:     d.job.ID,
+		Error:     d.result.Shortfall(),
+		Subject:   d.msg.Subject,
+		Result:    s.resultSubject(d),
+		Sequence:  d.sequence,
+		Stored:    d.requested,
+		MessageID: d.header(nats.MsgIdHdr),
+		Trace:     d.trace,
+		Signal:    d.signal,
+	}
+	letter.Payload, letter.ContentType = d.payload()
+	if d.format == jobs.SET && letter.Reason == jobs.Invalid {
+		letter.Signal = nil // the payload says it
 	}
 	if letter.Reason != jobs.Invalid && letter.Reason != jobs.Held {
 		payload, err := d.job.Unfinished(*d.result, time.Now()).Encode()
@@ -197,9 +200,27 @@ func (s *settler) deadLetterMessage(d *delivery) (*nats.Msg, error) {
 	}
 	msg := nats.NewMsg(s.config.Stream.Subjects.Dead(letter.Reason))
 	msg.Data = letter.Payload
-	msg.Header = letter.Header()
+	msg.Header = s.headerFor(letter)
 	msg.Header.Set(nats.MsgIdHdr, d.key)
 	return msg, nil
+}
+
+// headerFor is a dead letter's header, with as much of its signal as there is room for.
+func (s *settler) headerFor(letter jobs.DeadLetter) nats.Header {
+	if letter.Signal == nil {
+		return letter.Header()
+	}
+	for range 2 {
+		header := letter.Header()
+		if len(header[jobs.SignalHeader][0])+len(letter.Payload) <= s.maxBytes {
+			return header
+		}
+		bare := *letter.Signal
+		bare.Token = ""
+		letter.Signal = &bare
+	}
+	letter.Signal = nil
+	return letter.Header()
 }
 
 // deadLetterStored hears what became of a dead letter.

@@ -102,6 +102,18 @@ func (s *settler) returnJob(d *delivery) {
 	s.reach(MidDrain)
 }
 
+// sendAway hands jobs back, to be delivered again after a while.
+func (s *settler) sendAway(ds []*delivery, wait time.Duration) {
+	for _, d := range ds {
+		if d.leased(time.Now()) {
+			if err := d.msg.NakWithDelay(wait); err != nil {
+				s.jobLog.step(d, "it could not be handed back", "error", err)
+			}
+		}
+		s.leases.release(d)
+	}
+}
+
 // acknowledge lets jobs leave the stream. A plain acknowledgement may be lost without a word: the
 // job then comes again and is found settled. At a stop nobody would be here for that, so there each
 // is confirmed.

@@ -3,7 +3,8 @@
 //
 // A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
 // (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a
-// [delivery] of it and finds out whether it was settled before, guarded.go whether it is held; a [queue] keeps its sessions until they
+// [delivery] of it and finds out whether it was settled before; keys.go has wait what cannot be verified yet, repeats.go
+// finds out whether its event was worked before, guarded.go whether it is held; a [queue] keeps its sessions until they
 // leave in documents (queue.go). A [sender] sends a document (send.go), after taking out what is protected
 // (held.go); verdict.go says what an answer means and whom it concerns, split.go what follows from it for
 // each session, and decide.go writes that down. A [reader] looks the job's users up (users.go) and reads
@@ -42,6 +43,7 @@ import (
 	"logoffworker/worker/counts"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/guard"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/notice"
 	"logoffworker/worker/roster"
 	"logoffworker/worker/stream"
@@ -184,23 +186,28 @@ type Worker struct {
 	Reached func(Point)
 	// Reloads, if set, brings settings to be taken up while Run runs; the latest before it counts, too.
 	Reloads <-chan Reload
+	// Issuers says whose signed messages are believed, and what of theirs is worked; nil believes nobody. It is kept fresh
+	// by whoever opened it.
+	Issuers *issuers.Issuers
 
-	streams  *stream.Streams
-	server   *access.Server
-	roster   *roster.Roster
-	slots    *slots
-	leases   *leases
-	guard    *guard.Guard
-	settler  *settler
-	jobLog   *jobLog
-	cap      *documentCap
-	rules    jobs.Rules
-	found    chan struct{}   // closed when the streams are
-	counts   *counts.Counts  // set before; nil where nothing is counted for all replicas
-	others   [2]atomic.Int64 // requests that were made beside ours, by kind
-	requests atomic.Int64
-	accepted atomic.Int64 // documents
-	order    atomic.Int64 // counts the beginnings of logoffs, and refusals, to tell what came before what
+	streams *stream.Streams
+	server  *access.Server
+	roster  *roster.Roster
+	slots   *slots
+	leases  *leases
+	guard   *guard.Guard
+	settler *settler
+	jobLog  *jobLog
+	cap     *documentCap
+	rules   jobs.Rules
+	// issuersFile is what of the issuers the metrics know.
+	issuersFile atomic.Pointer[issuers.File]
+	found       chan struct{}   // closed when the streams are
+	counts      *counts.Counts  // set before; nil where nothing is counted for all replicas
+	others      [2]atomic.Int64 // requests that were made beside ours, by kind
+	requests    atomic.Int64
+	accepted    atomic.Int64 // documents
+	order       atomic.Int64 // counts the beginnings of logoffs, and refusals, to tell what came before what
 	// latestAccepted is the place in that order of the latest request that was accepted.
 	latestAccepted atomic.Int64
 	stopping       context.Context // ends when Run is told to stop
@@ -251,6 +258,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.guard = w.newGuard()
 	w.settler.maxBytes = int(w.NATS.MaxPayload()) - headerRoom
 	w.rules = jobs.Rules{LooseIDs: w.Config.LooseIDs, MaxBytes: w.settler.maxBytes}
+	w.reader() // for the metrics
 	w.Health.Well(PartResults)
 
 	background.Go(func() { w.leases.keep(finish, w.streams.AckWait(), w.Health) })

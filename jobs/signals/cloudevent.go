@@ -126,15 +126,15 @@ func (g *reading) byRecipe(recipe Recipe, e cloudEvent, typ, id string) error {
 		tree[name] = value
 	}
 	if len(e.data) > 0 {
-		var data any
-		if err := json.Unmarshal(e.data, &data); err != nil {
-			return g.looked("data", invalid(InvalidRequest, "at /data: %v", explain(err)), "")
+		data, err := value(e.data)
+		if err != nil {
+			return g.looked("data", invalid(InvalidRequest, "at /data: %v", err), "")
 		}
 		tree["data"] = data
 	}
-	err := g.follow(recipe, tree, typ)
+	o := g.follow(recipe, tree, typ)
 	g.answer.Signal.ID = cut(id, maxID)
-	return err
+	return requested(g.give(o))
 }
 
 // check tells whether the attributes that are required are there, and returns the type.

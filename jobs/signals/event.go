@@ -8,11 +8,12 @@ import (
 
 // Events that have a short name, by which issuers files and people call them.
 const (
-	caep = "https://schemas.openid.net/secevent/caep/event-type/"
-	risc = "https://schemas.openid.net/secevent/risc/event-type/"
-	ssf  = "https://schemas.openid.net/secevent/ssf/event-type/"
-	sse  = "https://schemas.openid.net/secevent/sse/event-type/" // what SSF was called
-	scim = "urn:ietf:params:scim:event:"
+	caep  = "https://schemas.openid.net/secevent/caep/event-type/"
+	risc  = "https://schemas.openid.net/secevent/risc/event-type/"
+	ssf   = "https://schemas.openid.net/secevent/ssf/event-type/"
+	sse   = "https://schemas.openid.net/secevent/sse/event-type/"   // what SSF was called
+	oauth = "https://schemas.openid.net/secevent/oauth/event-type/" // Google's
+	scim  = "urn:ietf:params:scim:event:"
 
 	backchannelLogout = "http://schemas.openid.net/event/backchannel-logout"
 	tokenRevocation   = "global-token-revocation" // no event of a token: a call of Universal Logout
@@ -21,10 +22,11 @@ const (
 var eventURIs = func() map[string]string {
 	all := map[string]string{"backchannel-logout": backchannelLogout}
 	for prefix, names := range map[string]string{
-		caep: "session-revoked token-claims-change credential-change assurance-level-change device-compliance-change session-established session-presented risk-level-change",
-		risc: "account-credential-change-required account-purged account-disabled account-enabled identifier-changed identifier-recycled credential-compromise opt-in opt-out-initiated opt-out-cancelled opt-out-effective recovery-activated recovery-information-changed sessions-revoked",
-		ssf:  "verification stream-updated",
-		scim: "feed:add feed:remove prov:create:notice prov:create:full prov:patch:notice prov:patch:full prov:put:notice prov:put:full prov:delete prov:activate prov:deactivate misc:asyncresp",
+		caep:  "session-revoked token-claims-change credential-change assurance-level-change device-compliance-change session-established session-presented risk-level-change",
+		risc:  "account-credential-change-required account-purged account-disabled account-enabled identifier-changed identifier-recycled credential-compromise opt-in opt-out-initiated opt-out-cancelled opt-out-effective recovery-activated recovery-information-changed sessions-revoked",
+		oauth: "token-revoked tokens-revoked",
+		ssf:   "verification stream-updated",
+		scim:  "feed:add feed:remove prov:create:notice prov:create:full prov:patch:notice prov:patch:full prov:put:notice prov:put:full prov:delete prov:activate prov:deactivate misc:asyncresp",
 	} {
 		for name := range strings.FieldsSeq(names) {
 			all[name] = prefix + name

@@ -26,7 +26,7 @@ func (g *reading) logoutToken(issuer string, form []byte) error {
 	if _, there := t.claims["nonce"]; there {
 		return g.looked("nonce", invalid(InvalidRequest, "the token has a nonce, as an ID token has; a logout token has none"), "")
 	}
-	return g.obey(t, sessionOf)
+	return requested(g.obey(t, sessionOf))
 }
 
 // sessionOf is whom a logout token is about: a person, a session of theirs at the issuer, or both.

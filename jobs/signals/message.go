@@ -15,6 +15,9 @@ import (
 // Message reads a message as it comes on NATS, or to POST /v1/jobs: its content type and first bytes say what
 // it is. Names of headers are compared without case.
 func (r Reader) Message(header map[string][]string, body []byte) Answer {
+	if a, ok := r.plain(header, body); ok {
+		return a
+	}
 	g := r.read(jobs.FormatOf(body))
 	return g.end(g.message(lower(header), body))
 }

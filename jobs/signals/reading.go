@@ -65,6 +65,15 @@ func ignored(format string, values ...any) error {
 	return &ending{verdict: Ignored, why: fmt.Sprintf(format, values...)}
 }
 
+// requested says in the words of RFC 8935 that nobody is known by a name; only Universal Logout has a word of its own.
+func requested(err error) error {
+	var ended *ending
+	if errors.As(err, &ended) && ended.code == UnknownUser {
+		ended.code = InvalidRequest
+	}
+	return err
+}
+
 func isIgnored(err error) bool {
 	var ended *ending
 	return errors.As(err, &ended) && ended.verdict == Ignored

@@ -27,24 +27,26 @@ func (g *reading) hook(name string, body []byte) error {
 		g.answer.Format = jobs.CloudEvent
 		return g.structured(body, []Recipe{recipe})
 	}
-	tree, err := object(body)
+	tree, err := value(body)
 	if err != nil {
 		return g.looked("body", invalid(InvalidRequest, "the body: %v", err), "")
 	}
-	if recipe.Time != "" { // with a time no two events have the same body
+	o := g.follow(recipe, tree, "")
+	if !o.at.IsZero() { // with a time in it, a body that comes again is a repetition
 		g.answer.Job.ID = jobs.SignalID(recipe.Name, string(body))
 	}
-	return g.follow(recipe, tree, "")
+	return requested(g.give(o))
 }
 
-// follow makes a job of a body by a recipe. typ is the body's own word for what happened, if it has one.
-func (g *reading) follow(recipe Recipe, body any, typ string) error {
+// follow reads a body by a recipe. typ is what the body says that it is about; where it says nothing, the first condition's
+// value does.
+func (g *reading) follow(recipe Recipe, body any, typ string) *order {
 	g.answer.Issuer = recipe.Name
 	g.answer.Signal = &jobs.Signal{Issuer: recipe.Name}
 	var o order
 	for _, e := range at(body, recipe.Each) {
 		uri, err := fits(e, recipe.When, "event")
-		if uri == "" {
+		if typ != "" {
 			uri = typ
 		}
 		if g.looked("recipe "+recipe.Name, err, "fits") != nil {
@@ -54,7 +56,7 @@ func (g *reading) follow(recipe Recipe, body any, typ string) error {
 		when := g.when(recipe, e)
 		g.each(&o, recipe, e, when, event{uri: uri})
 	}
-	return g.give(&o)
+	return &o
 }
 
 // each adds the users of one event to an order.

@@ -22,7 +22,7 @@ func (g *reading) set(issuer string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return g.obey(t, subjectOf)
+	return requested(g.obey(t, subjectOf))
 }
 
 // An event of a token.
@@ -51,11 +51,10 @@ func (g *reading) obey(t token, subject func(token, event) any) error {
 			continue
 		}
 		at, err := happened(e.members, t.claims)
-		if err != nil {
-			return g.looked("time", err, "")
+		var found people
+		if g.looked("time", err, at.Format(time.RFC3339Nano)) == nil {
+			found, err = g.who(subject(t, e), e)
 		}
-		_ = g.looked("time", nil, at.Format(time.RFC3339Nano))
-		found, err := g.who(subject(t, e), e)
 		o.add(found, err, at, rule.Newer, e)
 	}
 	return g.give(&o)
@@ -103,8 +102,8 @@ func (g *reading) rule(e event) (EventRule, error) {
 	case !listed:
 		return rule, ignored("the rules of the issuer %s do not name the event %s", g.issuer.Name, quote(e.uri))
 	}
-	if who := e.members["initiating_entity"]; oneOf(who, rule.ExceptInitiator) {
-		return rule, ignored("%s by the initiator %s is left alone by the issuer's rules", e.name(), quote(who.(string)))
+	if who, _ := e.members["initiating_entity"].(string); who != "" && oneOf(who, rule.ExceptInitiator) {
+		return rule, ignored("%s by the initiator %s is left alone by the issuer's rules", e.name(), quote(who))
 	}
 	for _, name := range slices.Sorted(maps.Keys(rule.Members)) {
 		if !oneOf(e.members[name], rule.Members[name]) {

@@ -119,15 +119,15 @@ func checkPlain(value string) error {
 // ParseUser reads a user as templates and map files have it: "email:jane@corp.example", "name:CORP\jane", "id:42".
 func ParseUser(text string) (jobs.User, error) {
 	kind, rest, _ := strings.Cut(text, ":")
-	if err := checkPlain(rest); err != nil {
-		return jobs.User{}, err
-	}
 	switch kind {
 	case "email":
 		_, _, err := splitAddress(rest)
+		if err == nil {
+			err = checkPlain(rest)
+		}
 		return jobs.User{Email: rest}, err
 	case "name":
-		return jobs.User{Name: rest}, nil
+		return jobs.User{Name: rest}, checkPlain(rest)
 	case "id":
 		id, err := strconv.ParseInt(rest, 10, 64)
 		if err != nil || id <= 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const maxQuoted = 64 // bytes of foreign text within a sentence
+const maxQuoted = 128 // bytes of foreign text within a sentence
 
 // quote makes foreign text fit to stand in a sentence: escaped, and cut short.
 func quote(text string) string {
@@ -39,14 +39,21 @@ func printable(text string) bool {
 
 // object reads JSON that is an object. No member may be there twice, at any depth, and all text is UTF-8.
 func object(data []byte) (map[string]any, error) {
-	var members map[string]any
-	if err := json.Unmarshal(data, &members); err != nil {
+	all, err := value(data)
+	members, ok := all.(map[string]any)
+	if err == nil && !ok {
+		err = errors.New("no JSON object")
+	}
+	return members, err
+}
+
+// value reads JSON as strictly.
+func value(data []byte) (any, error) {
+	var all any
+	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, explain(err)
 	}
-	if members == nil {
-		return nil, errors.New("null found, an object expected")
-	}
-	return members, nil
+	return all, nil
 }
 
 // explain says in words what the JSON library found, without values.
@@ -54,7 +61,7 @@ func explain(err error) error {
 	var syntactic *jsontext.SyntacticError
 	switch {
 	case !errors.As(err, &syntactic):
-		return errors.New("not a JSON object")
+		return errors.New("not JSON that can be read")
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errors.New("the member " + quote(string(syntactic.JSONPointer)) + " is there twice")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):

@@ -70,8 +70,8 @@ func decodePart(part string) ([]byte, error) {
 // refusedHeaders are never followed: what they say is the sender's own word for why it should be believed, or changes what
 // is signed.
 var refusedHeaders = []struct{ name, why string }{
-	{"crit", "demands an extension that nobody here understands"},
 	{"b64", "changes what is signed"},
+	{"crit", "demands an extension that nobody here understands"},
 	{"jwk", "brings its own key, and is not believed for it"},
 	{"jku", "names where to get its key, which is never fetched"},
 	{"x5u", "names where to get its certificate, which is never fetched"},

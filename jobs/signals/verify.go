@@ -3,7 +3,9 @@ package signals
 import (
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -102,39 +104,50 @@ func (g *reading) checkSignature(t token, _ purpose) error {
 		return g.looked("algorithm", invalid(InvalidKey, "the algorithm %s is not accepted; this issuer's are %s", quote(alg), strings.Join(allowed, ", ")), "")
 	}
 	_ = g.looked("algorithm", nil, alg)
-	keys, err := g.keys(t)
-	if err != nil {
-		return g.looked("key", err, "")
+	keys, named, err := g.keys(t)
+	if g.looked("key", err, strconv.Itoa(len(keys))+" of the issuer's may have signed it") != nil {
+		return err
 	}
-	return g.looked("signature", t.verify(keys, jose.SignatureAlgorithm(alg)), "is of one of the issuer's keys")
+	err = t.verify(keys, jose.SignatureAlgorithm(alg))
+	if err != nil && !named {
+		err = g.newKey("the token was signed by none of the keys of the issuer " + g.issuer.Name + ", and does not name one of them")
+	}
+	return g.looked("signature", err, "is of one of the issuer's keys")
 }
 
-// keys are those that may have signed a token: all of the issuer's, where it names none.
-func (g *reading) keys(t token) ([]jose.JSONWebKey, error) {
+// newKey waits for a key that the issuer may have begun to use.
+func (g *reading) newKey(why string) error {
+	return &ending{verdict: Retry, code: InvalidKey, keysRead: true, why: why + ", as they were last read; it may be a new one"}
+}
+
+// keys are those that may have signed a token: the one that it names, which named tells; else all that have no name, and
+// all there are where the token names none.
+func (g *reading) keys(t token) (keys []jose.JSONWebKey, named bool, err error) {
 	var set jose.JSONWebKeySet
 	read := false
 	if g.Keys != nil {
 		set, read = g.Keys(g.issuer.Name)
 	}
 	if !read {
-		return nil, &ending{verdict: Retry, code: InvalidKey, why: "the keys of the issuer " + g.issuer.Name + " have not been read yet"}
+		return nil, false, &ending{verdict: Retry, code: InvalidKey, why: "the keys of the issuer " + g.issuer.Name + " have not been read yet"}
 	}
-	kid, named := t.header["kid"]
-	if !named {
-		return set.Keys, nil
+	if t.header["kid"] == nil {
+		return set.Keys, false, nil
 	}
-	id, ok := kid.(string)
+	kid, ok := t.header["kid"].(string)
 	if !ok {
-		return nil, invalid(InvalidRequest, "the token's kid is no text")
+		return nil, false, invalid(InvalidRequest, "the token's kid is no text")
 	}
-	if keys := set.Key(id); len(keys) > 0 {
-		return keys, nil
+	if keys = set.Key(kid); len(keys) > 0 {
+		return keys, kid != "", nil
 	}
-	return nil, &ending{verdict: Retry, code: InvalidKey, keysRead: true, why: "the key " + quote(id) + " is not among those of the issuer " + g.issuer.Name + ", as they were last read; it may be a new one"}
+	if keys = set.Key(""); len(keys) > 0 {
+		return keys, false, nil
+	}
+	return nil, false, g.newKey("the key " + quote(kid) + " is not among those of the issuer " + g.issuer.Name)
 }
 
-// verify tells whether one of the keys signed the token. Where the token names no key and none fits, the key may be a new
-// one.
+// verify tells whether one of the keys signed the token.
 func (t token) verify(keys []jose.JSONWebKey, alg jose.SignatureAlgorithm) error {
 	signed, err := jose.ParseSignedCompact(t.compact, []jose.SignatureAlgorithm{alg})
 	if err != nil {
@@ -151,9 +164,6 @@ func (t token) verify(keys []jose.JSONWebKey, alg jose.SignatureAlgorithm) error
 		}
 		why = errors.New("the signature is not of the key that it names")
 	}
-	if t.header["kid"] == nil {
-		return &ending{verdict: Retry, code: InvalidKey, keysRead: true, why: "the token names no key, and was signed by none of the issuer's keys, as they were last read; it may be a new one"}
-	}
 	return invalid(InvalidKey, "%v", why)
 }
 
@@ -167,7 +177,7 @@ func usable(key jose.JSONWebKey, alg jose.SignatureAlgorithm) error {
 	case key.Algorithm != "" && key.Algorithm != string(alg):
 		return errors.New("the listed key is for another algorithm")
 	case isRSA && public.N.BitLen() < minRSABits:
-		return invalid(InvalidKey, "the listed RSA key has %d bits; at least %d are needed", public.N.BitLen(), minRSABits)
+		return fmt.Errorf("the listed RSA key has %d bits; at least %d are needed", public.N.BitLen(), minRSABits)
 	}
 	return nil
 }
@@ -176,19 +186,19 @@ func (g *reading) checkAudience(t token, p purpose) error {
 	var claimed []string
 	switch aud := t.claims["aud"].(type) {
 	case string:
-		claimed = []string{aud}
+		claimed = append(claimed, aud)
 	case []any:
 		for _, one := range aud {
-			if s, ok := text(one); ok {
-				claimed = append(claimed, s)
-			}
+			s, _ := one.(string)
+			claimed = append(claimed, s)
 		}
 	}
+	claimed = slices.DeleteFunc(claimed, func(s string) bool { return s == "" })
 	if len(p.audience(g.issuer)) == 0 {
 		return g.looked("audience", &ending{verdict: Retry, code: InvalidAudience, why: "the audience of the issuer " + g.issuer.Name + " is not known yet; the transmitter of its stream tells it"}, "")
 	}
 	for _, ours := range p.audience(g.issuer) {
-		if ours != "" && slices.Contains(claimed, ours) {
+		if slices.Contains(claimed, ours) {
 			return g.looked("audience", nil, ours)
 		}
 	}

@@ -1,0 +1,34 @@
+package signals
+
+import (
+	"testing"
+
+	"logoffworker/jobs"
+)
+
+// A plain job costs what its decoding does.
+func TestPlainJobCostsNoMoreThanItsDecoding(t *testing.T) {
+	body := []byte(`{"id":"case-1","sessions":["EMCAE92D1DD-0C68-49A6-BEBB-404D96D7A4BF"],"users":[{"email":"jane@corp.example"}]}`)
+	header := map[string][]string{"Nats-Msg-Id": {"m"}, "Content-Type": {"application/json"}}
+	decode := testing.AllocsPerRun(100, func() { _, _ = jobs.Decode(body, jobs.Rules{}) })
+	for _, h := range []map[string][]string{nil, header} {
+		if message := testing.AllocsPerRun(100, func() { Reader{}.Message(h, body) }); message > decode {
+			t.Errorf("%v allocations, and %v for its decoding alone", message, decode)
+		}
+	}
+	if a := (Reader{}).Message(header, body); a.Verdict != Job || a.Format != jobs.JSON || a.Job.ID != "case-1" || a.Signal != nil {
+		t.Errorf("%+v", a)
+	}
+}
+
+// What a header says to be something else is not read as a plain job.
+func TestHeaderSaysWhatIsNoPlainJob(t *testing.T) {
+	body := []byte(`{"sessions":["EMCAE92D1DD-0C68-49A6-BEBB-404D96D7A4BF"]}`)
+	for name, value := range map[string]string{
+		"CE-SpecVersion": "1.0", "content-type": "application/secevent+jwt", "Content-Type": "application/cloudevents+json",
+	} {
+		if a := (Reader{}).Message(map[string][]string{name: {value}}, body); a.Verdict != Invalid {
+			t.Errorf("%s %s: %+v", name, value, a)
+		}
+	}
+}
