@@ -80,17 +80,39 @@ func (r *report) checkReceiverNATS(ctx context.Context, s settings) {
 
 // checkReceiverRights says which rights are missing, and which are too much.
 func (r *report) checkReceiverRights(ctx context.Context, store *intake.Store, file *issuers.File) {
-	names := intake.Names(file)
-	for _, who := range names {
+	r.checkReach(ctx, store, file)
+	if more := store.Excess(); len(more) > 0 {
+		r.warn("rights", "this NATS user may do more than a receiver has to, and so may whoever breaks in there: "+strings.Join(more, ", ")+" (deploy/nats/accounts.conf lists what it needs)")
+		return
+	}
+	r.line("rights", nil, "this NATS user may do nothing else of what was tried")
+}
+
+// checkReach says for each name in the issuers file whether its jobs can be stored.
+func (r *report) checkReach(ctx context.Context, store *intake.Store, file *issuers.File) {
+	for _, who := range intake.Names(file) {
 		err := store.Reach(ctx, who)
 		if err != nil {
 			err = fmt.Errorf("jobs of %s cannot be stored: %w", who.Name, err)
 		}
 		r.line("rights", err, "jobs of "+who.Name+" can be stored")
 	}
-	if more := store.Excess(names); len(more) > 0 {
-		r.warn("rights", "this NATS user may do more than a receiver has to, and so may whoever breaks in there: "+strings.Join(more, ", ")+" (deploy/nats/accounts.conf lists what it needs)")
+}
+
+// checkReceiving says the same for a worker that receives itself.
+func (r *report) checkReceiving(ctx context.Context, s settings, nc *nats.Conn) {
+	if s.Receiver.Addr == "" {
 		return
 	}
-	r.line("rights", nil, "this NATS user may do nothing else of what was tried")
+	trusted, err := s.openIssuers()
+	if err != nil || trusted == nil {
+		return // which is told
+	}
+	store, file := &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects}, trusted.File()
+	var why *intake.StoreError
+	if err := store.Reach(ctx, intake.Names(file)[0]); errors.As(err, &why) && why.Kind == intake.NoStream {
+		r.warn("rights", "whether what is received can be stored was not tried, since the stream of jobs is not there")
+		return
+	}
+	r.checkReach(ctx, store, file)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -20,7 +19,7 @@ func (s settings) issuersProblems(p *problems) {
 	}
 	if _, err := issuers.Open(s.IssuersFile); err != nil {
 		for problem := range strings.SplitSeq(err.Error(), "\n") {
-			*p = append(*p, errors.New(issuersFile+": "+problem))
+			p.check(issuersFile, false, problem)
 		}
 	}
 }
@@ -32,7 +31,7 @@ func (s settings) openIssuers() (*issuers.Issuers, error) {
 	}
 	i, err := issuers.Open(s.IssuersFile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %s", errUsage, issuersFile, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return nil, fmt.Errorf("%w:\n  %s: %s", errUsage, issuersFile, strings.ReplaceAll(err.Error(), "\n", "\n  "+issuersFile+": "))
 	}
 	return i, nil
 }

@@ -77,7 +77,7 @@ func TestReceiverStoresAndWorksNothing(t *testing.T) {
 		t.Errorf("%d jobs are stored", n)
 	}
 	stop()
-	if requests := w.sim.Requests(); len(requests) > 0 {
+	if requests := w.sim.Journal(); len(requests) > 0 {
 		t.Errorf("the Web Server was asked %d times", len(requests))
 	}
 }

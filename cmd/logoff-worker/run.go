@@ -131,7 +131,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 		return err
 	}
 	defer stopPolling()
-	stopReceiving, err := p.receive(nc, alive)
+	stopReceiving, err := p.receive(nc, alive, metrics.CheckCommand)
 	if err != nil {
 		return err
 	}

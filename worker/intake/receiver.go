@@ -33,6 +33,8 @@ type Receiver struct {
 	Metrics *metrics.Receiver
 	Health  *metrics.Health
 	Log     *slog.Logger
+	// Command is what a person pastes to see what the receiver sees.
+	Command string
 	// Alive, if set, hears whose events have come, once they are verified.
 	Alive func(issuer string)
 

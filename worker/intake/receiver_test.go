@@ -404,7 +404,10 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- x.server.Config.Shutdown(t.Context()) }()
 	if !stage.Await(t.Context(), time.Minute, func() bool {
-		_, err := http.Get(x.server.URL)
+		response, err := http.Get(x.server.URL)
+		if err == nil {
+			response.Body.Close()
+		}
 		return err != nil
 	}) {
 		t.Error("others are still taken")

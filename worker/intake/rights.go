@@ -15,7 +15,7 @@ const stranger = "logoff-check"
 
 // Excess tries what a receiver has no need to do in NATS, and returns what it may do all the same, in words. Nothing is
 // stored, taken or changed by that. The connection's own errors are not heard of then: give it a handler for them.
-func (s *Store) Excess(names []Name) (may []string) {
+func (s *Store) Excess() (may []string) {
 	subjects := s.Subjects
 	for _, subject := range []string{
 		subjects.Prefix + ".requests", subjects.Request(jobs.Urgent, ""), subjects.Request(jobs.Urgent, stranger), subjects.Request(jobs.Bulk, stranger),

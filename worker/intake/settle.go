@@ -68,7 +68,7 @@ func (rc *Receiver) unstored(s sender, err error) answer {
 	if why != nil && why.Kind == Full {
 		wait, words = fullWait, "there is no room for the job now; come again"
 	}
-	rc.notStored(err)
+	rc.notStored(s.publisher, err)
 	return s.say(http.StatusServiceUnavailable, words).after(wait)
 }
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -21,14 +22,18 @@ const (
 	refusedQuiet = 10 * time.Minute
 )
 
-// notStored tells that senders are sent away with their jobs.
-func (rc *Receiver) notStored(err error) {
+// notStored tells that senders are sent away with their jobs. What asking shows, too, lasts until asking shows no more.
+func (rc *Receiver) notStored(publisher string, err error) {
+	var why *StoreError
+	if errors.As(err, &why) && why.Kind != Full && why.Kind != Refused {
+		rc.unreachable(publisher, err)
+		return
+	}
 	rc.Health.Begin(metrics.Condition{
 		Part: Part, Kind: "unstored", Quiet: unstoredQuiet,
-		Implied:  !rc.Store.NATS.IsConnected(), // that is told as it is
 		What:     "jobs and events that come in are not stored: " + err.Error(),
 		ByItself: "senders are told to come again with them, and the receiver goes on with the first that is stored",
-		ToDo:     "look at the stream of jobs, and at the rights of this NATS user", Command: metrics.CheckCommand,
+		ToDo:     "make room in the stream of jobs, or find out why it does not take them", Command: rc.Command,
 	})
 }
 
@@ -56,7 +61,7 @@ func (rc *Receiver) unproven(p proof, kind, who string, refusal func() answer) a
 			Part: Part, Kind: "secret " + kind, Grave: true, Quiet: unstoredQuiet,
 			What:     "a secret by which " + who + " is known cannot be read",
 			ByItself: "senders are told to come again; the file is read at every request",
-			ToDo:     "mend the file that the issuers file names", Command: metrics.CheckCommand,
+			ToDo:     "mend the file that the issuers file names", Command: rc.Command,
 		})
 		return problem(http.StatusServiceUnavailable, "who sends this cannot be proved now; come again").after(fullWait)
 	}
@@ -112,6 +117,6 @@ func (rc *Receiver) unreachable(name string, err error) {
 		Part: Part, Kind: "unreachable", Implied: !rc.Store.NATS.IsConnected(), // that is told as it is
 		What:     "jobs of " + name + " could not be stored: " + err.Error(),
 		ByItself: "senders are told to come again, and the stream is asked for again every few seconds",
-		ToDo:     "see whether the stream of jobs is there, and whether this NATS user may publish as each of the issuers file", Command: metrics.CheckCommand,
+		ToDo:     "see whether the stream of jobs is there, and whether this NATS user may publish as each of the issuers file", Command: rc.Command,
 	})
 }

@@ -179,3 +179,34 @@ func TestMapFiles(t *testing.T) {
 		}
 	}
 }
+
+// An issuer that is trusted no more is no trouble any more, and its keys are forgotten.
+func TestAnIssuerThatIsTakenOutIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		const other = "publishers:\n  - {name: soar, bearer: x}\n"
+		i, err := Open(write(t, dir, "issuers.yaml", atURL+other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newIDP(t)
+		p.answers(down)
+		i.Dial = p.dial
+		run(t, i)
+		if said := told(i); !strings.Contains(said, "the keys of idp cannot be read, and never were: 127.0.0.1 answers with status 503") {
+			t.Errorf("it says %q", said)
+		}
+		write(t, dir, "issuers.yaml", other)
+		looks()
+		asked := len(p.requests())
+		i.Want("idp")
+		time.Sleep(2 * keysEvery)
+		synctest.Wait()
+		if said := told(i); said != "" || len(p.requests()) != asked {
+			t.Errorf("it says %q, and asked %d times", said, len(p.requests())-asked)
+		}
+		if _, _, err := i.ReadKeys(t.Context(), "idp"); err == nil {
+			t.Error("keys of nobody were read")
+		}
+	})
+}

@@ -123,7 +123,7 @@ func (r *reader) members(n *yaml.Node, at string, readers map[string]take) {
 
 // unknown says that a name is not known, and which is meant. The name itself is told by the line alone.
 func unknown(what, name string, known []string) string {
-	meant := env.Nearest(name, known, 3)
+	meant := env.Nearest(name, known, 2)
 	if part := slices.IndexFunc(known, func(k string) bool { return strings.Contains(k, name) }); meant == "" && part >= 0 {
 		meant = known[part]
 	}

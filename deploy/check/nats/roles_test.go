@@ -279,6 +279,37 @@ func (s *site) receives(nc *nats.Conn, _ jetstream.JetStream) {
 	}
 }
 
+// A receiver finds out what its user may not do and has to, and what it may do and need not.
+func TestReceiverFindsOutItsRights(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			s := &site{T: t, broker: w.start(t)}
+			s.check(stream.DefaultConfig().ProvisionStreams(t.Context(), jetStream(t, s.as("admin"))))
+			store := &intake.Store{NATS: s.as("receiver"), Subjects: subjects}
+			for _, name := range []string{"keycloak", "siem"} {
+				s.check(store.Reach(t.Context(), intake.Name{Name: name, Lanes: jobs.Lanes}))
+			}
+			var why *intake.StoreError
+			if err := store.Reach(t.Context(), intake.Name{Name: "soar", Lanes: jobs.Lanes}); !errors.As(err, &why) || why.Kind != intake.Forbidden {
+				t.Errorf("as soar: %v", err)
+			}
+			if more := store.Excess(); len(more) > 0 {
+				t.Errorf("the receiver may %s", strings.Join(more, ", "))
+			}
+			for role, right := range map[string]string{"worker": "publish on logoff.results.logoff-check.logoff-check", "reader": "subscribe to logoff.results.*.*", "operator": "publish on $JS.API.STREAM.NAMES"} {
+				if more := (&intake.Store{NATS: s.as(role), Subjects: subjects}).Excess(); !slices.Contains(more, right) {
+					t.Errorf("%s may %q, and no %s is seen", role, more, right)
+				}
+			}
+			for name, n := range map[string]uint64{subjects.RequestStream(): 0, subjects.ResultStream(): 0, subjects.DeadStream(): 0} {
+				if got := messages(t, jetStream(t, s.as("admin")), name); got != n {
+					t.Errorf("%d messages are in %s after it was tried", got, name)
+				}
+			}
+		})
+	}
+}
+
 // readsAll reads the two results and the dead letter, in each way that there is.
 func (s *site) readsAll(nc *nats.Conn, js jetstream.JetStream) {
 	results, dead := s.stream(js, subjects.ResultStream()), s.stream(js, subjects.DeadStream())
