@@ -26,8 +26,8 @@ import (
 type role int
 
 const (
-	works    role = iota // works jobs, and receives them where it is told an address
-	receives             // receives jobs, and knows no Web Server
+	works    role = iota // works jobs, and lets them in where the settings say so
+	receives             // lets jobs in alone, and knows no Web Server
 )
 
 const (
@@ -43,6 +43,7 @@ func (s settings) asReceiver() settings {
 	var none settings
 	s.Webserver, s.Audit, s.CanaryEvery = none.Webserver, none.Audit, 0
 	s.ProtectedSessions, s.ProtectedUsers, s.ProtectedSessionsFile, s.ProtectedUsersFile = nil, nil, "", ""
+	s.NATS.Provision = string(stream.ProvisionVerify) // its NATS user may create nothing
 	s.NATS.InboxPrefix = cmp.Or(s.NATS.InboxPrefix, receiverInbox)
 	return s
 }
@@ -55,12 +56,20 @@ func (s settings) receiverProblems(p *problems, r role) {
 	p.check(receiverAddr, !given || isHostPort(addr), "must be host:port, with a number for the port")
 	p.check(receiverAddr, !given || addr != s.HTTPAddr || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	p.check(receiverAddr, !given || s.NATS.URL != embedded || addr != s.NATS.Listen || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_NATS_LISTEN; choose another")
-	p.check(receiverAddr, r == works || given, "required: the address at which jobs and events are received, such as :8443")
+	p.check(receiverAddr, r == works || given || s.polls(), "required, since no stream of the issuers file is polled: the address at which jobs and events are received, such as :8443")
 	p.check(issuersFile, s.IssuersFile != "" || !given && r == works, "required for receiving: it says who may send, and what")
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", given || s.Receiver.ConfigFile == "", "given without LOGOFF_RECEIVER_ADDR")
 	problem := httpConfigProblem(s.Receiver.ConfigFile)
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", problem == "", problem)
 	p.check("LOGOFF_NATS_URL", r == works || s.NATS.URL != embedded, "a receiver starts no broker; give it the NATS servers of the workers, or receive at the worker that has the broker: set LOGOFF_RECEIVER_ADDR there")
+}
+
+// polls reports whether the issuers file has a stream that is polled.
+func (s settings) polls() bool {
+	trusted, err := s.openIssuers()
+	return err == nil && trusted != nil && slices.ContainsFunc(trusted.File().Issuers, func(i issuers.Issuer) bool {
+		return i.Stream != nil && i.Stream.Delivery != "push"
+	})
 }
 
 // receiverWarnings tell of a receiver whose senders' secrets cross the network in the open.
@@ -82,8 +91,8 @@ func hasTLS(file string) bool {
 }
 
 // receive receives jobs and events over HTTP, if the settings have an address for it, until it is stopped. Requests that
-// have begun are finished then. The command shows a person what the receiver sees.
-func (p *process) receive(nc *nats.Conn, command string) (stop func(), err error) {
+// have begun are finished then. alive hears whose events came; the command shows a person what the receiver sees.
+func (p *process) receive(nc *nats.Conn, alive func(issuer string), command string) (stop func(), err error) {
 	s := p.settings
 	if s.Receiver.Addr == "" {
 		return func() {}, nil
@@ -91,7 +100,7 @@ func (p *process) receive(nc *nats.Conn, command string) (stop func(), err error
 	rc := &intake.Receiver{
 		Issuers: p.issuers, Store: &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects},
 		Rules:   jobs.Rules{LooseIDs: s.LooseSession.IDs},
-		Metrics: metrics.NewReceiver(p.registry), Health: p.health, Log: p.log, Command: command,
+		Metrics: p.events(), Health: p.health, Log: p.log, Alive: alive, Command: command,
 	}
 	stopServing, err := port{
 		variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
@@ -120,7 +129,11 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	p := newProcess(s, log, stream.PartNATS, issuers.Part, intake.Part)
+	parts := []string{stream.PartNATS, issuers.Part}
+	if s.Receiver.Addr != "" {
+		parts = append(parts, intake.Part)
+	}
+	p := newProcess(s, log, parts...)
 	p.health.WellMeans("All is well: what comes in is stored.")
 	log.Info("The receiver starts.", "version", version(), "revision", revision())
 	stopIssuers, err := p.keepIssuers()
@@ -138,7 +151,12 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	defer stopNATS()
-	stopReceiving, err := p.receive(nc, metrics.CheckCommand+" --receive")
+	alive, stopPolling, err := p.pollStreams(nc)
+	if err != nil {
+		return err
+	}
+	defer stopPolling()
+	stopReceiving, err := p.receive(nc, alive, metrics.CheckCommand+" --receive")
 	if err != nil {
 		return err
 	}

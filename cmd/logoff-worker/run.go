@@ -72,6 +72,7 @@ type process struct {
 	health   *metrics.Health
 	reached  func(point string) // hears of each point that the work passes
 	issuers  *issuers.Issuers   // whom the issuers file trusts; nil trusts nobody
+	received *metrics.Receiver  // nil until something may be received or polled
 }
 
 func newProcess(s settings, log *slog.Logger, parts ...string) *process {
@@ -125,7 +126,12 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	defer stopNATS()
 	defer p.joinFleet(config, nc, page)()
-	stopReceiving, err := p.receive(nc, metrics.CheckCommand)
+	alive, stopPolling, err := p.pollStreams(nc)
+	if err != nil {
+		return err
+	}
+	defer stopPolling()
+	stopReceiving, err := p.receive(nc, alive, metrics.CheckCommand)
 	if err != nil {
 		return err
 	}
@@ -138,7 +144,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	watching.Go(func() { manager.watch(watched, p.health) })
 	watching.Go(func() { p.keepCanary(watched, config, nc) })
 	return p.work(ctx, &worker.Worker{
-		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
+		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to, Issuers: p.issuers,
 		Reached: func(point worker.Point) { p.reached(string(point)) },
 	})
 }
@@ -313,13 +319,19 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
 		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
-	if !s.hasPair() {
-		return nil
+	if s.hasPair() {
+		if err := s.bucket(js).Provision(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucketName())
 	}
-	if err := s.bucket(js).Provision(ctx); err != nil {
-		return err
+	if s.hasStreams() {
+		poller := s.poller(js)
+		if err := poller.Provision(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "bucket %s is ready\n", poller.Bucket)
 	}
-	fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucketName())
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"crypto/ecdsa"

@@ -21,8 +21,8 @@ import (
 	"logoffworker/worker/issuers"
 )
 
-// StreamsPart is the part of a worker's health that tells of streams of Shared Signals.
-const StreamsPart = "streams"
+// SignalsPart is the part of a worker's health that tells of streams of Shared Signals.
+const SignalsPart = "signals"
 
 // A Poller looks after the streams of Shared Signals that the issuers file has, those that are pushed too, and polls
 // those that are polled. Of several pollers of a deployment one does so for each issuer, by a lease in NATS; where its
@@ -35,8 +35,10 @@ type Poller struct {
 	Issuers *issuers.Issuers
 	Store   *Store
 	Rules   jobs.Rules
-	// JS reaches JetStream, in which Bucket is; it is made where Create says so and it is missing, with so many Replicas.
+	// JS reaches JetStream, in which there is the Bucket that pollers share ([PollBucket]). It is made where Create says so
+	// and it is missing, with so many Replicas.
 	JS       jetstream.JetStream
+	Bucket   string
 	Create   bool
 	Replicas int
 	Events   *metrics.Receiver
@@ -58,12 +60,9 @@ const (
 	aliveLook = 15 * time.Second
 )
 
-// BucketName is the bucket that pollers of a deployment share: LOGOFF_SIGNALS for the prefix logoff.
-func (p *Poller) BucketName() string { return bucketName(p.Store.Subjects) }
-
 func (p *Poller) begin() {
 	p.once.Do(func() {
-		p.shared = &bucket{js: p.JS, name: p.BucketName(), create: p.Create, replicas: p.Replicas}
+		p.shared = &bucket{js: p.JS, name: p.Bucket, create: p.Create, replicas: p.Replicas}
 		p.signs.heard = map[string]time.Time{}
 	})
 }
@@ -270,7 +269,7 @@ func (k *keeper) renew(ctx context.Context, lost func()) {
 
 // tell sets a condition of this issuer.
 func (k *keeper) tell(on bool, c metrics.Condition) {
-	c.Part, c.Kind = StreamsPart, c.Kind+" "+k.name
+	c.Part, c.Kind = SignalsPart, c.Kind+" "+k.name
 	k.p.Health.Set(on, c)
 }
 
@@ -292,6 +291,6 @@ var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", 
 // wellAll ends all conditions of this issuer: whoever holds the lease next tells of them.
 func (k *keeper) wellAll() {
 	for _, kind := range kinds {
-		k.p.Health.End(StreamsPart, kind+" "+k.name)
+		k.p.Health.End(SignalsPart, kind+" "+k.name)
 	}
 }

@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"context"
@@ -22,7 +22,6 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker/broker"
-	"logoffworker/worker/intake"
 	"logoffworker/worker/intake/ssf/transmitter"
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage"
@@ -85,7 +84,7 @@ func polled(t *testing.T, settings transmitter.Settings, stream string, test fun
 
 // A poller is one replica's, as a test sees it.
 type poller struct {
-	*intake.Poller
+	*Poller
 	site     *pollSite
 	nc       *nats.Conn
 	registry *prometheus.Registry
@@ -117,8 +116,8 @@ func (s *pollSite) start() *poller {
 		s.t.Fatal(err)
 	}
 	file.Dial, file.Health = s.dial, r.health
-	r.Poller = &intake.Poller{
-		Issuers: file, Store: &intake.Store{NATS: r.nc, Subjects: subjects}, JS: js, Create: true, DialContext: r.dial,
+	r.Poller = &Poller{
+		Issuers: file, Store: &Store{NATS: r.nc, Subjects: subjects}, JS: js, Bucket: PollBucket(subjects), Create: true, DialContext: r.dial,
 		Events: metrics.NewReceiver(r.registry), Metrics: metrics.NewStreams(r.registry), Health: r.health, Log: log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -244,7 +243,7 @@ func (s *pollSite) once(ids map[string]string) {
 func (r *poller) condition(kind string) *metrics.Condition {
 	_, conditions := r.health.Ready()
 	for _, c := range conditions {
-		if c.Part == intake.StreamsPart && c.Kind == kind+" idp" {
+		if c.Part == SignalsPart && c.Kind == kind+" idp" {
 			return &c
 		}
 	}

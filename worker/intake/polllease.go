@@ -26,8 +26,9 @@ const (
 	bucketBytes = 1 << 20
 )
 
-// bucketName is that of the bucket that pollers share, named as streams are.
-func bucketName(s jobs.Subjects) string {
+// PollBucket names the bucket that the pollers of a deployment share, as its streams are named: LOGOFF_SIGNALS for the
+// prefix logoff.
+func PollBucket(s jobs.Subjects) string {
 	return strings.TrimSuffix(s.RequestStream(), "REQUESTS") + "SIGNALS"
 }
 

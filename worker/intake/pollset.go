@@ -151,7 +151,7 @@ func (k *keeper) take(ctx context.Context, s *settled, tokens []ssf.Token) (fail
 			return failed // those that are left come again
 		}
 		read := k.p.Issuers.KeysReadAt(k.name)
-		a := k.p.Issuers.Reader(k.p.Rules, time.Now()).SET(k.name, []byte(t.Text))
+		a := k.p.Issuers.Reader(k.p.Store.bounded(k.p.Rules), time.Now()).SET(k.name, []byte(t.Text))
 		if a.KeysRead && s.overdue(t.JTI, read) {
 			a.Verdict, a.Code, a.Why = signals.Invalid, signals.InvalidKey, fmt.Sprintf("its key is not in the issuer's key set, which was read for %v", keyPatience)
 		}
@@ -276,7 +276,7 @@ func (k *keeper) tellStored(err error) {
 // tellRefused tells of the first event that is refused for a reason.
 func (k *keeper) tellRefused(a signals.Answer) {
 	k.p.Health.Begin(metrics.Condition{
-		Part: StreamsPart, Kind: "refused " + k.name, Harmless: true, Quiet: refusedQuiet,
+		Part: SignalsPart, Kind: "refused " + k.name, Harmless: true, Quiet: refusedQuiet,
 		What: fmt.Sprintf("an event of %s was refused (%s), and nobody's sessions end for it: %s", k.name, a.Code, a.Why),
 		ToDo: "see its dead letter", Command: "logoffctl dead list",
 	})

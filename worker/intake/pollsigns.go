@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +39,10 @@ func (s *signs) all() map[string]time.Time {
 func (p *Poller) tellSigns(ctx context.Context) {
 	told := map[string]time.Time{}
 	for gate.Pause(ctx, aliveLook) {
+		kept := p.streams().seen
 		for issuer, at := range p.signs.all() {
-			if at.After(told[issuer]) && p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339))) == nil {
+			isKept := slices.ContainsFunc(kept, func(f fingerprint) bool { return f.name == issuer })
+			if isKept && at.After(told[issuer]) && p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339))) == nil {
 				told[issuer] = at
 			}
 		}

@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"logoffworker/jobs"
-	"logoffworker/worker/intake"
 	"logoffworker/worker/stage"
 )
 
@@ -175,7 +174,7 @@ func TestRefusedEventIsToldOnce(t *testing.T) {
 	if n := strings.Count(x.out.String(), "an event of idp was refused"); n != 1 {
 		t.Errorf("it is told %d times:\n%s", n, x.out)
 	}
-	x.rc.Ask(t.Context())
+	x.rc.ask(t.Context())
 	if ok, conditions := x.rc.Health.Ready(); !ok {
 		t.Errorf("nobody is to be woken for it, and it says %v", conditions)
 	}
@@ -317,19 +316,19 @@ func TestWhatIsNotStoredIsNotAcknowledged(t *testing.T) {
 func TestMissingStreamIsToldBeforeAnythingComes(t *testing.T) {
 	r := newRig(t, 0)
 	x := r.receive()
-	x.rc.Ask(t.Context())
+	x.rc.ask(t.Context())
 	if ok, conditions := x.rc.Health.Ready(); !ok {
 		t.Errorf("all is well, and it says %v", conditions)
 	}
 	if err := r.js.DeleteStream(t.Context(), subjects.RequestStream()); err != nil {
 		t.Fatal(err)
 	}
-	x.rc.Ask(t.Context())
+	x.rc.ask(t.Context())
 	if ok, _ := x.rc.Health.Ready(); ok || !strings.Contains(x.ready(), "jobs of idp could not be stored: no stream takes jobs") {
 		t.Errorf("it says %s", x.ready())
 	}
 	newStreams(t, r.js)
-	x.rc.Ask(t.Context())
+	x.rc.ask(t.Context())
 	if ok, conditions := x.rc.Health.Ready(); !ok {
 		t.Errorf("the stream is back, and it says %v", conditions)
 	}
@@ -358,13 +357,13 @@ func TestCrowdIsToldToComeAgain(t *testing.T) {
 	x := r.receive()
 	var leave []func()
 	for {
-		out, ok := x.rc.Enter()
+		out, ok := x.rc.enter()
 		if !ok {
 			break
 		}
 		leave = append(leave, out)
 	}
-	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 503 || got.header.Get("Retry-After") != "1" || len(leave) != intake.AtOnce {
+	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 503 || got.header.Get("Retry-After") != "1" || len(leave) != atOnce {
 		t.Errorf("beside %d others: %d %s", len(leave), got.code, got.body)
 	}
 	if got := x.post("/v1/jobs", "wrong", jsonType, `{"users":[{"id":7}]}`); got.code != 401 {
@@ -399,7 +398,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	if _, err := io.WriteString(write, `{"users":`); err != nil {
 		t.Fatal(err)
 	}
-	if !stage.Await(t.Context(), time.Minute, func() bool { return x.rc.Begun() == 1 }) {
+	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.rc.slots) == 1 }) {
 		t.Fatal("the request does not begin")
 	}
 	stopped := make(chan error, 1)

@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
-	"logoffworker/worker/intake"
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage"
 )
@@ -44,7 +43,7 @@ publishers:
 // A receiving is a receiver that listens, and what it writes.
 type receiving struct {
 	*rig
-	rc       *intake.Receiver
+	rc       *Receiver
 	server   *httptest.Server
 	out      *stage.Output
 	registry *prometheus.Registry
@@ -88,10 +87,9 @@ func (r *rig) receiveBy(dir, text, secret string) *receiving {
 	}
 	x := &receiving{rig: r, out: &stage.Output{}, registry: prometheus.NewRegistry(), secret: secret}
 	log := slog.New(slog.NewTextHandler(x.out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	health := metrics.NewHealth(log, intake.Part)
+	health := metrics.NewHealth(log, Part)
 	x.registry.MustRegister(health)
-	x.rc = &intake.Receiver{Issuers: all, Store: r.store, Metrics: metrics.NewReceiver(x.registry), Health: health, Log: log}
-	x.rc.ReadAt(noon)
+	x.rc = &Receiver{Issuers: all, Store: r.store, Metrics: metrics.NewReceiver(x.registry), Health: health, Log: log, clock: noon}
 	x.server = httptest.NewUnstartedServer(nil)
 	x.server.Config = x.rc.Server()
 	x.server.Start()

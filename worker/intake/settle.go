@@ -24,6 +24,9 @@ type sender struct {
 
 // settle stores the job that was made of a message, if one was, and says what its sender is told.
 func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answer {
+	if rc.Alive != nil && a.Issuer != "" && (a.Verdict == signals.Job || a.Verdict == signals.Ignored) {
+		rc.Alive(a.Issuer)
+	}
 	switch a.Verdict {
 	case signals.Job:
 		id, err := rc.Store.Put(ctx, s.publisher, s.lane, a)
@@ -75,7 +78,11 @@ func (rc *Receiver) reader() signals.Reader {
 	if rc.clock != nil {
 		now = rc.clock
 	}
-	rules := rc.Rules
-	rules.MaxBytes = max(0, int(rc.Store.NATS.MaxPayload())-headerRoom) // nothing is known of it without a connection
-	return rc.Issuers.Reader(rules, now())
+	return rc.Issuers.Reader(rc.Store.bounded(rc.Rules), now())
+}
+
+// bounded are rules that refuse a job whose result NATS would not take.
+func (s *Store) bounded(rules jobs.Rules) jobs.Rules {
+	rules.MaxBytes = max(0, int(s.NATS.MaxPayload())-headerRoom) // nothing is known of it without a connection
+	return rules
 }

@@ -1,4 +1,4 @@
-package intake_test
+package intake
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/jobs/signals"
 	"logoffworker/worker/broker"
-	"logoffworker/worker/intake"
 	"logoffworker/worker/stream"
 )
 
@@ -23,7 +22,7 @@ var subjects = jobs.Subjects{Prefix: "logoff"}
 // A rig is a broker with the streams of a deployment.
 type rig struct {
 	t     testing.TB
-	store *intake.Store
+	store *Store
 	js    jetstream.JetStream
 }
 
@@ -57,7 +56,7 @@ func newRigAt(t testing.TB, maxBytes int64, dial func() (*nats.Conn, error)) *ri
 	if err := config.ProvisionStreams(t.Context(), js); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{t, &intake.Store{NATS: nc, Subjects: subjects}, js}
+	return &rig{t, &Store{NATS: nc, Subjects: subjects}, js}
 }
 
 // newStreams makes the streams of a deployment.
@@ -145,10 +144,10 @@ func TestOnlyTheSameJobIsStoredOnce(t *testing.T) {
 	}
 }
 
-// kindOf is the kind of a [intake.StoreError], with its words.
-func kindOf(t *testing.T, err error) (intake.StoreKind, string) {
+// kindOf is the kind of a [StoreError], with its words.
+func kindOf(t *testing.T, err error) (StoreKind, string) {
 	t.Helper()
-	var stored *intake.StoreError
+	var stored *StoreError
 	if !errors.As(err, &stored) {
 		t.Fatalf("%v is no StoreError", err)
 	}
@@ -166,31 +165,31 @@ func TestWhyAJobIsNotStored(t *testing.T) {
 		_, err := r.store.Put(t.Context(), "soar", jobs.Urgent, signals.Answer{Job: job})
 		return err
 	}
-	expect := func(what string, err error, kind intake.StoreKind, words string) {
+	expect := func(what string, err error, kind StoreKind, words string) {
 		t.Helper()
 		if got, said := kindOf(t, err); got != kind || !strings.Contains(said, words) {
 			t.Errorf("%s: %s: %s", what, got, said)
 		}
 	}
-	expect("a large job", put(large), intake.TooLarge, "more than the stream LOGOFF_REQUESTS takes")
+	expect("a large job", put(large), TooLarge, "more than the stream LOGOFF_REQUESTS takes")
 	if err := put(big); err != nil {
 		t.Fatal(err)
 	}
-	expect("a full stream", put(big), intake.Full, "no room")
+	expect("a full stream", put(big), Full, "no room")
 	if err := r.store.Ask(t.Context(), "soar", jobs.Urgent); err != nil {
 		t.Errorf("a full stream is there: %v", err)
 	}
 	if err := r.js.DeleteStream(t.Context(), subjects.RequestStream()); err != nil {
 		t.Fatal(err)
 	}
-	expect("no stream", put(jane("")), intake.NoStream, "LOGOFF_REQUESTS is missing")
-	expect("no stream, asked", r.store.Ask(t.Context(), "soar", jobs.Urgent), intake.NoStream, "missing")
+	expect("no stream", put(jane("")), NoStream, "LOGOFF_REQUESTS is missing")
+	expect("no stream, asked", r.store.Ask(t.Context(), "soar", jobs.Urgent), NoStream, "missing")
 	if _, err := r.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"logoff.requests.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	expect("a stream of somebody else's", put(jane("")), intake.Refused, "another stream")
+	expect("a stream of somebody else's", put(jane("")), Refused, "another stream")
 	r.store.NATS.Close()
-	expect("no connection", put(jane("")), intake.Away, "connection to NATS is down")
+	expect("no connection", put(jane("")), Away, "connection to NATS is down")
 }
 
 // Whether the stream is there is asked without leaving anything in it.
