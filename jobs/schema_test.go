@@ -126,7 +126,7 @@ func TestSchemasHaveTheValuesOfTheCode(t *testing.T) {
 func TestSchemaOfDeadLettersHasTheirHeaders(t *testing.T) {
 	header := DeadLetter{
 		Reason: Failed, JobID: "j", Error: "e", Subject: "s", Result: "r", Sequence: 1, Stored: stored, ContentType: "c", MessageID: "m",
-		Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Signal: &Signal{Issuer: "i"},
 	}.Header()
 	var all, always []string
 	for name, value := range header {

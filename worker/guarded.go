@@ -147,13 +147,8 @@ func (l *lane) awaitVerdicts() {
 			return
 		}
 	}
-	l.handBack(&l.unjudged)
-}
-
-// handBack hands back what waits, and what still comes to wait.
-func (l *lane) handBack(waiting *waitlist[*delivery]) {
-	for again := true; again; again = waiting.restore(nil, nil) {
-		ds := waiting.take()
+	for again := true; again; again = l.unjudged.restore(nil, nil) {
+		ds := l.unjudged.take()
 		for _, d := range ds {
 			d.returned, d.left = true, 0
 		}

@@ -63,9 +63,9 @@ func (l *lane) settleOver(ds []*delivery) (work []*delivery) {
 }
 
 // tellUnsettled tells of jobs that somebody had and did not settle: a worker that died or was stopped, or
-// somebody who is none and takes jobs from our consumer.
+// somebody who is none and takes jobs from our consumer. Signed messages come again for want of a key, too.
 func (l *lane) tellUnsettled(again []*delivery) {
-	unsettled := slices.DeleteFunc(again, func(d *delivery) bool { return d.stored || d.deliveries < 2 || d.keys != nil })
+	unsettled := slices.DeleteFunc(again, func(d *delivery) bool { return d.stored || d.deliveries < 2 || d.format == jobs.SET })
 	if n := len(unsettled); n > 0 {
 		harmless(l.w.Health, "came_again", fmt.Sprintf("%d jobs came again that somebody had taken and not settled; probably a worker was stopped or died, and otherwise something that is no worker takes jobs from the consumer %s", n, l.name))
 	}

@@ -9,21 +9,20 @@ import (
 
 	"logoffworker/jobs/signals"
 	"logoffworker/metrics"
-	"logoffworker/worker/gate"
 )
 
-// A signed message whose key is not known yet waits: an issuer may have begun to sign with a new key, or its key set
-// cannot be read now. What waits is read again every second, and becomes invalid only once it has waited for an hour and
-// its issuer's key set, read after it came, does not hold the key.
+// A signed message whose key is not known waits: its issuer may have begun to sign with a new key, or its key set cannot
+// be read now. It waits in the stream: it is handed back, and comes again after a while, to whichever worker. It becomes
+// invalid only once it has waited for an hour, and its issuer's key set, read after it was stored, does not hold the key.
 const (
 	keysPatience = time.Hour
-	keysInterval = time.Second
-	// keysLate is how long after a message came its issuer's key set is usually read again.
-	keysLate = time.Minute
-	// mostKeyless is how many bytes of messages wait for keys in a lane. Beyond them, those wait in the stream, for
-	// keysAway at a time, of which nobody can say yet that their key is in no key set; the others are invalid then.
-	mostKeyless = 4 << 20
-	keysAway    = 30 * time.Second
+	// keysAway is for how long a message is handed back at most, and firstAway for how long at first.
+	keysAway, firstAway = 30 * time.Second, 2 * time.Second
+	// keysLate is after how long without an answer a key set is said to be out of reach. It is asked for every 30 seconds.
+	keysLate = 2 * time.Minute
+	// mostAway is how many messages of a lane wait for keys. Beyond it a message is invalid as soon as a key set, read
+	// after it was stored, does not hold the key: JetStream gives out only so many messages that nobody acknowledges.
+	mostAway = 1000
 )
 
 // kindKeys is the kind of condition in which messages wait for keys.
@@ -36,43 +35,43 @@ type keyWait struct {
 	read   time.Time // when the key set that does not hold the key was read; zero if it was not, or that is not known yet
 }
 
-// keysReadSince reports whether the issuer's key set was read after a message came, and does not hold the key.
-func (d *delivery) keysReadSince() bool { return d.keys.read.After(d.requested) }
+// An away is a message that this worker handed back for want of a key.
+type away struct {
+	issuer string
+	last   time.Time
+}
 
-// keyless reports whether a message waits for keys.
+// keyless reports whether a message waits for a key.
 func (d *delivery) keyless() bool { return d.keys != nil && !d.stored }
 
-// withKeys returns the jobs that do not wait for keys, and has the others wait. They take no room from others.
+// withKeys returns the jobs that do not wait for keys, and hands the others back for a while.
 func (l *lane) withKeys(ds []*delivery) (known []*delivery) {
 	if !slices.ContainsFunc(ds, (*delivery).keyless) {
+		if len(l.away) > 0 {
+			l.forget(ds)
+		}
 		return ds
 	}
-	var waiting, away []*delivery
+	var waiting []*delivery
 	for _, d := range ds {
-		full := l.keyless.size.Load() > mostKeyless
-		if d.keyless() && (full || time.Since(d.requested) >= keysPatience) {
-			l.readAgain(d) // to know how old the key set is
-			l.w.leases.weigh(d)
+		if d.keyless() && l.mayDespair(d) {
+			l.readAgain(d)
 		}
-		switch {
-		case !d.keyless() || l.despairs(d):
-			known = append(known, d)
-		case !full:
-			l.keyless.size.Add(int64(len(d.msg.Data)))
+		if d.keyless() && !l.despairs(d) {
 			waiting = append(waiting, d)
-		case d.keysReadSince():
-			d.giveUpKeys("; so many messages wait for keys that this one does not")
+			l.away[d.key] = away{d.keys.issuer, time.Now()}
+		} else {
 			known = append(known, d)
-		default:
-			away = append(away, d)
 		}
 	}
-	l.wantKeys(waiting)
-	l.wantKeys(away)
-	l.w.settler.sendAway(away, keysAway)
-	l.w.leases.park(waiting)
-	l.keyless.add(waiting, func() { l.w.readBacks.Go(l.awaitKeys) })
+	l.forget(known)
+	l.sendAway(waiting)
 	return known
+}
+
+// mayDespair reports whether a message might have waited for long enough.
+func (l *lane) mayDespair(d *delivery) bool {
+	return time.Since(d.requested) >= keysPatience || len(l.away) >= mostAway
 }
 
 // readAgain reads a message once more. Its issuer's key set is at least as new as it is said to be.
@@ -81,99 +80,74 @@ func (l *lane) readAgain(d *delivery) {
 	if l.open(l.w.reader(), d); d.keys != nil {
 		d.keys.read = read
 	}
+	l.w.leases.weigh(d)
 }
 
-// despairs gives a message up that has waited long enough.
+// despairs gives a message up that has waited for long enough.
 func (l *lane) despairs(d *delivery) bool {
-	if time.Since(d.requested) < keysPatience || !d.keysReadSince() {
+	switch {
+	case !d.keys.read.After(d.requested):
+		return false
+	case time.Since(d.requested) >= keysPatience:
+		d.invalid = fmt.Sprintf("%s; it was waited for, and the key set was asked for again, for %v", d.keys.why, keysPatience)
+	case len(l.away) >= mostAway:
+		d.invalid = fmt.Sprintf("%s; more than %d messages wait for a key, so that this one does not", d.keys.why, mostAway)
+	default:
 		return false
 	}
-	d.giveUpKeys("; it was waited for, and the issuer's key set was asked for again, for " + keysPatience.String())
+	d.keys = nil
 	return true
 }
 
-func (d *delivery) giveUpKeys(words string) {
-	d.invalid, d.keys = d.keys.why+words, nil
-}
-
-// awaitKeys reads messages again until none waits, and works what they turn out to be. At a stop they are handed back.
-func (l *lane) awaitKeys() {
-	for gate.Pause(l.w.stopping, keysInterval) {
-		known, waiting := l.readAllAgain(l.keyless.take())
-		l.beginRead(known)
-		l.tellKeys(waiting)
-		if !l.keyless.restore(waiting, func() { l.w.Health.End(string(l.name), kindKeys) }) {
-			return
-		}
-	}
-	l.handBack(&l.keyless.waitlist)
-}
-
-// readAllAgain reads messages once more, and returns those that wait no longer, and the others.
-func (l *lane) readAllAgain(ds []*delivery) (known, waiting []*delivery) {
+// sendAway hands messages back that wait for keys, the longer the more often they came.
+func (l *lane) sendAway(ds []*delivery) {
 	for _, d := range ds {
-		if l.readAgain(d); d.keys != nil && !l.despairs(d) {
-			waiting = append(waiting, d)
-			continue
-		}
-		l.keyless.size.Add(-int64(len(d.msg.Data)))
-		known = append(known, d)
+		l.w.Issuers.Want(d.keys.issuer)
+		l.w.settler.sendAway(d, min(keysAway, firstAway<<min(d.deliveries-1, 10)))
 	}
-	l.wantKeys(waiting)
-	return known, waiting
-}
-
-// beginRead begins what was read late.
-func (l *lane) beginRead(ds []*delivery) {
-	l.w.leases.takeUp(ds)
-	l.lookUpRepeats(ds)
-	l.beginJudged(l.guarded(ds))
-}
-
-func (l *lane) wantKeys(waiting []*delivery) {
-	for issuer := range byIssuer(waiting) {
-		l.w.Issuers.Want(issuer)
+	if len(ds) > 0 {
+		l.tellKeys()
 	}
 }
 
-func byIssuer(waiting []*delivery) map[string][]*delivery {
-	all := map[string][]*delivery{}
-	for _, d := range waiting {
-		all[d.keys.issuer] = append(all[d.keys.issuer], d)
+// forget takes those off the list of messages that wait for keys which do no longer, or went to other workers.
+func (l *lane) forget(known []*delivery) {
+	for _, d := range known {
+		delete(l.away, d.key)
 	}
-	return all
+	maps.DeleteFunc(l.away, func(_ string, a away) bool { return time.Since(a.last) > 2*keysAway })
+	if len(l.away) == 0 {
+		l.w.Health.End(string(l.name), kindKeys)
+	}
 }
 
 // tellKeys tells whose keys are waited for.
-func (l *lane) tellKeys(waiting []*delivery) {
+func (l *lane) tellKeys() {
+	waiting := map[string]int{}
+	for _, a := range l.away {
+		waiting[a.issuer]++
+	}
 	var words []string
-	unread := false
-	of := byIssuer(waiting)
-	for _, issuer := range slices.Sorted(maps.Keys(of)) {
-		n, read := len(of[issuer]), l.w.Issuers.KeysReadAt(issuer)
-		late := func(d *delivery) bool { return !d.keysReadSince() && time.Since(d.requested) > keysLate }
-		switch {
-		case read.IsZero():
-			unread = true
-			words = append(words, fmt.Sprintf("%d messages of %s wait, because its keys cannot be read", n, issuer))
-		case slices.ContainsFunc(of[issuer], late):
-			unread = true
-			words = append(words, fmt.Sprintf("%d messages of %s wait for a key that is not known, and its key set has not been read since %s", n, issuer, read.UTC().Format(time.RFC3339)))
-		default:
-			words = append(words, fmt.Sprintf("%d messages of %s wait for a key that its key set does not hold", n, issuer))
-		}
-	}
-	if len(words) == 0 {
-		return
-	}
 	c := metrics.Condition{
-		Part: string(l.name), Kind: kindKeys, Harmless: true, What: strings.Join(words, "; "),
-		ByItself: "they are worked as soon as their key is in the key set, and are invalid an hour after they came if it is not",
+		Part: string(l.name), Kind: kindKeys, Harmless: true, Quiet: 3 * keysAway,
+		ByItself: "they are worked as soon as their key is in the key set, and are invalid an hour after they were stored if it is not",
 	}
-	if unread {
+	for _, issuer := range slices.Sorted(maps.Keys(waiting)) {
+		who := fmt.Sprintf("%d messages of %s wait", waiting[issuer], issuer)
+		read := l.w.Issuers.KeysReadAt(issuer)
+		if !read.IsZero() && time.Since(read) < keysLate {
+			words = append(words, who+" for a key that its key set does not hold")
+			continue
+		}
+		since := "and never was"
+		if !read.IsZero() {
+			since = "since " + read.UTC().Format(time.RFC3339)
+		}
+		words = append(words, who+" for its key set, which cannot be read "+since)
 		c.ByItself = "they wait until the key set is read; nothing is lost"
-		c.ToDo, c.Command = "see to it that the address or file of the key set in the issuers file can be read from here", "logoff-worker check"
+		c.ToDo, c.Command = "see to it that the key set's address or file in the issuers file can be read from here", metrics.CheckCommand
 	}
+	c.What = strings.Join(words, "; ")
 	l.w.Health.Begin(c)
 }
 

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,11 +31,8 @@ type lane struct {
 	// unjudged are jobs of which the guard cannot tell now whether they may be worked: all together, so that they are
 	// counted together.
 	unjudged waitlist[*delivery]
-	// keyless are messages whose issuers' keys are not known.
-	keyless struct {
-		waitlist[*delivery]
-		size atomic.Int64 // bytes of messages
-	}
+	// away are messages that wait for keys, by their keys.
+	away map[string]away
 }
 
 func (w *Worker) newLane(name jobs.Lane) *lane {
@@ -51,6 +47,7 @@ func (w *Worker) newLane(name jobs.Lane) *lane {
 		pulls:   w.streams.Puller(name),
 		queue:   queue,
 		sender:  s,
+		away:    map[string]away{},
 	}
 }
 

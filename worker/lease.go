@@ -78,15 +78,6 @@ func (l *leases) put(d *delivery, parked bool, weight int) {
 	l.weights[pile{d.lane, d.parked}] += d.weight
 }
 
-// takeUp counts jobs that waited apart among those that are worked.
-func (l *leases) takeUp(ds []*delivery) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, d := range ds {
-		l.put(d, false, max(1, len(d.targets)+len(d.users)))
-	}
-}
-
 // lane is how many sessions of a lane are worked, and how many wait for something to be stored, with one for
 // each job that has none.
 func (l *leases) lane(name jobs.Lane) (worked, parked int) {

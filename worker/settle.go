@@ -102,16 +102,17 @@ func (s *settler) returnJob(d *delivery) {
 	s.reach(MidDrain)
 }
 
-// sendAway hands jobs back, to be delivered again after a while.
-func (s *settler) sendAway(ds []*delivery, wait time.Duration) {
-	for _, d := range ds {
-		if d.leased(time.Now()) {
-			if err := d.msg.NakWithDelay(wait); err != nil {
-				s.jobLog.step(d, "it could not be handed back", "error", err)
-			}
-		}
-		s.leases.release(d)
+// sendAway hands a job back, to be delivered again after a while.
+func (s *settler) sendAway(d *delivery, wait time.Duration) {
+	defer s.leases.release(d)
+	if !d.leased(time.Now()) {
+		return // somebody else may have it already
 	}
+	if err := d.msg.NakWithDelay(wait); err != nil {
+		s.jobLog.step(d, "it could not be handed back", "error", err)
+		return
+	}
+	s.jobLog.step(d, "it waits for its issuer's key", "issuer", d.keys.issuer, "comes_again_in", wait.String())
 }
 
 // acknowledge lets jobs leave the stream. A plain acknowledgement may be lost without a word: the

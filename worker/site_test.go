@@ -24,6 +24,7 @@ import (
 	"logoffworker/metrics/statuspage"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
@@ -126,6 +127,7 @@ type options struct {
 	connect []nats.Option // instead of those that reach the broker
 	reached func(worker.Point)
 	reloads <-chan worker.Reload
+	issuers *issuers.Issuers
 }
 
 // start starts a worker that logs in at the simulator.
@@ -174,7 +176,7 @@ func (s *site) run(nc *nats.Conn, health *metrics.Health, m *metrics.Metrics, lo
 		o.config(&config)
 	}
 	s.keepCounts(config)
-	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached, Reloads: o.reloads}
+	w := &worker.Worker{Config: config, NATS: nc, Server: r.client, Metrics: m, Health: health, Log: log, Reached: o.reached, Reloads: o.reloads, Issuers: o.issuers}
 	r.worker = w
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel

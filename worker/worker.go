@@ -3,7 +3,7 @@
 //
 // A job's way through the package is its file list. A [lane] pulls it from the stream when a slot is free
 // (lane.go, slots.go), and keeps documents that are not full apart (spacing.go); intake.go makes a
-// [delivery] of it and finds out whether it was settled before; keys.go has wait what cannot be verified yet, repeats.go
+// [delivery] of it and finds out whether it was settled before; keys.go hands back what cannot be verified yet, repeats.go
 // finds out whether its event was worked before, guarded.go whether it is held; a [queue] keeps its sessions until they
 // leave in documents (queue.go). A [sender] sends a document (send.go), after taking out what is protected
 // (held.go); verdict.go says what an answer means and whom it concerns, split.go what follows from it for

@@ -255,7 +255,7 @@ func (g *reading) checkID(t token, p purpose) error {
 	if !ok && !p.nameless {
 		return g.looked("id", invalid(InvalidRequest, "jti is missing; it tells a message from its repetition"), "")
 	}
-	if ok && !p.nameless {
+	if ok {
 		g.answer.Job.ID = jobs.SignalID(g.issuer.URL, jti)
 	}
 	g.answer.Signal = &jobs.Signal{Issuer: g.issuer.Name, ID: cut(jti, maxID)}

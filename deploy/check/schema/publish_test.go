@@ -12,11 +12,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/stream"
 )
 
@@ -56,6 +60,40 @@ func published(t *testing.T) (all []message) {
 		all = append(all, e.message)
 	}
 	return all
+}
+
+// Each of them is read as a job of its format, where the issuers file of the examples of jobs/signals is trusted.
+func TestSamplesAreJobs(t *testing.T) {
+	trusted, err := issuers.Open(filepath.Join(contract, "signals", "testdata", "issuers.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := trusted.Reader(jobs.Rules{}, time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC))
+	r, err := jobs.DecodeResult(read(t, "testdata/result-signal.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	formats := map[jobs.Format]bool{}
+	for _, e := range examples(t) {
+		header := http.Header{}
+		for name, value := range e.Header {
+			header.Set(name, value)
+		}
+		a := reader.Message(header, []byte(e.Body))
+		if formats[a.Format] = true; a.Verdict != signals.Job || len(a.Job.Sessions)+len(a.Job.Users) == 0 {
+			t.Errorf("%s as %s is %s: %s", e.Sample, e.ContentType, a.Verdict, a.Why)
+		}
+		if a.Format == jobs.SET {
+			told := *a.Signal
+			told.Token = "" // which the sample does without
+			if r.JobID != a.Job.ID || r.Publisher != a.Issuer || !r.EventTime.Equal(a.Job.EventTime) || r.Reason != a.Job.Reason || *r.Signal != told {
+				t.Errorf("result-signal.json is not of the job %+v with %+v", a.Job, told)
+			}
+		}
+	}
+	if len(formats) != len(jobs.Formats)-1 { // a webhook comes over HTTP, and is its sender's
+		t.Errorf("of the formats there are only %v", formats)
+	}
 }
 
 // program finds a program, or skips the test.
@@ -99,12 +137,12 @@ func onNATS(t *testing.T, publish func(url string)) (all []message) {
 		t.Fatal(err)
 	}
 	publish(b.URL())
-	jobs, err := js.Stream(t.Context(), stream.DefaultConfig().Subjects.RequestStream())
+	requests, err := js.Stream(t.Context(), stream.DefaultConfig().Subjects.RequestStream())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for sequence := range jobs.CachedInfo().State.LastSeq {
-		m, err := jobs.GetMsg(t.Context(), sequence+1)
+	for sequence := range requests.CachedInfo().State.LastSeq {
+		m, err := requests.GetMsg(t.Context(), sequence+1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,12 +7,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/nats-io/nkeys"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/evidence"
 )
 
 // contract is where the schemas, the document and the samples are.
@@ -100,6 +103,39 @@ func TestBrokenResultsDoNotFit(t *testing.T) {
 	later := strings.Replace(strings.Replace(sample, `"partial"`, `"paused"`, 1), `"version": 1`, `"version": 1, "new": [1]`, 1)
 	if err := validate(compiled, []byte(later)); err != nil {
 		t.Errorf("a later version's does not fit: %v", err)
+	}
+}
+
+func TestActsAndDigestsFit(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 5, time.UTC)
+	for _, act := range []jobs.Act{
+		{Verb: jobs.ActPause, Who: "jane", Why: "INC-1", At: at, Lane: jobs.Bulk, Until: at}, {Verb: jobs.ActReplay, Who: "jane", At: at, Jobs: []string{"1-2"}},
+	} {
+		data, err := act.Encode()
+		if err == nil {
+			err = validate(compile(t, "act.schema.json"), data)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, digest := range []evidence.Digest{
+		{Number: 1, At: at, Latest: at, Made: at, Worker: "w"}, {Number: 2, At: at, Latest: at, Made: at, Since: at, Previous: evidence.HashOf(nil), Worker: "w"},
+	} {
+		results := evidence.NewRange(1)
+		results.Add(evidence.Record{Sequence: 1, Subject: "logoff.results.j.1-2", Payload: []byte("{}")})
+		results.Into(&digest)
+		data, err := digest.Sign(key)
+		if err == nil {
+			err = validate(compile(t, "digest.schema.json"), data)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", data, err)
+		}
 	}
 }
 

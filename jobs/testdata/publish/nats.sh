@@ -1,6 +1,6 @@
 #!/bin/sh
-# With the nats command (https://github.com/nats-io/natscli). --jetstream waits until the job is stored. The message id is
-# the same when a publish is repeated, and another for each job.
+# With the nats command (https://github.com/nats-io/natscli). --jetstream waits until the job is stored, --no-templates
+# leaves braces as they are. The message id is the same when a publish is repeated, and another for each job.
 set -eu
 publish() { # MESSAGE-ID SAMPLE CONTENT-TYPE [MORE HEADERS]
 	id=$1 sample=$2 type=$3
