@@ -144,7 +144,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	watching.Go(func() { manager.watch(watched, p.health) })
 	watching.Go(func() { p.keepCanary(watched, config, nc) })
 	return p.work(ctx, &worker.Worker{
-		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
+		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to, Issuers: p.issuers,
 		Reached: func(point worker.Point) { p.reached(string(point)) },
 	})
 }
