@@ -7,6 +7,7 @@ HELM_VERSION := v3.22.0
 HELM_UNITTEST_VERSION := v1.1.2
 KUBECTL_VALIDATE_VERSION := v0.0.4
 NATS_COMMAND_VERSION := v0.5.1
+ASYNCAPI_VERSION := 3.6.6
 ARCHITECTURES ?= amd64 arm64
 BENCHTIME ?= 1s
 ROUNDS ?= 3
@@ -28,6 +29,7 @@ HELM := $(TOOLS)/helm-$(HELM_VERSION)
 HELM_UNITTEST := $(TOOLS)/helm-unittest-$(HELM_UNITTEST_VERSION)
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)
 NATS_COMMAND := $(TOOLS)/nats-$(NATS_COMMAND_VERSION)
+ASYNCAPI := $(TOOLS)/asyncapi-parser-$(ASYNCAPI_VERSION)
 CHART := deploy/chart
 
 .DEFAULT_GOAL := help
@@ -183,6 +185,10 @@ page-check: ## the status page in a real Chromium, in every state, which takes m
 doctor-check: $(NATS_COMMAND) ## seeded faults: logoffctl doctor finds each, and what it prints mends it
 	LOGOFF_TEST_NATS=$(NATS_COMMAND) go test -C $(CHECK) -count=1 ./doctor
 
+.PHONY: schema-check
+schema-check: $(NATS_COMMAND) $(ASYNCAPI) ## the AsyncAPI document by its own validator, and the lines that publish the samples (needs node and npm)
+	LOGOFF_TEST_NATS=$(NATS_COMMAND) LOGOFF_TEST_ASYNCAPI=$(ASYNCAPI) go test -C $(CHECK) -count=1 ./schema
+
 .PHONY: docs
 docs: ## put samples, settings, metrics and what is tolerated into the README files, and the streams into deploy/nats
 	go test -p 1 ./cmd/logoff-worker ./jobs -run '^TestReadme' -update
@@ -211,6 +217,11 @@ $(KUBECTL_VALIDATE):
 $(NATS_COMMAND):
 	GOBIN=$(TOOLS) go install github.com/nats-io/natscli/nats@$(NATS_COMMAND_VERSION)
 	mv $(TOOLS)/nats $@
+
+$(ASYNCAPI):
+	@command -v npm >/dev/null || { echo "schema-check needs npm, which is not installed; Debian's package npm has it" >&2; exit 1; }
+	npm install --silent --ignore-scripts --no-audit --no-fund --no-save --prefix $@.new @asyncapi/parser@$(ASYNCAPI_VERSION)
+	mv $@.new $@
 
 # Its go.mod replaces a module, so that go install refuses it: it is built in a copy of its own source.
 $(HELM_UNITTEST):

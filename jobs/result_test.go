@@ -14,6 +14,7 @@ import (
 func TestSampleResultsAreWrittenAsTheyAreRead(t *testing.T) {
 	for name, status := range map[string]Status{
 		"result-done.json": Done, "result-accepted.json": AcceptedJob, "result-partial.json": Partial, "result-invalid.json": Invalid,
+		"result-signal.json": Done, "result-held.json": Held, "result-ignored.json": Ignored,
 	} {
 		want := sample(t, name)
 		result, err := DecodeResult(want)

@@ -22,6 +22,7 @@ type Health struct {
 	shown    map[string]time.Time // when the others began to be known
 	troubles map[identity]*trouble
 	told     bool // that all is well, or what is wrong
+	well     string
 }
 
 // A Condition is one thing that is wrong with a part of the worker. Part and Kind say which; the words may
@@ -89,7 +90,7 @@ const CheckCommand = "logoff-worker check"
 // NewHealth returns the health of these parts, each of which has yet to show that it is well.
 func NewHealth(log *slog.Logger, parts ...string) *Health {
 	h := &Health{
-		log: log, parts: slices.Clone(parts),
+		well: wellWords, log: log, parts: slices.Clone(parts),
 		starting: map[string]time.Time{}, shown: map[string]time.Time{}, troubles: map[identity]*trouble{},
 	}
 	for _, part := range parts {
@@ -97,6 +98,10 @@ func NewHealth(log *slog.Logger, parts ...string) *Health {
 	}
 	return h
 }
+
+// WellMeans is what is said, as a sentence, while nothing is wrong with a program that works no jobs. It is called before
+// anything else is.
+func (h *Health) WellMeans(words string) { h.well = words }
 
 // Begin says that a condition is on; it may be said again and again, with other words each time, and logs
 // what is to be logged. It reports whether the condition was off before.
@@ -163,7 +168,7 @@ func (h *Health) Only(part string, kinds ...string) {
 func (h *Health) tellWell() {
 	if !h.told && len(h.starting) == 0 {
 		h.told = true
-		h.log.Info(wellWords)
+		h.log.Info(h.well)
 	}
 }
 

@@ -45,7 +45,7 @@ const wellWords = "All is well: jobs are taken, sent and settled."
 func (h *Health) Verdict(without ...string) Verdict {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := Verdict{State: StateWell, Headline: wellWords}
+	v := Verdict{State: StateWell, Headline: h.well}
 	var unknown []string
 	for _, part := range h.parts {
 		if slices.Contains(without, part) {

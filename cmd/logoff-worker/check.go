@@ -38,12 +38,14 @@ func check(ctx context.Context, stdout io.Writer, prove proving) error {
 	for _, warning := range warnings {
 		r.warn("settings", warning)
 	}
+	r.checkReceiverAddr(ctx, s)
 	access := ""
 	if running := r.checkLocal(ctx, s); running || s.NATS.URL != embedded {
 		access = r.checkNATS(ctx, s)
 	}
 	r.checkSync(ctx, s)
 	r.checkDigests(s)
+	r.checkIssuers(ctx, s)
 	if prove.asked {
 		r.proveWebServer(ctx, s, access, prove.user)
 	} else {
@@ -120,6 +122,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	}
 	r.checkStreams(ctx, s, js)
 	r.checkHolding(s)
+	r.checkReceiving(ctx, s, nc)
 	return r.checkPair(ctx, s, js)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -8,28 +9,42 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"regexp"
+	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"logoffworker/metrics"
 )
 
-// serveHTTP serves probes, metrics and the status page, with TLS and users if the settings say so. An address that
-// is taken is an error now, not a line in the log later.
+// serveHTTP serves probes, metrics and the status page, with TLS and users if the settings say so.
 func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(), err error) {
-	listener, err := net.Listen("tcp", s.HTTPAddr)
-	if err != nil {
-		return nil, listenProblem("LOGOFF_HTTP_ADDR", s.HTTPAddr, err)
-	}
 	if s.HTTPPprof {
 		handler = withProfiles(handler)
 	}
-	server := metrics.Server(handler)
-	serve := server.Serve
+	// Whoever still reads a probe at the end gets no answer, as from any program that ended.
+	return port{variable: "LOGOFF_HTTP_ADDR", addr: s.HTTPAddr, config: s.HTTPConfigFile, server: metrics.Server(handler), what: "The status page, metrics and probes are"}.serve(log)
+}
+
+// A port is an address at which something is served.
+type port struct {
+	variable, addr string
+	config         string // the file that protects it; empty for none
+	server         *http.Server
+	what           string        // is served, as a sentence begins
+	patience       time.Duration // how long requests that have begun may take at the end
+}
+
+// serve serves until it is stopped. An address that is taken is an error now, not a line in the log later.
+func (p port) serve(log *slog.Logger) (stop func(), err error) {
+	listener, err := net.Listen("tcp", p.addr)
+	if err != nil {
+		return nil, listenProblem(p.variable, p.addr, err)
+	}
+	serve := p.server.Serve
 	where := slog.String("url", "http://"+listener.Addr().String()+"/")
-	if s.HTTPConfigFile != "" {
+	if p.config != "" {
 		serve = func(l net.Listener) error {
-			return web.Serve(l, server, &web.FlagConfig{WebConfigFile: &s.HTTPConfigFile}, log)
+			return web.Serve(l, p.server, &web.FlagConfig{WebConfigFile: &p.config}, log)
 		}
 		where = slog.String("address", listener.Addr().String())
 	}
@@ -37,12 +52,17 @@ func serveHTTP(s settings, handler http.Handler, log *slog.Logger) (stop func(),
 	go func() {
 		defer close(served)
 		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("The status page, metrics and probes are no longer served.", "error", err)
+			log.Error(p.what+" no longer served.", "error", err)
 		}
 	}()
-	log.Info("The status page, metrics and probes are served.", where)
+	log.Info(p.what+" served.", where)
 	return func() {
-		_ = server.Close() // whoever still reads a probe gets no answer, as from any program that ended
+		if p.patience > 0 {
+			ctx, cancel := context.WithTimeout(context.Background(), p.patience)
+			defer cancel()
+			_ = p.server.Shutdown(ctx) // what takes longer is broken off
+		}
+		_ = p.server.Close()
 		<-served
 	}, nil
 }

@@ -58,6 +58,18 @@ Usage:
   logoff-worker check    say what is wrong with the settings, NATS and the Web Server, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
       --prove-user ID    with --prove: see whether another user's sessions can be read, too
+      --receive          the same for the settings of receive, with the rights of its NATS user
+  logoff-worker receive  receive jobs and events over HTTP and store them, without working any
+  logoff-worker explain FILE
+                         say what would become of a message (- reads it from the standard input),
+                         by the issuers file; neither NATS nor the Web Server is asked
+      --header 'NAME: VALUE'
+                         a header that came with it; may be given again and again
+      --issuer NAME      it was pushed to the address of this issuer, or polled from it
+      --logout-token     with --issuer: it is the form of a back-channel logout
+      --revocation       with --issuer: it is a call of Universal Logout, with its header Authorization
+      --hook RECIPE      it was posted to the address of this recipe
+      --at TIME          when it came, as in 2026-11-27T12:00:00Z (default: now)
   logoff-worker version  print version, revision and the Go it was built with (also --version)
 
 Settings come from the environment:
@@ -71,12 +83,16 @@ type program struct {
 }
 
 func (p program) run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "explain" {
+		return p.explain(ctx, args[1:])
+	}
 	flags := flag.NewFlagSet("logoff-worker", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	var prove proving
 	flags.BoolVar(&prove.asked, "prove", false, "")
 	flags.Func("prove-user", "", prove.setUser)
-	var asksVersion bool
+	var asksVersion, asReceiver bool
+	flags.BoolVar(&asReceiver, "receive", false, "")
 	flags.BoolVar(&asksVersion, "version", false, "")
 	flags.BoolVar(&asksVersion, "v", false, "")
 	err := flags.Parse(args)
@@ -97,14 +113,21 @@ func (p program) run(ctx context.Context, args []string) error {
 	if err := prove.problem(command); err != nil {
 		return fmt.Errorf("%w: %w (try --help)", errUsage, err)
 	}
+	if asReceiver && (command != "check" || prove.asked) {
+		return fmt.Errorf("%w: --receive belongs to check, and goes with no --prove (try --help)", errUsage)
+	}
 	switch {
 	case asksVersion, command == "version":
 		_, err := fmt.Fprintf(p.stdout, "logoff-worker %s (revision %s, %s)\n", version(), revision(), runtime.Version())
 		return err
 	case command == "", command == "run":
 		return runWorker(ctx, p.hangups, p.stderr)
+	case command == "receive":
+		return runReceiver(ctx, p.stderr)
 	case command == "init":
 		return initStreams(ctx, p.stdout, p.stderr)
+	case command == "check" && asReceiver:
+		return checkReceiver(ctx, p.stdout)
 	case command == "check":
 		return check(ctx, p.stdout, prove)
 	}

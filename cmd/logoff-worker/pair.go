@@ -13,6 +13,8 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/evidence"
+	"logoffworker/worker/intake"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
@@ -64,6 +66,12 @@ func (s settings) parts() (parts []string) {
 	}
 	if s.Audit.SeedFile != "" {
 		parts = append(parts, evidence.Part)
+	}
+	if s.IssuersFile != "" {
+		parts = append(parts, issuers.Part)
+	}
+	if s.Receiver.Addr != "" {
+		parts = append(parts, intake.Part)
 	}
 	return append(parts, worker.Parts...) // that of the canary joins them with its first word: until then nothing keeps the worker from being ready
 }

@@ -24,6 +24,7 @@ import (
 	"logoffworker/worker/broker"
 	"logoffworker/worker/env"
 	"logoffworker/worker/fleet"
+	"logoffworker/worker/issuers"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
@@ -41,8 +42,8 @@ func hostName() string {
 }
 
 // loadSettings loads what every command needs, and logs what is probably a mistake.
-func loadSettings(stderr io.Writer) (settings, *slog.Logger, error) {
-	s, warnings, err := load()
+func loadSettings(r role, stderr io.Writer) (settings, *slog.Logger, error) {
+	s, warnings, err := loadFor(r)
 	if err != nil {
 		return s, nil, err
 	}
@@ -70,10 +71,12 @@ type process struct {
 	metrics  *metrics.Metrics
 	health   *metrics.Health
 	reached  func(point string) // hears of each point that the work passes
+	issuers  *issuers.Issuers   // whom the issuers file trusts; nil trusts nobody
+	received *metrics.Receiver  // nil until something may be received or polled
 }
 
-func newProcess(s settings, log *slog.Logger) *process {
-	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, s.parts()...), reached: crashes()}
+func newProcess(s settings, log *slog.Logger, parts ...string) *process {
+	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, parts...), reached: crashes()}
 	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
 	p.registry.MustRegister(p.health)
 	return p
@@ -81,7 +84,7 @@ func newProcess(s settings, log *slog.Logger) *process {
 
 // runWorker wires everything together, from the outside in, and takes it apart in reverse.
 func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) error {
-	s, log, err := loadSettings(stderr)
+	s, log, err := loadSettings(works, stderr)
 	if err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	p := newProcess(s, log)
+	p := newProcess(s, log, s.parts()...)
 	config := s.workerConfig()
 	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 	files, err := newReloader(s, p.health, log)
@@ -98,6 +101,11 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
 	defer files.start(hangups)()
+	stopIssuers, err := p.keepIssuers()
+	if err != nil {
+		return err
+	}
+	defer stopIssuers()
 	page := statuspage.New(p.pageConfig(config))
 	watched, endWatch := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -118,6 +126,16 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	}
 	defer stopNATS()
 	defer p.joinFleet(config, nc, page)()
+	alive, stopPolling, err := p.pollStreams(nc)
+	if err != nil {
+		return err
+	}
+	defer stopPolling()
+	stopReceiving, err := p.receive(nc, alive, metrics.CheckCommand)
+	if err != nil {
+		return err
+	}
+	defer stopReceiving()
 	stopSigning, err := p.signResults(nc)
 	if err != nil {
 		return err
@@ -126,7 +144,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	watching.Go(func() { manager.watch(watched, p.health) })
 	watching.Go(func() { p.keepCanary(watched, config, nc) })
 	return p.work(ctx, &worker.Worker{
-		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to,
+		Config: config, NATS: nc, Metrics: p.metrics, Health: p.health, Log: log, Reloads: files.to, Issuers: p.issuers,
 		Reached: func(point worker.Point) { p.reached(string(point)) },
 	})
 }
@@ -269,11 +287,11 @@ func logout(w *worker.Worker, log *slog.Logger) {
 
 // initStreams creates what is missing in NATS.
 func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
-	s, log, err := loadSettings(stderr)
+	s, log, err := loadSettings(works, stderr)
 	if err != nil {
 		return err
 	}
-	p := newProcess(s, log)
+	p := newProcess(s, log, s.parts()...)
 	nc, stop, err := p.connect(ctx)
 	var inUse *broker.InUse
 	if errors.As(err, &inUse) {
@@ -301,13 +319,19 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
 		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
-	if !s.hasPair() {
-		return nil
+	if s.hasPair() {
+		if err := s.bucket(js).Provision(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucketName())
 	}
-	if err := s.bucket(js).Provision(ctx); err != nil {
-		return err
+	if s.hasStreams() {
+		poller := s.poller(js)
+		if err := poller.Provision(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "bucket %s is ready\n", poller.Bucket)
 	}
-	fmt.Fprintf(stdout, "bucket %s is ready\n", s.bucketName())
 	return nil
 }
 

@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the program as a person would. NATS and a Web Server are there, at $NATS and
 // $WEBSERVER; nothing listens at $NOBODY. $PAIR is a file with an access token and its refresh token,
-// $TOKEN the token of a login, and $BEARER an access token, which has no session.
+// $TOKEN the token of a login, and $BEARER an access token, which has no session. $EXAMPLES has messages of security
+// systems, and the issuers file that their verdicts assume.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -46,6 +47,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BEARER", "Bearer "+access)
 			env.Setenv("NATS", b.URL())
 			env.Setenv("WEBSERVER", server.URL+"/commandcenter/api")
+			examples, err := filepath.Abs(root + "/jobs/signals/testdata")
+			if err != nil {
+				return err
+			}
+			env.Setenv("EXAMPLES", examples)
 			nobody, err := freeAddress()
 			env.Setenv("NOBODY", nobody)
 			env.Setenv("LOGOFF_HTTP_ADDR", "127.0.0.1:0")

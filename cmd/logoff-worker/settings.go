@@ -64,12 +64,17 @@ type settings struct {
 	ProtectedUsers        list          `split_words:"true" desc:"users whose sessions are never ended: userIds, names or e-mail addresses"`
 	ProtectedSessionsFile string        `split_words:"true" desc:"file with more of these session IDs, one a line, read again when it changes"`
 	ProtectedUsersFile    string        `split_words:"true" desc:"file with more of these users, one a line, read again when it changes"`
-	WritesPerHour         int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of all workers together within any hour, such as 100 for SaaS; 0: no limit"`
-	ReadsPerHour          int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of all workers together within any hour, such as 1000; 0: no limit"`
-	RequestsPerSecond     int           `split_words:"true" default:"0" desc:"most requests of this worker within any second; 0: no limit"`
-	HoldAbove             holdAbove     `split_words:"true"`
-	ClockTolerance        time.Duration `split_words:"true" default:"60s" desc:"sessions that began up to this long after a job's eventTime are ended, too"`
-	LooseSession          struct {
+	IssuersFile           string        `split_words:"true" desc:"file with the security systems that are trusted, and what of theirs becomes a job (YAML), read again when it changes"`
+	Receiver              struct {
+		Addr       string `desc:"address at which jobs and events are received over HTTP, such as :8443 (default: none); needs the issuers file"`
+		ConfigFile string `split_words:"true" desc:"file that gives that address TLS: a web configuration as for the HTTP address, without users"`
+	}
+	WritesPerHour     int           `split_words:"true" default:"0" desc:"most logoffs, logins and renewals of all workers together within any hour, such as 100 for SaaS; 0: no limit"`
+	ReadsPerHour      int           `split_words:"true" default:"0" desc:"most look-ups and read-backs of all workers together within any hour, such as 1000; 0: no limit"`
+	RequestsPerSecond int           `split_words:"true" default:"0" desc:"most requests of this worker within any second; 0: no limit"`
+	HoldAbove         holdAbove     `split_words:"true"`
+	ClockTolerance    time.Duration `split_words:"true" default:"60s" desc:"sessions that began up to this long after a job's eventTime are ended, too"`
+	LooseSession      struct {
 		IDs bool `default:"false" desc:"accept session IDs that are not GUIDs (visible ASCII, at most 128 characters)"`
 	} `split_words:"true"`
 	Tries int `default:"3" desc:"how often a session is tried while the Web Server gives no verdict about it"`
@@ -101,7 +106,10 @@ type holdAbove struct {
 // load reads the environment and returns everything that is wrong with it at once. No message
 // repeats a value, because a value in the wrong place may be a secret. Warnings are about what is
 // probably a mistake; beside an error, which may come of it, they are part of that.
-func load() (s settings, warnings []string, err error) {
+func load() (s settings, warnings []string, err error) { return loadFor(works) }
+
+// loadFor is [load] for a program that does not work jobs, too.
+func loadFor(r role) (s settings, warnings []string, err error) {
 	if err := env.Tidy(prefix, &settings{}); err != nil {
 		return s, nil, err
 	}
@@ -110,8 +118,11 @@ func load() (s settings, warnings []string, err error) {
 		return s, nil, err
 	}
 	s.NATS.URL = env.Servers(s.NATS.URL)
-	warnings = strangers()
-	problems := append(wrong, s.problems()...)
+	if r == receives {
+		s = s.asReceiver()
+	}
+	warnings = append(strangers(), s.receiverWarnings()...)
+	problems := append(wrong, s.problems(r)...)
 	if len(problems) == 0 {
 		return s, warnings, nil
 	}
@@ -160,10 +171,12 @@ func accepted(typeName string) string {
 }
 
 // problems are those that a value's type does not show.
-func (s settings) problems() []error {
+func (s settings) problems(r role) []error {
 	p := problems{}
 	s.natsProblems(&p)
-	s.webserverProblems(&p)
+	if r == works {
+		s.webserverProblems(&p)
+	}
 	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
 	problem := httpConfigProblem(s.HTTPConfigFile)
@@ -175,6 +188,8 @@ func (s settings) problems() []error {
 	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
 	s.auditProblems(&p)
+	s.issuersProblems(&p)
+	s.receiverProblems(&p, r)
 	s.fileProblems(&p)
 	return p
 }

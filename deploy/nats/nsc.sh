@@ -27,6 +27,10 @@ nsc add user --account LOGOFF --name worker \
 	--allow-sub '$SRV.PING.logoff-worker.*,$SRV.INFO.logoff-worker.*,$SRV.STATS.logoff-worker.*'
 # With LOGOFF_CANARY_EVERY, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub 'logoff.requests.urgent.canary'
+# With LOGOFF_RECEIVER_ADDR at a worker, take #- away, and name each issuer, recipe and publisher in this way:
+#- nsc edit user --account LOGOFF --name worker --allow-pub 'logoff.requests.urgent.keycloak'
+# With a stream in the issuers file of a worker, take #- away, here and where the issuer is named above:
+#- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_SIGNALS,$JS.API.DIRECT.GET.KV_LOGOFF_SIGNALS.>,$KV.LOGOFF_SIGNALS.>'
 # With LOGOFF_WEBSERVER_PAIR_FILE, take #- away:
 #- nsc edit user --account LOGOFF --name worker --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_TOKENS,$JS.API.DIRECT.GET.KV_LOGOFF_TOKENS.>,$KV.LOGOFF_TOKENS.pair'
 
@@ -37,6 +41,13 @@ nsc add user --account LOGOFF --name soar \
 nsc add user --account LOGOFF --name hr \
 	--allow-pub 'logoff.requests.bulk.hr' \
 	--allow-sub '_INBOX_hr.>'
+
+nsc add user --account LOGOFF --name receiver \
+	--allow-pub 'logoff.requests.urgent.keycloak' \
+	--allow-pub 'logoff.requests.urgent.siem,logoff.requests.bulk.siem' \
+	--allow-sub '_INBOX_receiver.>'
+# With a stream in its issuers file, take #- away:
+#- nsc edit user --account LOGOFF --name receiver --allow-pub '$JS.API.STREAM.INFO.KV_LOGOFF_SIGNALS,$JS.API.DIRECT.GET.KV_LOGOFF_SIGNALS.>,$KV.LOGOFF_SIGNALS.>'
 
 nsc add user --account LOGOFF --name reader \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_RESULTS,$JS.API.STREAM.INFO.LOGOFF_DEAD' \

@@ -30,7 +30,7 @@ func (g *reading) structured(body []byte, recipes []Recipe) error {
 	}
 	e := cloudEvent{attributes: make(map[string]any)}
 	for name, value := range members {
-		if name == "data" || name == "data_base64" || value.Kind() == 'n' {
+		if name == "data" || name == "data_base64" {
 			continue
 		}
 		var attribute any

@@ -1,6 +1,7 @@
 package signals
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 )
+
+var update = flag.Bool("update", false, "write the files that tests compare with")
 
 // A fixture is a row of testdata/index.tsv with its message.
 type fixture struct {
@@ -129,6 +132,36 @@ func checkNoJob(t *testing.T, a Answer) {
 	}
 	if a.Why == "" || !printable(a.Why) {
 		t.Fatalf("unfit to print: %q", a.Why)
+	}
+}
+
+// What is said of each message is in testdata/said.txt, for people to read; -update writes it.
+func TestWhatIsSaidOfEachMessage(t *testing.T) {
+	r := fixtureReader(t)
+	var said strings.Builder
+	for _, f := range fixtures(t) {
+		a := f.read(t, r)
+		fmt.Fprintf(&said, "%s: %s", f.id, a.Verdict)
+		switch {
+		case a.Verdict != Job:
+			fmt.Fprintf(&said, " %s: %s\n", a.Code, a.Why)
+		case a.Signal != nil:
+			fmt.Fprintf(&said, " for %q by %q\n", a.Job.Reason, a.Signal.Rule)
+		default:
+			fmt.Fprintf(&said, " in %s\n", a.Format)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("testdata/said.txt", []byte(said.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/said.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(said.String(), "\n")); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -31,6 +31,13 @@ func TestAMessageIsReadAsWhatItIs(t *testing.T) {
 		{"text/plain", document, jobs.XML, Job},
 		{"", guid, jobs.JSON, Invalid},
 		{"text/plain", guid, jobs.Lines, Job},
+		{"text/plain;charset", guid, jobs.Lines, Job},
+		{"text/plain", "{", jobs.JSON, Invalid},
+		{"text/plain", "{ }", jobs.JSON, Invalid},
+		{"", `["specversion"]`, jobs.JSON, Invalid},
+		{"", `{"a":"specversion","sessions":[`, jobs.JSON, Invalid},
+		{"", `{"a":[1,"specversion`, jobs.JSON, Invalid},
+		{"", `{"a" "specversion":`, jobs.JSON, Invalid},
 		{"TEXT/PLAIN; charset=us-ascii", "{" + guid + "}", jobs.Lines, Job},
 		{"", event, jobs.CloudEvent, Job},
 		{"application/json", event, jobs.CloudEvent, Job},
@@ -80,6 +87,9 @@ func TestLinesAreSessions(t *testing.T) {
 	}
 	many := strings.Repeat(guid+"\n", jobs.MaxSessions+1)
 	expect(t, b.reader.Message(map[string][]string{"content-type": {"text/plain"}}, []byte(many)), Invalid, "more than 10000 sessions")
+	if a := b.reader.Message(map[string][]string{"content-type": {"text/plain"}}, []byte(many)); strings.Contains(a.Why, "line") {
+		t.Error(a.Why)
+	}
 }
 
 func TestACloudEventHoldsAJob(t *testing.T) {
@@ -128,6 +138,9 @@ func TestABinaryCloudEventHasItsAttributesInHeaders(t *testing.T) {
 		{map[string][]string{"ce-source": {""}}, job, "invalid: the CloudEvent has no source, which is required"},
 		{map[string][]string{"ce-id": {"1", "1"}}, job, guid},
 		{map[string][]string{"ce-id": {"1", "2"}}, job, `invalid: the header "ce-id" is there twice`},
+		{map[string][]string{"Content-Type": {"application/cloudevents-batch+json"}}, "[]", "invalid: CloudEvents come one a message, as JSON (application/cloudevents+json) or with headers; no batches, no other form"},
+		{map[string][]string{"Content-Type": {"application/cloudevents+json"}}, job, `invalid: the CloudEvent's specversion is ""; 1.0 is read`},
+		{map[string][]string{"Data": {"x"}, "xce-id": {"2"}}, job, guid},
 		{nil, "", "invalid: at /data: empty message; a job is a JSON object or an Api_LogoffUsersRequest document"},
 	} {
 		header := map[string][]string{"ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"logoff.job.v1"}, "ce-specversion": {"1.0"}}

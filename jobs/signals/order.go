@@ -23,8 +23,9 @@ type order struct {
 	users    []jobs.User
 	sessions []jobs.Session
 	at       time.Time
+	untimed  bool // what happened when cannot be told of one of them
 	newer    bool
-	event    event  // the first that counts
+	event    event  // the first that counts and names somebody
 	by       string // the rule by which it counts
 	notes    []string
 	wrong    []error // why somebody who should be logged off cannot be named
@@ -42,7 +43,7 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 	case err != nil:
 		o.wrong = append(o.wrong, err)
 	}
-	if o.event.uri == "" || o.by == "" {
+	if o.by == "" {
 		o.event, o.by = e, found.by
 	}
 	for _, user := range found.users {
@@ -52,6 +53,7 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 	}
 	o.sessions = append(o.sessions, found.sessions...)
 	o.newer = o.newer || newer
+	o.untimed = o.untimed || err == nil && at.IsZero()
 	if at.After(o.at) {
 		o.at = at
 	}
@@ -75,12 +77,16 @@ func (g *reading) give(o *order) error {
 	for _, err := range o.wrong {
 		users = append(users, unnamed(err))
 	}
+	at := o.at
+	if o.untimed { // nothing is left on for having begun after it
+		at = time.Time{}
+	}
 	labels := map[string]string{"issuer": g.answer.Issuer}
 	if o.event.uri != "" {
 		labels["event"] = o.event.name()
 	}
 	return g.settle(jobs.Job{
-		ID: g.answer.Job.ID, Users: users, Sessions: o.sessions, EventTime: o.at, IncludeNewer: o.newer && !o.at.IsZero(),
+		ID: g.answer.Job.ID, Users: users, Sessions: o.sessions, EventTime: at, IncludeNewer: o.newer && !at.IsZero(),
 		Reason: strings.Join(o.notes, "; "), RequestedBy: g.requester(), Labels: labels,
 	})
 }

@@ -12,6 +12,9 @@ func checkPointer(pointer string) error {
 	if pointer == "" {
 		return nil
 	}
+	if !printable(pointer) {
+		return fmt.Errorf("%s is no JSON pointer that can be printed", quote(pointer))
+	}
 	if pointer[0] != '/' {
 		return fmt.Errorf("%s is no JSON pointer; one begins with a slash", quote(pointer))
 	}

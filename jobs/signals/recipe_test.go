@@ -61,6 +61,51 @@ func TestAHooksIDIsMadeOfWhatIsUnique(t *testing.T) {
 	}
 }
 
+// Two recipes may read one type of CloudEvent, each what it is for.
+func TestRecipesReadCloudEvents(t *testing.T) {
+	when := func(text string) map[string][]string {
+		return map[string][]string{"/data/what": {text}, "/data/x": {"y"}}
+	}
+	r := Reader{Now: noon, Policy: &Policy{Recipes: []Recipe{
+		{Name: "one", CloudEvent: "t", When: when("left"), User: Template{Text: "name:{/data/u}"}},
+		{Name: "two", CloudEvent: "t", When: when("lost"), User: Template{Text: "id:{/data/u}"}, Time: "/data/at", Newer: true},
+	}}}
+	for data, want := range map[string]string{
+		`{"what":"left","x":"y","u":"jane"}`: "jane", `{"what":"lost","x":"y","u":42}`: "id", `{"what":"lost","x":"y","u":1.5}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text",
+		`{"what":"lost","x":"y","u":1e16}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text", `{"what":"lost","x":"y","u":null}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is missing",
+		`{"what":"lost","x":"y","u":-1e16}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text",
+		`{"what":"found","x":"y","u":42}`:   "ignored: the event's /data/what is not lost", `{"what":"left","x":"z"}`: "ignored: the event's /data/what is not lost", `"{"`: "invalid: at /data: the JSON ends too early",
+	} {
+		body := []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":` + data + `}`)
+		a := r.Message(nil, body)
+		if got := named(a); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", data, got, want)
+		}
+		if a.Verdict == Job && (a.Signal.Event != "t" || a.Signal.ID != "1" || a.Job.Reason != "t") {
+			t.Errorf("%s: %+v", data, a.Signal)
+		}
+		if two := r.Hook("two", body); a.Issuer == "two" && named(two) != want || two.Format != "cloudevent" {
+			t.Errorf("%s posted: %s", data, named(two))
+		}
+	}
+}
+
+// Where one of several events has no time, nothing is left on for having begun after another's.
+func TestAnEventWithoutATimeSparesNothing(t *testing.T) {
+	r := Reader{Now: noon, Policy: &Policy{Recipes: []Recipe{{Name: "tool", Each: "/*", User: Template{Text: "name:{/u}"}, Time: "/at", Newer: true}}}}
+	a := r.Hook("tool", []byte(`[{"u":"jane","at":1795780572},{"u":"joe"}]`))
+	if !a.Job.EventTime.IsZero() || named(a) != "jane joe" || a.Job.IncludeNewer {
+		t.Errorf("%+v", a.Job)
+	}
+	if a = r.Hook("tool", []byte(`[{"u":"joe"},{"u":"jane","at":1795780572}]`)); !a.Job.EventTime.IsZero() {
+		t.Errorf("%+v", a.Job)
+	}
+	a = r.Hook("tool", []byte(`[{"u":"jane","at":1795780572},{"u":"joe","at":1795780573}]`))
+	if a.Job.EventTime.Unix() != 1795780573 || !a.Job.IncludeNewer {
+		t.Errorf("%+v", a.Job)
+	}
+}
+
 func TestPointersPointAsTheRFCSays(t *testing.T) {
 	var document any // RFC 6901 §5
 	if err := json.Unmarshal([]byte(`{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}`), &document); err != nil {
@@ -68,7 +113,7 @@ func TestPointersPointAsTheRFCSays(t *testing.T) {
 	}
 	for pointer, want := range map[string][]any{
 		"": {document}, "/foo": {[]any{"bar", "baz"}}, "/foo/0": {"bar"}, "/": {0.0}, "/a~1b": {1.0}, "/c%d": {2.0}, "/e^f": {3.0}, "/g|h": {4.0}, `/i\j`: {5.0}, `/k"l`: {6.0}, "/ ": {7.0}, "/m~0n": {8.0},
-		"/foo/*": {"bar", "baz"}, "/foo/2": nil, "/foo/-": nil, "/foo/00": nil, "/foo/0/x": nil, "/*": nil, "/no": nil,
+		"/foo/*": {"bar", "baz"}, "/foo/2": nil, "/foo/-1": nil, "/foo/x": nil, "/foo/-": nil, "/foo/00": nil, "/foo/0/x": nil, "/*": nil, "/no": nil,
 	} {
 		if err := checkPointer(pointer); err != nil {
 			t.Error(err)
@@ -77,7 +122,7 @@ func TestPointersPointAsTheRFCSays(t *testing.T) {
 			t.Errorf("%s: %s", pointer, diff)
 		}
 	}
-	for _, wrong := range []string{"foo", "/~", "/~2", "/a/*/b/*"} {
+	for _, wrong := range []string{"foo", "/\x00", "/~", "/~2", "/a/*/b/*"} {
 		if checkPointer(wrong) == nil {
 			t.Errorf("%s is a pointer", wrong)
 		}
@@ -119,7 +164,7 @@ func TestTemplatesAreRead(t *testing.T) {
 		"email:{email}": "", `name:CORP\{externalId}`: "", `name:CORP\{data.userName}`: "", "id:{/user/id}": "", "email:{/a b/~1}": "", "email:{localpart}@corp.example": "",
 		"map:people.csv": "", "map:/etc/people.csv{sub}": "", "map:C:\\people.csv{/a/b}": "",
 		"email:jane@corp.example": "no member in braces", "email:": "no member in braces", "email:{}": "no member in braces", "email:{a}}": "a brace that is not", "email:{a b}{c}": "a brace that is not",
-		"map:": "is not map:FILE", "map:{a}": "is not map:FILE", "map:f{}": "is not map:FILE", "map:f{a}x": "is not map:FILE", "map:f{a}{b}": "is not map:FILE", "user:{a}": "begins with none of", "": "begins with none of",
+		"map:": "is not map:FILE", "map:{a}": "is not map:FILE", "map:f{}": "is not map:FILE", "map:f{a}x": "is not map:FILE", "map:f{a}{b}": "is not map:FILE", "user:{a}": "a template begins with", "": "a template begins with",
 	} {
 		_, err := ParseTemplate(text, open)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -156,6 +201,9 @@ func TestAValueStaysWithinItsTemplate(t *testing.T) {
 		{"email:{v}@corp.example", "jane", "jane@corp.example"},
 		{"email:{v}@corp.example", "jane@x", ""},
 		{"email:jane@{v}", "x@y", ""},
+		{"email:jane@{v}", "x y", ""},
+		{"email:{v}x@own.example", "jane@", ""},
+		{"id:{v}", "9223372036854775808", ""},
 		{"id:{v}", "0", ""},
 		{"id:{v}", "-1", ""},
 		{"id:{v}", "1e3", ""},
@@ -163,7 +211,7 @@ func TestAValueStaysWithinItsTemplate(t *testing.T) {
 		{"name:{v}", "{v}", "{v}"},
 	} {
 		user, err := template(t, c.template).user(func(string) (string, error) { return c.value, nil })
-		if got := user.Name + user.Email; err == nil && got != c.want || err != nil && c.want != "" {
+		if got := user.Name + user.Email; (err == nil) != (c.want != "") || err == nil && got != c.want {
 			t.Errorf("%s with %q: %q, %v", c.template, c.value, got, err)
 		}
 	}

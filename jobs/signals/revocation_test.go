@@ -58,6 +58,8 @@ func TestACallOfUniversalLogout(t *testing.T) {
 		}
 	}
 	b := newBench(t)
+	expect(t, b.reader.Revocation("own", "Bearer  ", []byte(body)), Invalid, "no bearer token")
+	expect(t, b.reader.Revocation("own", b.call(nil, nil), []byte("x")), Invalid, "the body: ")
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Basic " + b.call(nil, nil)[7:], b.call(nil, nil)[7:]} {
 		if a := b.reader.Revocation("own", authorization, []byte(body)); a.Code != Unauthenticated {
 			t.Errorf("%+v", a)
@@ -106,8 +108,8 @@ func TestALogoutToken(t *testing.T) {
 		}
 	}
 	b := newBench(t)
-	for _, form := range []string{"", "logout_token=", "logout_token=a&logout_token=b", "%zz", "token=x"} {
-		expect(t, b.reader.LogoutToken("own", []byte(form)), Invalid, "")
+	for _, form := range []string{"", "logout_token=a&logout_token=b", "%zz", "logout_token=a&%zz", "token=x"} {
+		expect(t, b.reader.LogoutToken("own", []byte(form)), Invalid, "no form with one logout_token")
 	}
 }
 

@@ -102,7 +102,7 @@ func (g *reading) rule(e event) (EventRule, error) {
 	case !listed:
 		return rule, ignored("the rules of the issuer %s do not name the event %s", g.issuer.Name, quote(e.uri))
 	}
-	if who, _ := e.members["initiating_entity"].(string); who != "" && oneOf(who, rule.ExceptInitiator) {
+	if who, _ := e.members["initiating_entity"].(string); oneOf(who, rule.ExceptInitiator) {
 		return rule, ignored("%s by the initiator %s is left alone by the issuer's rules", e.name(), quote(who))
 	}
 	for _, name := range slices.Sorted(maps.Keys(rule.Members)) {

@@ -34,6 +34,11 @@ func named(a Answer) string {
 }
 
 func TestASubjectNamesWhomTheRulesSay(t *testing.T) {
+	own := func(b *bench) {
+		b.issuer.Subjects.Issuers = []string{"https://friend.example"}
+		formats := b.issuer.Subjects.Formats
+		formats["uri"], formats["did"], formats["odd"] = []Template{{Text: "map:people", Map: mapped}}, []Template{{Text: "map:people"}}, formats["opaque"]
+	}
 	for _, c := range []struct{ subject, want string }{
 		{`{"format":"email","email":"Jane@Own.Example"}`, "Jane@Own.Example"},
 		{`{"subject_type":"email","email":"jane@own.example"}`, "jane@own.example"},
@@ -44,7 +49,7 @@ func TestASubjectNamesWhomTheRulesSay(t *testing.T) {
 		{`{"format":"email","email":null}`, "invalid: the subject maps to nobody: email:{email}: email is missing"},
 		{`{"format":"iss-sub","iss":"https://own.example","sub":"1"}`, `CORP\one`},
 		{`{"format":"iss_sub","iss":"https://own.example","sub":"2"}`, "id"},
-		{`{"format":"iss_sub","iss":"https://own.example","sub":"5"}`, "invalid: the subject maps to nobody: map:people: the user \"nobody\" begins with none of email:, name: and id:; email:{sub}: \"5\" is no e-mail address"},
+		{`{"format":"iss_sub","iss":"https://own.example","sub":"5"}`, "invalid: the subject maps to nobody: map:people: a user begins with email:, name: or id:, and \"nobody\" does not; email:{sub}: \"5\" is no e-mail address"},
 		{`{"format":"iss_sub","sub":"1"}`, "invalid: the subject's iss is \"\"; the issuer may speak for https://own.example, https://friend.example only"},
 		{`{"format":"iss_sub","iss":"https://friend.example","sub":"1"}`, `CORP\one`},
 		{`{"format":"email","email":"jane@own.example","iss":"https://evil.example"}`, "invalid: the subject's iss is \"https://evil.example\"; the issuer may speak for https://own.example, https://friend.example only"},
@@ -66,10 +71,22 @@ func TestASubjectNamesWhomTheRulesSay(t *testing.T) {
 		{`{"format":"aliases","identifiers":[{"format":"aliases","identifiers":[{"format":"opaque","id":"1"}]}]}`, "invalid: none of the aliases of the subject maps to anybody; the subject names nobody: there is no rule for its format \"aliases\""},
 		{`{"format":"aliases","identifiers":"1"}`, "invalid: none of the aliases of the subject maps to anybody"},
 		{`"jane"`, "invalid: the subject is no object"},
+		{`{"format":"account","uri":"a"}`, "invalid: the subject maps to nobody: name:CORP\\{localpart}: \"a\" is no e-mail address"},
+		{`{"format":"account","uri":"http:jane@own.example"}`, `CORP\http:jane`},
+		{`{"format":"email","email":"acct:jane@own.example"}`, "acct:jane@own.example"},
+		{`{"format":"email","email":"@own.example"}`, "invalid: the subject maps to nobody: email:{email}: \"@own.example\" is no e-mail address"},
+		{`{"format":"email","email":"jane@"}`, "invalid: the subject maps to nobody: email:{email}: \"jane@\" is no e-mail address"},
+		{`{"format":"email","email":"jane doe@own.example"}`, "invalid: the subject maps to nobody: email:{email}: \"jane doe@own.example\" is no e-mail address"},
+		{`{"format":"email","email":""}`, "invalid: the subject maps to nobody: email:{email}: email is missing"},
+		{`{"format":"opaque","uri":"1"}`, "invalid: the subject maps to nobody: map:people: id is missing"},
+		{`{"format":"opaque","id":"acct:1"}`, "invalid: the subject maps to nobody: map:people: \"acct:1\" is not in it"},
+		{`{"format":"uri","uri":"urn:1"}`, `CORP\one`},
+		{`{"format":"did","url":"did:1"}`, "invalid: the subject maps to nobody: map:people: the map has not been read"},
+		{`{"format":"odd","id":"1"}`, "invalid: the subject maps to nobody: map:people: the format has no member that identifies somebody"},
 		{`[]`, "invalid: the subject is no object"},
 	} {
 		b := newBench(t)
-		b.issuer.Subjects.Issuers = []string{"https://friend.example"}
+		own(b)
 		var subject any
 		if err := json.Unmarshal([]byte(c.subject), &subject); err != nil {
 			t.Fatal(err)
@@ -161,7 +178,12 @@ func TestASessionMeansWhatTheIssuersRulesSay(t *testing.T) {
 		{Commvault, revoked, both("not-ours"), `CORP\one`},
 		{Commvault, revoked, session(guid), guid},
 		{Commvault, revoked, session("not-ours"), `invalid: the subject maps to nobody: map:people: "not-ours" is not in it`},
+		{Person, revoked, session(guid), `invalid: the subject maps to nobody: map:people: "` + guid + `" is not in it`},
 		{Commvault, risc + "account-disabled", both(guid), `CORP\one`},
+		{Commvault, risc + "account-disabled", session(guid), `invalid: the subject maps to nobody: map:people: "` + guid + `" is not in it`},
+		{Commvault, revoked, map[string]any{"format": "email", "email": "x", "id": guid}, `invalid: the subject maps to nobody: email:{email}: "x" is no e-mail address`},
+		{Commvault, revoked, session("1"), `CORP\one`},
+		{Commvault, revoked, session("EMC" + mappedGUID), "guid"},
 		{Commvault, revoked, map[string]any{"session": session(guid)}, guid},
 	} {
 		b := newBench(t)
@@ -190,6 +212,7 @@ func TestRulesSayWhichEventsAreRevocations(t *testing.T) {
 		{EventRule{Members: map[string][]string{"level": {"3"}}}, map[string]any{"level": 3}, Job},
 		{EventRule{Members: map[string][]string{"sure": {"true"}}}, map[string]any{"sure": true}, Job},
 		{EventRule{Members: map[string][]string{"what": {"b"}}}, map[string]any{"what": []any{"a", "b"}}, Job},
+		{EventRule{Members: map[string][]string{"what": {"b"}}}, map[string]any{"what": []any{"a", []any{"b"}}}, Ignored},
 		{EventRule{Members: map[string][]string{"a": {"1"}, "b": {"1"}}}, map[string]any{"a": "1", "b": "2"}, Ignored},
 	} {
 		b := newBench(t)
@@ -258,6 +281,25 @@ func TestSeveralEventsMakeOneJob(t *testing.T) {
 	}
 }
 
+// What of several events is ignored, or has no time, changes nothing of the others.
+func TestEventsDoNotSpoilEachOther(t *testing.T) {
+	b := newBench(t)
+	b.issuer.Session = IgnoreSession
+	one := map[string]any{"format": "opaque", "id": "1"}
+	session := map[string]any{"user": map[string]any{"format": "opaque", "id": "2"}, "session": map[string]any{"format": "opaque", "id": "s"}}
+	disabled := risc + "account-disabled"
+	a := b.set(map[string]any{"sub_id": nil, "events": map[string]any{revoked: map[string]any{"subject": session}, disabled: map[string]any{"subject": one}}})
+	if got := named(a); got != `CORP\one` || a.Job.Reason != "account-disabled" {
+		t.Errorf("%s %s", got, a.Job.Reason)
+	}
+	b.issuer.Events = map[string]EventRule{revoked: {Newer: true}, disabled: {}}
+	at := noon.Add(-time.Hour)
+	a = b.set(map[string]any{"sub_id": one, "events": map[string]any{revoked: map[string]any{"event_timestamp": at.Unix()}, disabled: map[string]any{"event_timestamp": "x"}}})
+	if got := named(a); !strings.HasPrefix(got, `CORP\one wrong: event_timestamp is no time`) || !a.Job.EventTime.Equal(at) || !a.Job.IncludeNewer {
+		t.Errorf("%s %+v", got, a.Job)
+	}
+}
+
 func encoded(t *testing.T, job jobs.Job) []byte {
 	data, err := job.Encode()
 	if err != nil {
@@ -268,6 +310,9 @@ func encoded(t *testing.T, job jobs.Job) []byte {
 
 func TestEventsOfTheStreamAreNobodysRevocation(t *testing.T) {
 	b := newBench(t)
+	if a := b.set(map[string]any{"events": map[string]any{sse + "stream-updated": map[string]any{"status": "disabled"}}}); a.Verdict != Ignored || a.StreamUpdated != "disabled" {
+		t.Errorf("%+v", a)
+	}
 	for _, uri := range []string{ssf + "verification", sse + "verification", risc + "verification"} {
 		b.issuer.Events[uri] = EventRule{}
 		a := b.set(map[string]any{"events": map[string]any{uri: map[string]any{"state": "s"}}})
@@ -318,7 +363,7 @@ func TestASignalCarriesItsProof(t *testing.T) {
 func TestShortNamesAreOfEvents(t *testing.T) {
 	for name, want := range map[string]string{
 		"session-revoked": revoked, "account-disabled": risc + "account-disabled", "backchannel-logout": backchannelLogout, "prov:delete": "urn:ietf:params:scim:event:prov:delete",
-		"urn:ietf:params:SCIM:event:prov:delete": "urn:ietf:params:scim:event:prov:delete", "https://corp.example/left": "https://corp.example/left", "sesion-revoked": "", "": "",
+		"urn:ietf:params:SCIM:event:prov:delete": "urn:ietf:params:scim:event:prov:delete", "https://corp.example/left": "https://corp.example/left", "http://corp.example/left": "http://corp.example/left", "sesion-revoked": "", "": "",
 	} {
 		if uri, ok := EventURI(name); ok != (want != "") || ok && uri != want {
 			t.Errorf("%s: %s %v", name, uri, ok)

@@ -50,8 +50,10 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+const mappedGUID = "BE92D1DD-0C68-49A6-BEBB-404D96D7A4BF"
+
 func mapped(subject string) (string, bool) {
-	user, ok := map[string]string{"1": `name:CORP\one`, "2": "id:2", "3": "email:three@own.example", "+4": "name:four", "5": "nobody"}[subject]
+	user, ok := map[string]string{"1": `name:CORP\one`, "2": "id:2", "3": "email:three@own.example", "+4": "name:four", "5": "nobody", "urn:1": `name:CORP\one`, "EMC" + mappedGUID: "name:guid"}[subject]
 	return user, ok
 }
 

@@ -195,7 +195,7 @@ func (g *reading) checkInnerIssuer(format string, members map[string]any) error 
 	if !named && format != "iss_sub" {
 		return nil
 	}
-	if s, ok := text(iss); !ok || s != g.issuer.URL && !slices.Contains(g.issuer.Subjects.Issuers, s) {
+	if s, _ := iss.(string); s != g.issuer.URL && !slices.Contains(g.issuer.Subjects.Issuers, s) {
 		return invalid(AccessDenied, "the subject's iss is %s; the issuer may speak for %s only", quote(s), strings.Join(append([]string{g.issuer.URL}, g.issuer.Subjects.Issuers...), ", "))
 	}
 	return nil

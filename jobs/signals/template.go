@@ -33,7 +33,7 @@ func ParseTemplate(text string, open func(file string) (Map, error)) (Template, 
 		t.Map, err = open(file)
 		return t, err
 	}
-	return t, fmt.Errorf("the template %s begins with none of email:, name:, id: and map:", quote(text))
+	return t, fmt.Errorf("a template begins with email:, name:, id: or map:, and %s does not", quote(text))
 }
 
 // placeholder is a member's name, with dots for members within, or a JSON pointer.
@@ -135,7 +135,7 @@ func ParseUser(text string) (jobs.User, error) {
 		}
 		return jobs.User{ID: id}, nil
 	}
-	return jobs.User{}, fmt.Errorf("the user %s begins with none of email:, name: and id:", quote(text))
+	return jobs.User{}, fmt.Errorf("a user begins with email:, name: or id:, and %s does not", quote(text))
 }
 
 // splitAddress takes an e-mail address apart.

@@ -74,8 +74,8 @@ func explain(err error) error {
 
 // text is a string's own text; ok is false for anything else and for an empty one.
 func text(value any) (string, bool) {
-	s, ok := value.(string)
-	return s, ok && s != ""
+	s, _ := value.(string)
+	return s, s != ""
 }
 
 // scalar is a string, a boolean or a number as text; ok is false for anything else.
@@ -101,9 +101,9 @@ func oneOf(value any, allowed []string) bool {
 		}
 		return false
 	}
-	found, ok := scalar(value)
+	found, _ := scalar(value)
 	for _, one := range allowed {
-		if ok && strings.EqualFold(found, one) {
+		if strings.EqualFold(found, one) {
 			return true
 		}
 	}

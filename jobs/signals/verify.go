@@ -194,6 +194,9 @@ func (g *reading) checkAudience(t token, p purpose) error {
 		}
 	}
 	claimed = slices.DeleteFunc(claimed, func(s string) bool { return s == "" })
+	if len(p.audience(g.issuer)) == 0 {
+		return g.looked("audience", &ending{verdict: Retry, code: InvalidAudience, why: "the audience of the issuer " + g.issuer.Name + " is not known yet; the transmitter of its stream tells it"}, "")
+	}
 	for _, ours := range p.audience(g.issuer) {
 		if slices.Contains(claimed, ours) {
 			return g.looked("audience", nil, ours)
@@ -252,7 +255,7 @@ func (g *reading) checkID(t token, p purpose) error {
 	if !ok && !p.nameless {
 		return g.looked("id", invalid(InvalidRequest, "jti is missing; it tells a message from its repetition"), "")
 	}
-	if ok && !p.nameless {
+	if ok {
 		g.answer.Job.ID = jobs.SignalID(g.issuer.URL, jti)
 	}
 	g.answer.Signal = &jobs.Signal{Issuer: g.issuer.Name, ID: cut(jti, maxID)}

@@ -42,7 +42,7 @@ type Setting struct {
 }
 
 // ofEachWorker are the settings in which the workers of one deployment may differ, by how their names begin.
-var ofEachWorker = []string{"LOGOFF_WORKER_NAME", "LOGOFF_HTTP_", "LOGOFF_LOG_", "LOGOFF_NATS_STORE_DIR", "LOGOFF_NATS_LISTEN", "LOGOFF_SHUTDOWN_TIMEOUT"}
+var ofEachWorker = []string{"LOGOFF_WORKER_NAME", "LOGOFF_HTTP_", "LOGOFF_RECEIVER_", "LOGOFF_LOG_", "LOGOFF_NATS_STORE_DIR", "LOGOFF_NATS_LISTEN", "LOGOFF_SHUTDOWN_TIMEOUT"}
 
 // OfEachWorker reports whether the workers of one deployment may differ in it.
 func (s Setting) OfEachWorker() bool {

@@ -10,6 +10,7 @@ package issuers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -131,7 +132,13 @@ func (i *Issuers) Learn(issuer string, l Learned) error {
 func (i *Issuers) Run(ctx context.Context) {
 	var reading sync.WaitGroup
 	defer reading.Wait()
-	reading.Go(func() { i.keys.run(ctx, i.tellKeys) })
+	reading.Go(func() {
+		i.keys.run(ctx, func() {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			i.tellKeys()
+		})
+	})
 	if i.Health != nil {
 		i.Health.Well(Part)
 	}
@@ -163,6 +170,7 @@ func (i *Issuers) look() {
 	s, err := load(i.path)
 	if i.tellFile(err); err == nil {
 		i.adopt(s)
+		i.tellKeys()
 	}
 }
 
@@ -178,6 +186,7 @@ func (i *Issuers) tellFile(err error) {
 	})
 }
 
+// tellKeys says whose keys cannot be read. It is called one at a time, so that the latest word is the last.
 func (i *Issuers) tellKeys() {
 	if i.Health == nil {
 		return
@@ -229,9 +238,22 @@ func (i *Issuers) ReadKeys(ctx context.Context, issuer string) (keys int, remark
 	if f, is := i.now.Load().keys[issuer]; is {
 		return len(f.set.Keys), f.remarks, nil
 	}
+	if i.sourceOf(issuer).URL == "" {
+		return 0, nil, errors.New("where they are, the transmitter of its stream tells, which is not asked here")
+	}
 	remarks, err = i.keys.readNow(ctx, issuer)
 	set, _ := i.keys.of(issuer)
 	return len(set.Keys), remarks, err
+}
+
+// sourceOf is where the keys of an issuer are.
+func (i *Issuers) sourceOf(name string) KeySource {
+	for _, issuer := range i.File().Issuers {
+		if issuer.Name == name {
+			return issuer.Keys
+		}
+	}
+	return KeySource{}
 }
 
 // Maps are the map files, by their paths.

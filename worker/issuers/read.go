@@ -61,8 +61,8 @@ func read(data []byte, files *files) (*File, error) {
 			"publishers": r.entries(r.publisher(file)),
 		})
 	}
-	if len(r.problems) > 0 {
-		return nil, errors.New(strings.Join(r.problems, "\n"))
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	if len(file.Issuers)+len(file.Policy.Recipes)+len(file.Publishers) == 0 {
 		return nil, errors.New("nothing is in the file: no issuer, no recipe and no publisher; to trust nobody, leave the variable out")
@@ -95,6 +95,9 @@ func (r *reader) needs(n *yaml.Node, at string, given bool, member, words string
 
 // has reports whether a mapping has a member, right or wrong.
 func has(n *yaml.Node, member string) bool {
+	if isNothing(n) {
+		return false
+	}
 	if n.Kind != yaml.MappingNode {
 		return true // which is told
 	}
@@ -190,7 +193,7 @@ func (r *reader) keys(to *KeySource) take {
 			r.wrong(n, at, "a file and a URL are given; keep one")
 		case to.URL == "" && to.CAFile != "":
 			r.wrong(n, at, "ca_file goes with url only")
-		case isNothing(n):
+		case !has(n, "file") && !has(n, "url"):
 			r.wrong(n, at, "needs url or file")
 		}
 	}

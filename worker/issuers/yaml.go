@@ -25,10 +25,16 @@ import (
 // a value does not repeat it, since a value in the wrong place may be a secret.
 type reader struct {
 	files    *files
-	problems []string
+	problems []problem
 	names    map[string]bool // of publishers
 	paths    map[string]bool // of the receiver
 	urls     map[string]bool // of issuers
+}
+
+// A problem is something that is wrong on a line.
+type problem struct {
+	line  int
+	words string
 }
 
 // A take reads the value of a member; at says in words where that stands.
@@ -63,7 +69,17 @@ func (r *reader) wrong(n *yaml.Node, at, format string, values ...any) {
 	if at != "" {
 		where += ", " + at
 	}
-	r.problems = append(r.problems, where+": "+fmt.Sprintf(format, values...))
+	r.problems = append(r.problems, problem{n.Line, where + ": " + fmt.Sprintf(format, values...)})
+}
+
+// err is everything that is wrong, a line each, in the order of the file; nil if nothing is.
+func (r *reader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b problem) int { return a.line - b.line })
+	var all []error
+	for _, p := range r.problems {
+		all = append(all, errors.New(p.words))
+	}
+	return errors.Join(all...)
 }
 
 // isNothing is of a member after whose colon nothing stands.
@@ -107,7 +123,11 @@ func (r *reader) members(n *yaml.Node, at string, readers map[string]take) {
 
 // unknown says that a name is not known, and which is meant. The name itself is told by the line alone.
 func unknown(what, name string, known []string) string {
-	if meant := env.Nearest(name, known, 3); meant != "" {
+	meant := env.Nearest(name, known, 2)
+	if part := slices.IndexFunc(known, func(k string) bool { return strings.Contains(k, name) }); meant == "" && part >= 0 {
+		meant = known[part]
+	}
+	if meant != "" {
 		return fmt.Sprintf("there is no such %s; did you mean %s?", what, meant)
 	}
 	return fmt.Sprintf("there is no such %s; there are %s", what, strings.Join(known, ", "))

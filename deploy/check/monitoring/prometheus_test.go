@@ -81,8 +81,8 @@ func (s *surveyor) findsSomething(t *testing.T, p *prometheusServer, e expressio
 			return nil
 		}
 		name, m, _, _ := family(s.registry, selector.Name)
-		if m.absent || m.is == "announced" || strings.HasPrefix(name, "logoff_token_") || strings.HasPrefix(name, "logoff_canary_") || strings.HasPrefix(name, "lane:") || name == "ALERTS" {
-			return nil // and the pair of tokens and the canary, which this worker does not have
+		if m.absent || m.is == "announced" || strings.HasPrefix(name, "logoff_token_") || strings.HasPrefix(name, "logoff_canary_") || strings.HasPrefix(name, "logoff_signal_") || strings.HasPrefix(name, "lane:") || name == "ALERTS" {
+			return nil // and the pair of tokens, the canary and streams of issuers, which this worker does not have
 		}
 		bare := *selector
 		bare.OriginalOffset, bare.Offset = 0, 0

@@ -56,7 +56,7 @@ var listed = regexp.MustCompile(`^(\w+)(?:\{([\w,]+)\})?\s+(gauge|counter|histog
 func registry(t *testing.T) map[string]metric {
 	t.Helper()
 	all := map[string]metric{}
-	for _, file := range []string{root + "/metrics/testdata/metrics.txt", root + "/metrics/testdata/token.txt", root + "/metrics/testdata/canary.txt", "testdata/announced.txt"} {
+	for _, file := range []string{root + "/metrics/testdata/metrics.txt", root + "/metrics/testdata/token.txt", root + "/metrics/testdata/canary.txt", root + "/metrics/testdata/streams.txt", root + "/metrics/testdata/receiver.txt", "testdata/announced.txt"} {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) && file == "testdata/announced.txt" {
 			continue
@@ -96,6 +96,8 @@ func addValues(t *testing.T, all map[string]metric) {
 	metrics.New(reg, metrics.Build{})
 	metrics.NewToken(reg)
 	metrics.NewCanary(reg, time.Minute)
+	metrics.NewStreams(reg)
+	metrics.NewReceiver(reg)
 	reg.MustRegister(metrics.NewHealth(slog.New(slog.DiscardHandler), worker.Parts...))
 	families, err := reg.Gather()
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/fleet"
+	"logoffworker/worker/intake"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -142,6 +144,7 @@ func TestEachRoleDoesItsDuty(t *testing.T) {
 					}
 				}
 				s.usesItsRights("reader", s.readsAll)
+				s.usesItsRights("receiver", s.receives)
 				s.usesItsRights("approver", s.approves)
 				s.usesItsRights("operator", s.operates)
 			})
@@ -261,6 +264,49 @@ func (s *site) runs(client *webserver.Client) {
 	defer cancel()
 	if said := work(ctx, s.T, s.server, client, stream.DefaultConfig(), s.user("worker")); strings.Contains(strings.ToLower(said), "permission") {
 		s.Errorf("the worker says\n%s", said)
+	}
+}
+
+// receives stores a job of each that a receiver may publish as.
+func (s *site) receives(nc *nats.Conn, _ jetstream.JetStream) {
+	store := &intake.Store{NATS: nc, Subjects: subjects}
+	for _, subject := range s.rights["receiver"].Publish {
+		lane, publisher, err := subjects.Origin(subject)
+		s.check(err)
+		s.check(store.Ask(s.Context(), publisher, lane))
+		_, err = store.Put(s.Context(), publisher, lane, signals.Answer{Job: jobs.Job{Users: []jobs.User{{ID: 7}}}})
+		s.check(err)
+	}
+}
+
+// A receiver finds out what its user may not do and has to, and what it may do and need not.
+func TestReceiverFindsOutItsRights(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			s := &site{T: t, broker: w.start(t)}
+			s.check(stream.DefaultConfig().ProvisionStreams(t.Context(), jetStream(t, s.as("admin"))))
+			store := &intake.Store{NATS: s.as("receiver"), Subjects: subjects}
+			for _, name := range []string{"keycloak", "siem"} {
+				s.check(store.Reach(t.Context(), intake.Name{Name: name, Lanes: jobs.Lanes}))
+			}
+			var why *intake.StoreError
+			if err := store.Reach(t.Context(), intake.Name{Name: "soar", Lanes: jobs.Lanes}); !errors.As(err, &why) || why.Kind != intake.Forbidden {
+				t.Errorf("as soar: %v", err)
+			}
+			if more := store.Excess(); len(more) > 0 {
+				t.Errorf("the receiver may %s", strings.Join(more, ", "))
+			}
+			for role, right := range map[string]string{"worker": "publish on logoff.results.logoff-check.logoff-check", "reader": "subscribe to logoff.results.*.*", "operator": "publish on $JS.API.STREAM.NAMES"} {
+				if more := (&intake.Store{NATS: s.as(role), Subjects: subjects}).Excess(); !slices.Contains(more, right) {
+					t.Errorf("%s may %q, and no %s is seen", role, more, right)
+				}
+			}
+			for name, n := range map[string]uint64{subjects.RequestStream(): 0, subjects.ResultStream(): 0, subjects.DeadStream(): 0} {
+				if got := messages(t, jetStream(t, s.as("admin")), name); got != n {
+					t.Errorf("%d messages are in %s after it was tried", got, name)
+				}
+			}
+		})
 	}
 }
 
@@ -425,6 +471,16 @@ var steps = []step{
 
 	{"hr", "publish", []string{"logoff.requests.urgent.hr", "logoff.requests.bulk.soar", "logoff.requests.urgent.soar", "logoff.results.a.b", "$JS.API.STREAM.DELETE.LOGOFF_REQUESTS"}},
 	{"hr", "subscribe", []string{"_INBOX_soar.>", "_INBOX.>", "logoff.results.>"}},
+
+	{"receiver", "publish", []string{
+		"logoff.requests", "logoff.requests.urgent", "logoff.requests.bulk", "logoff.requests.urgent.soar", "logoff.requests.bulk.keycloak", "logoff.requests.urgent.receiver", "logoff.requests.urgent.keycloak.more",
+		"logoff.results.a.b", "logoff.dead.failed", "logoff.approved.urgent.receiver", "logoff.approved.urgent.keycloak", "logoff.audit.act.pause.receiver", "logoff.audit.digest", "logoff.counts.writes",
+		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.LOGOFF_REQUESTS", "$JS.API.STREAM.CREATE.LOGOFF_REQUESTS", "$JS.API.STREAM.UPDATE.LOGOFF_REQUESTS", "$JS.API.STREAM.DELETE.LOGOFF_REQUESTS",
+		"$JS.API.STREAM.PURGE.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.GET.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD", "$JS.API.DIRECT.GET.LOGOFF_RESULTS.logoff.results.a.b",
+		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.mine", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.urgent", "$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1",
+		"$KV.LOGOFF_TOKENS.pair", "_INBOX_logoff.x", "_INBOX_soar.x", "_INBOX.x", "logoff.fleet.status", "$SRV.PING", "$SYS.REQ.USER.INFO",
+	}},
+	{"receiver", "subscribe", []string{">", "logoff.>", "logoff.requests.>", "logoff.requests.urgent.keycloak", "logoff.results.>", "logoff.dead.>", "_INBOX.>", "_INBOX_logoff.>", "_INBOX_soar.>", "$JS.>"}},
 
 	{"reader", "publish", []string{
 		"logoff.requests", "logoff.requests.urgent.reader", "logoff.results.a.b", "logoff.dead.failed", "logoff.approved.urgent.reader",

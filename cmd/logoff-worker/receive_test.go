@@ -1,0 +1,144 @@
+package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"logoffworker/worker/stage"
+	"logoffworker/worker/stream"
+	"logoffworker/worker/webserver/simulator"
+)
+
+const trustedText = "publishers:\n  - {name: siem, bearer: canary-bearer}\n"
+
+// post posts a job as siem, and returns the status; 0 while nobody answers.
+func post(t *testing.T, client *http.Client, url string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/jobs", strings.NewReader(`{"id":"case-17","users":[{"id":7}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer canary-bearer")
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// receiving starts the program with arguments and a receiver's address, and returns that.
+func (w *world) receiving(args []string, extra ...string) (addr string, stop func()) {
+	w.t.Helper()
+	addr, err := freeAddress()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	command := w.startAs(args, append(extra, "LOGOFF_RECEIVER_ADDR="+addr, "LOGOFF_ISSUERS_FILE="+written(w.t, "issuers.yaml", trustedText))...)
+	return addr, func() {
+		w.t.Helper()
+		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+			w.t.Fatal(err)
+		}
+		w.ended(command)
+		if log := w.log.String(); strings.Contains(log, "canary") {
+			w.t.Errorf("a secret is in the log:\n%s", log)
+		}
+	}
+}
+
+// A receiver stores jobs, needs no Web Server, says what it lacks, and ends when it is told to.
+func TestReceiverStoresAndWorksNothing(t *testing.T) {
+	w := newWorld(t, simulator.Settings{})
+	addr, stop := w.receiving([]string{"receive"}, "LOGOFF_WEBSERVER_URL=", "LOGOFF_WEBSERVER_USERNAME=", "LOGOFF_WEBSERVER_PASSWORD=")
+	w.poll("/readyz", http.StatusServiceUnavailable, "receiver: jobs of siem could not be stored: no stream takes jobs")
+	if code, body := post(t, http.DefaultClient, "http://"+addr); code != http.StatusServiceUnavailable {
+		t.Errorf("without a stream: %d %s", code, body)
+	}
+	if err := stream.DefaultConfig().ProvisionStreams(t.Context(), w.js); err != nil {
+		t.Fatal(err)
+	}
+	w.poll("/readyz", http.StatusOK)
+	w.poll("/", http.StatusOK, "All is well: what comes in is stored.")
+	w.poll("/metrics", http.StatusOK, `logoff_receiver_requests_total{code="503",endpoint="jobs"} 1`, `logoff_signals_total{issuer="siem",verdict="job"} 0`)
+	if code, body := post(t, http.DefaultClient, "http://"+addr); code != http.StatusAccepted || !strings.Contains(body, `"jobId":"case-17"`) {
+		t.Errorf("%d %s", code, body)
+	}
+	if n := w.count(w.subjects.RequestStream()); n != 1 {
+		t.Errorf("%d jobs are stored", n)
+	}
+	stop()
+	if requests := w.sim.Journal(); len(requests) > 0 {
+		t.Errorf("the Web Server was asked %d times", len(requests))
+	}
+}
+
+// A worker with a receiver's address receives jobs with TLS, and works them.
+func TestWorkerReceivesAndWorks(t *testing.T) {
+	w := newWorld(t, simulator.Settings{})
+	w.sim.SignOn(7, simulator.ConsoleWeb)
+	cert, key := selfSigned(t)
+	web := written(t, "web.yml", "tls_server_config:\n  cert_file: "+cert+"\n  key_file: "+key+"\n")
+	addr, stop := w.receiving(nil, "LOGOFF_RECEIVER_CONFIG_FILE="+web)
+	w.poll("/readyz", http.StatusOK)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // it is its own authority
+	if code, body := post(t, client, "https://"+addr); code != http.StatusAccepted {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, _ := post(t, http.DefaultClient, "http://"+addr); code == http.StatusAccepted {
+		t.Error("a job is taken without TLS")
+	}
+	if !stage.Await(t.Context(), time.Minute, func() bool { return w.count(w.subjects.ResultStream()) == 1 }) {
+		t.Errorf("the job has no result:\n%s", w.log.String())
+	}
+	stop()
+}
+
+// What is missing for receiving, or does not go with it, is said; what only a worker needs is not asked for.
+func TestSettingsOfAReceiver(t *testing.T) {
+	trusted := "LOGOFF_ISSUERS_FILE=" + written(t, "issuers.yaml", trustedText)
+	for name, test := range map[string]struct {
+		role  role
+		given []string
+		words string // empty: nothing is said
+	}{
+		"a receiver alone":            {receives, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_WEBSERVER_URL=", "LOGOFF_WEBSERVER_TOKEN="}, ""},
+		"without an address":          {receives, []string{trusted}, "LOGOFF_RECEIVER_ADDR: required"},
+		"without the issuers file":    {receives, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443"}, "LOGOFF_ISSUERS_FILE: required"},
+		"with a broker of its own":    {receives, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_NATS_URL=embedded"}, "LOGOFF_NATS_URL: a receiver starts no broker"},
+		"a file of the Web Server":    {receives, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_WEBSERVER_TOKEN_FILE=/nowhere"}, ""},
+		"a worker without":            {works, nil, ""},
+		"a worker with":               {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted}, ""},
+		"a worker, no issuers file":   {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443"}, "LOGOFF_ISSUERS_FILE: required"},
+		"the address of the probes":   {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:9464", trusted}, "LOGOFF_RECEIVER_ADDR: the same address as LOGOFF_HTTP_ADDR"},
+		"no address":                  {works, []string{"LOGOFF_RECEIVER_ADDR=8443", trusted}, "LOGOFF_RECEIVER_ADDR: must be host:port"},
+		"TLS for nothing":             {works, []string{"LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", "")}, "LOGOFF_RECEIVER_CONFIG_FILE: given without"},
+		"a wrong web configuration":   {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", "x: y\n")}, "LOGOFF_RECEIVER_CONFIG_FILE: is no web configuration"},
+		"in the open":                 {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted}, "other machines reach it without TLS"},
+		"in the open, with users":     {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted, "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", "basic_auth_users:\n  prometheus: "+hashed+"\n")}, "other machines reach it without TLS"},
+		"this machine's IPv6 address": {works, []string{"LOGOFF_RECEIVER_ADDR=[::1]:8443", trusted}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, assignment := range append(append([]string{}, complete...), test.given...) {
+				variable, value, _ := strings.Cut(assignment, "=")
+				t.Setenv(variable, value)
+			}
+			_, told, err := loadFor(test.role)
+			if err != nil {
+				told = append(told, err.Error())
+			}
+			if said := strings.Join(told, "\n"); (said == "") != (test.words == "") || !strings.Contains(said, test.words) {
+				t.Errorf("it says %q, want %q", said, test.words)
+			}
+		})
+	}
+}

@@ -1,0 +1,296 @@
+package intake
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker/gate"
+	"logoffworker/worker/intake/ssf"
+	"logoffworker/worker/issuers"
+)
+
+// SignalsPart is the part of a worker's health that tells of streams of Shared Signals.
+const SignalsPart = "signals"
+
+// A Poller looks after the streams of Shared Signals that the issuers file has, those that are pushed too, and polls
+// those that are polled. Of several pollers of a deployment one does so for each issuer, by a lease in NATS; where its
+// holder dies, another takes over within seconds. Fill the fields.
+//
+// A token is acknowledged once JetStream has acknowledged its job. One that is invalid is refused to the transmitter with
+// its reason, and is stored as it came, so that it gets a result and a dead letter. One whose key is not known yet is
+// neither, and comes again.
+type Poller struct {
+	Issuers *issuers.Issuers
+	Store   *Store
+	Rules   jobs.Rules
+	// JS reaches JetStream, in which there is the Bucket that pollers share ([PollBucket]). It is made where Create says so
+	// and it is missing, with so many Replicas.
+	JS       jetstream.JetStream
+	Bucket   string
+	Create   bool
+	Replicas int
+	Events   *metrics.Receiver
+	Metrics  *metrics.Streams
+	Health   *metrics.Health
+	Log      *slog.Logger
+	// DialContext reaches transmitters instead of the network, unless it is nil.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	once   sync.Once
+	shared *bucket
+	signs  signs
+}
+
+const (
+	// fileLook is how often it is looked whether the issuers file has other streams.
+	fileLook = 5 * time.Second
+	// aliveLook is how often signs of life are looked at, and told to other pollers.
+	aliveLook = 15 * time.Second
+)
+
+func (p *Poller) begin() {
+	p.once.Do(func() {
+		p.shared = &bucket{js: p.JS, name: p.Bucket, create: p.Create, replicas: p.Replicas}
+		p.signs.heard = map[string]time.Time{}
+	})
+}
+
+// Provision finds the bucket that pollers share, or creates it where that is wanted.
+func (p *Poller) Provision(ctx context.Context) error {
+	p.begin()
+	_, err := p.shared.open(ctx)
+	return err
+}
+
+// Alive says that a token of an issuer has come that was verified, by whichever way. It returns at once.
+func (p *Poller) Alive(issuer string) {
+	p.begin()
+	p.signs.alive(issuer)
+}
+
+// Run looks after the streams until ctx ends. What has begun is finished first, and leases are given back.
+func (p *Poller) Run(ctx context.Context) {
+	p.begin()
+	var doing sync.WaitGroup
+	defer doing.Wait()
+	doing.Go(func() { p.tellSigns(ctx) })
+	now := streams{end: func() {}}
+	for {
+		if next := p.streams(); !slices.Equal(next.seen, now.seen) {
+			now.end()
+			now = next
+			p.start(ctx, &now)
+		}
+		if !gate.Pause(ctx, fileLook) {
+			now.end()
+			return
+		}
+	}
+}
+
+// A fingerprint tells whether an issuer's stream has to be begun anew.
+type fingerprint struct {
+	name, url string
+	stream    *issuers.Stream
+}
+
+// streams are those that are looked after together.
+type streams struct {
+	seen    []fingerprint
+	issuers []issuers.Issuer
+	end     func()
+}
+
+// streams are those that the issuers file has now.
+func (p *Poller) streams() streams {
+	file := p.Issuers.File()
+	s := streams{end: func() {}}
+	for _, issuer := range file.Issuers {
+		if issuer.Stream != nil {
+			s.issuers = append(s.issuers, issuer)
+			s.seen = append(s.seen, fingerprint{issuer.Name, urlOf(file, issuer.Name), issuer.Stream})
+		}
+	}
+	return s
+}
+
+func urlOf(file *issuers.File, name string) string {
+	for _, issuer := range file.Policy.Issuers {
+		if issuer.Name == name {
+			return issuer.URL
+		}
+	}
+	return ""
+}
+
+// start begins to look after streams.
+func (p *Poller) start(ctx context.Context, s *streams) {
+	ctx, cancel := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	p.Events.Issuers(plain(Names(p.Issuers.File())))
+	for i, issuer := range s.issuers {
+		k := &keeper{p: p, name: issuer.Name, url: s.seen[i].url, stream: issuer.Stream, pushBearer: issuer.PushBearer, again: make(chan struct{}, 1)}
+		k.lease = lease{bucket: p.shared, key: "lease." + key(k.name), holder: rand.Text()}
+		keeping.Go(func() { k.run(ctx) })
+	}
+	s.end = func() {
+		cancel()
+		keeping.Wait()
+	}
+}
+
+// A keeper looks after one issuer's stream, while it holds the lease.
+type keeper struct {
+	p          *Poller
+	name, url  string // the issuer's
+	stream     *issuers.Stream
+	pushBearer issuers.Secret
+	client     *ssf.Client
+	lease      lease
+	again      chan struct{} // holds one: the stream is to be looked at now
+	given      string        // what the transmitter was last told to prove pushes with; manage's own
+
+	mu    sync.Mutex
+	known known
+}
+
+// run takes the lease and looks after the stream, again and again, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	for n := 0; ; n++ {
+		err := k.connect()
+		k.tell(err != nil, metrics.Condition{
+			Kind: "file", Grave: true, What: fmt.Sprintf("nothing of %s is polled or looked after: %v", k.name, err),
+			ByItself: "it is tried again every few seconds", ToDo: "mend what the issuers file says of the stream",
+		})
+		if err == nil {
+			break
+		}
+		if !gate.Pause(ctx, fileLook) {
+			return
+		}
+	}
+	defer k.client.CloseIdle()
+	for k.acquire(ctx) {
+		k.p.Log.Info("The stream of an issuer is looked after here.", "issuer", k.name)
+		k.serve(ctx)
+	}
+	k.wellAll()
+}
+
+// connect makes the client.
+func (k *keeper) connect() error {
+	s := k.stream
+	var roots *x509.CertPool
+	if s.CAFile != "" {
+		pem, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return err
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s holds no certificate", s.CAFile)
+		}
+	}
+	client, err := ssf.New(ssf.Config{
+		Issuer: k.url, Bearer: s.Bearer, TokenURL: s.TokenURL, ClientID: s.ClientID, ClientSecret: s.ClientSecret, Scopes: s.Scopes,
+		RootCAs: roots, DialContext: k.p.DialContext,
+	})
+	k.client = client
+	return err
+}
+
+// acquire waits for the lease; false when ctx has ended. Meanwhile it takes over what the holder has learnt.
+func (k *keeper) acquire(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		held, err := k.lease.try(ctx)
+		k.tellLease(ctx, err)
+		if held {
+			k.recall(ctx)
+			return true
+		}
+		if err == nil {
+			k.recall(ctx)
+		}
+		if !gate.Pause(ctx, leaseRenew) {
+			break
+		}
+	}
+	return false
+}
+
+// serve does all that there is to do, until ctx ends or the lease is lost.
+func (k *keeper) serve(ctx context.Context) {
+	held, lost := context.WithCancel(ctx)
+	var renewing, doing sync.WaitGroup
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	renewing.Go(func() { k.renew(ended, lost) })
+	doing.Go(func() { k.manage(held) })
+	doing.Go(func() { k.watch(held) })
+	if k.stream.Delivery != "push" {
+		doing.Go(func() { k.poll(held) })
+	}
+	doing.Wait()
+	end()
+	renewing.Wait()
+	lost()
+	k.wellAll()
+	k.p.Metrics.Left(k.name)
+	k.lease.release(ctx)
+}
+
+// renew keeps the lease until ctx ends, and says when it is lost.
+func (k *keeper) renew(ctx context.Context, lost func()) {
+	for latest := time.Now(); gate.Pause(ctx, leaseRenew); {
+		held, err := k.lease.try(ctx)
+		k.tellLease(ctx, err)
+		switch {
+		case held:
+			latest = time.Now()
+		case err == nil, time.Since(latest) > leaseTime:
+			if ctx.Err() == nil {
+				k.p.Log.Info("The stream of an issuer is looked after by another.", "issuer", k.name)
+				lost()
+			}
+			return
+		}
+	}
+}
+
+// tell sets a condition of this issuer.
+func (k *keeper) tell(on bool, c metrics.Condition) {
+	c.Part, c.Kind = SignalsPart, c.Kind+" "+k.name
+	k.p.Health.Set(on, c)
+}
+
+// tellLease tells that nobody may look after the stream.
+func (k *keeper) tellLease(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	k.tell(err != nil, metrics.Condition{
+		Kind: "lease", Implied: !k.p.Store.NATS.IsConnected(), // that is told as it is
+		What:     fmt.Sprintf("whose turn it is to look after the stream of %s cannot be agreed on in NATS: %v", k.name, err),
+		ByItself: "it is tried again every few seconds", ToDo: "make the bucket, and see that this NATS user has its rights", Command: "logoff-worker init",
+	})
+}
+
+// kinds are those of the conditions of a stream that its holder tells of.
+var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
+
+// wellAll ends all conditions of this issuer: whoever holds the lease next tells of them.
+func (k *keeper) wellAll() {
+	for _, kind := range kinds {
+		k.p.Health.End(SignalsPart, kind+" "+k.name)
+	}
+}

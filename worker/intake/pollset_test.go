@@ -1,0 +1,153 @@
+package intake
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"logoffworker/jobs"
+	"logoffworker/worker/intake/ssf/transmitter"
+	"logoffworker/worker/stream"
+)
+
+func TestTokensWaitUntilTheirKeyIsKnown(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		s.start()
+		s.ready()
+		before := s.issue(10)
+		s.until(time.Minute, "they are stored", func() bool { return s.x.Pending() == 0 })
+		s.x.Configure(func(s *transmitter.Settings) { s.KeysDown = true })
+		s.x.Rotate("RS256")
+		ids := s.issue(100)
+		time.Sleep(10 * time.Minute)
+		if n := len(s.stored()); n != len(before) {
+			t.Errorf("%d jobs are stored", n)
+		}
+		s.x.Configure(func(s *transmitter.Settings) { s.KeysDown = false })
+		took := s.until(5*time.Minute, "they are stored", func() bool { return s.x.Pending() == 0 })
+		if took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		s.once(ids)
+		for _, e := range s.x.Journal() {
+			if len(e.Refused) > 0 {
+				t.Errorf("refused are %v", e.Refused)
+			}
+		}
+		if n := s.x.Count("keys"); n > 25 {
+			t.Errorf("the key set was asked for %d times", n)
+		}
+	})
+}
+
+func TestTokensOfUnknownKeysHoldUpNoOthers(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		s.start()
+		s.ready()
+		time.Sleep(time.Minute)
+		const forged = 150
+		s.x.Configure(func(s *transmitter.Settings) { s.Unlisted = true })
+		s.issue(forged)
+		s.x.Configure(func(s *transmitter.Settings) { s.Unlisted = false })
+		ids := s.issue(150)
+		took := s.until(5*time.Minute, "they are stored", func() bool { return len(s.stored()) == len(ids) })
+		if took > 30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(50 * time.Minute)
+		if n := s.x.Pending(); n < forged {
+			t.Errorf("%d of %d tokens wait", n, forged)
+		}
+		s.until(time.Hour, "they are refused", func() bool { return s.x.Pending() == 0 })
+		if n := len(s.stored()); n != len(ids)+forged {
+			t.Errorf("%d are stored, with those that are refused", n)
+		}
+	})
+}
+
+func TestInvalidTokensAreRefusedWithTheirReasonAndKept(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		r := s.start()
+		s.ready()
+		time.Sleep(time.Minute)
+		large := strings.Repeat("x", 100_000)
+		for jti, text := range map[string]string{"a": "no token", "b": "", "c": large} {
+			s.x.Queue(jti, text)
+		}
+		d := s.x.Issue(transmitter.Event{Type: revoked, Subject: map[string]any{"format": "opaque", "id": "nobody"}, JTI: "d"})
+		ids := s.issue(3)
+		s.until(time.Minute, "all is answered", func() bool { return s.x.Pending() == 0 })
+		s.once(ids)
+		refused := map[string]string{}
+		for _, e := range s.x.Journal() {
+			for jti, code := range e.Refused {
+				refused[jti] = code
+			}
+		}
+		if len(refused) != 4 || refused["a"] != "invalid_request" || refused[d] == "" {
+			t.Errorf("refused are %v", refused)
+		}
+		kept := map[string]bool{}
+		for _, msg := range s.stored() {
+			if msg.Header.Get(jobs.SignalHeader) == "" {
+				if msg.Subject != "logoff.requests.urgent.idp" || msg.Header.Get("Content-Type") != "application/secevent+jwt" {
+					t.Errorf("one is kept on %s with %v", msg.Subject, msg.Header)
+				}
+				kept[string(msg.Data)] = true
+			}
+		}
+		if len(kept) != 4 || !kept["no token"] || !kept[""] || !kept[large[:64<<10+1]] {
+			t.Errorf("%d are kept", len(kept))
+		}
+		if !strings.Contains(s.log.String(), "an event of idp was refused") {
+			t.Error("nothing is said of them")
+		}
+		if ok, conditions := r.health.Ready(); !ok {
+			t.Errorf("the worker is not ready: %v", conditions)
+		}
+	})
+}
+
+func TestTokensStayWithTheTransmitterUntilTheyCanBeStored(t *testing.T) {
+	polled(t, transmitter.Settings{Hold: 20 * time.Second}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		r := s.start()
+		s.ready()
+		if err := s.js.DeleteStream(t.Context(), subjects.RequestStream()); err != nil {
+			t.Fatal(err)
+		}
+		ids := s.issue(20)
+		time.Sleep(10 * time.Minute)
+		if s.x.Pending() < 20 || r.condition("unstored") == nil {
+			t.Errorf("%d wait, and it is told as %v", s.x.Pending(), r.condition("unstored"))
+		}
+		if err := stream.DefaultConfig().ProvisionStreams(context.Background(), s.js); err != nil {
+			t.Fatal(err)
+		}
+		s.until(2*time.Minute, "they are stored", func() bool { return s.x.Pending() == 0 })
+		s.once(ids)
+		if r.condition("unstored") != nil {
+			t.Error("it is told all the same")
+		}
+	})
+}
+
+func TestAJobThatWasPolledIsOneOfItsIssuer(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		s.start()
+		s.ready()
+		jti := s.x.Issue(transmitter.Event{Type: disabled, Subject: email(7)})
+		s.until(time.Minute, "it is stored", func() bool { return s.x.Pending() == 0 })
+		all := s.stored()
+		if len(all) != 1 {
+			t.Fatalf("%d jobs are stored", len(all))
+		}
+		job, err := jobs.Decode(all[0].Data, jobs.Rules{})
+		id := jobs.SignalID(issuerURL, jti)
+		if err != nil || all[0].Subject != "logoff.requests.urgent.idp" || job.ID != id || !job.IncludeNewer || all[0].Header.Get(nats.MsgIdHdr) != id {
+			t.Errorf("it is %+v on %s with %v (%v)", job, all[0].Subject, all[0].Header, err)
+		}
+	})
+}
