@@ -109,7 +109,7 @@ func (c *check) recorded() {
 		}
 		_, key, _ := jobs.Subjects{Prefix: r.Deployment}.ResultOf(r.Approves)
 		if !c.actOn(r.Deployment, key, func(a act) bool {
-			return a.Verb == jobs.ActApprove && a.Who == r.ApprovedBy && a.Time.Before(r.RequestedAt)
+			return a.Verb == jobs.ActApprove && a.Who == r.ApprovedBy && !a.Time.After(r.RequestedAt)
 		}) {
 			c.violated("I12", r.name(), "it was worked as approved by %s, and no act says that %s had approved %s", r.ApprovedBy, r.ApprovedBy, key)
 		}
