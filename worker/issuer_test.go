@@ -71,10 +71,9 @@ func newIDP(t *testing.T) *idp {
 	}
 	var serving sync.WaitGroup
 	p.http = &http.Server{Handler: p}
-	serving.Go(func() { _ = p.http.Serve(&listener{conns, closed}) })
+	serving.Go(func() { _ = p.http.Serve(&listener{conns: conns, closed: closed}) })
 	t.Cleanup(func() {
 		_ = p.http.Close()
-		close(closed)
 		serving.Wait()
 	})
 	p.roll("k1")
@@ -85,6 +84,7 @@ func newIDP(t *testing.T) *idp {
 type listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
+	close  sync.Once
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -96,7 +96,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *listener) Close() error   { return nil }
+func (l *listener) Close() error   { l.close.Do(func() { close(l.closed) }); return nil }
 func (l *listener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 func (p *idp) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
