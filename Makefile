@@ -21,6 +21,8 @@ REVISION ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dir
 
 # The module of the checks that need modules which the product does not run on.
 CHECK := deploy/check
+# Of its packages, those that do things at the same time: the others compare files, and are long to build for the race detector.
+CONCURRENT := ./chaos ./nats
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 NFPM := $(TOOLS)/nfpm-$(NFPM_VERSION)
@@ -47,7 +49,7 @@ test: ## every test, and those that are quick enough once more under the race de
 	go test -timeout 30m ./...
 	go test -C $(CHECK) -timeout 30m ./...
 	go test -race -timeout 30m ./...
-	go test -C $(CHECK) -race -timeout 30m ./...
+	go test -C $(CHECK) -race -timeout 30m $(CONCURRENT)
 
 .PHONY: race
 race: ## every test under the race detector

@@ -25,7 +25,7 @@ const kindUnjudged = "unjudged"
 // newGuard is the guard of a worker whose streams are found.
 func (w *Worker) newGuard() *guard.Guard {
 	c := guard.Config{Subjects: w.Config.Stream.Subjects, AboveJob: w.Config.HoldAboveJob, AboveHour: w.Config.HoldAboveHour}
-	return guard.New(c, w.addUp, w.heldResult)
+	return guard.New(c, w.addUp, w.heldResult, w.laterResults)
 }
 
 // guarded has the guard judge jobs, and returns those that do not wait for its verdict. What it holds or refuses has
@@ -175,4 +175,26 @@ func (w *Worker) heldResult(ctx context.Context, subject string) (*jobs.Result, 
 	}
 	result, err := jobs.DecodeResult(msg.Data)
 	return &result, err
+}
+
+// laterResults reads the results of the same job id that were stored after the one on a subject.
+func (w *Worker) laterResults(ctx context.Context, subject string, read func(string, *jobs.Result) bool) error {
+	msg, err := w.streams.Result(ctx, subject)
+	if err != nil {
+		return err
+	}
+	id, _, _ := w.Config.Stream.Subjects.ResultOf(subject)
+	for {
+		msg, err = w.streams.NextResult(ctx, w.Config.Stream.Subjects.Result(id, "*"), msg.Sequence+1)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		result, err := jobs.DecodeResult(msg.Data)
+		if err != nil || !read(msg.Subject, &result) {
+			return err
+		}
+	}
 }

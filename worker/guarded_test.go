@@ -3,6 +3,7 @@ package worker_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,42 @@ func TestApprovedJobIsWorked(t *testing.T) {
 		}
 		if s.alive(ids) != 0 || s.left() != 0 || s.deadLetters() != 1 {
 			t.Errorf("%d are on, %d jobs are left, %d letters", s.alive(ids), s.left(), s.deadLetters())
+		}
+	})
+}
+
+// What was approved and worked is not worked again, whoever approves it and whenever, also after what was left of it was
+// published again under its id.
+func TestJobIsWorkedOnceHoweverOftenItIsApproved(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		ids := s.sim.SignOnMany(7, 3)
+		s.start(holding(2, 0))
+		s.publish(s.subjects.Request(jobs.Bulk, "hr"), `{"id":"leavers","sessions":["`+strings.Join(ids, `","`)+`"]}`)
+		held, key := s.await(1)[0], s.latestKey()
+		payload := string(s.deadLetter(1).Payload)
+		s.approve(held, key, "jane", payload)
+		if r := s.await(1)[0]; r.Status != jobs.AcceptedJob {
+			t.Fatalf("the result is %+v", r)
+		}
+		worked, requests := s.latestKey(), len(s.logoffs())
+		for n, approver := range []string{"jane", "tim", "tim"} {
+			passes(t, 3*time.Minute)
+			s.publishMsg(s.subjects.Approved(jobs.Bulk, approver), nats.Header{guard.Header: {s.subjects.Result("leavers", key)}}, []byte(payload))
+			want := "what was held was approved by jane before, and worked: its result is " + s.subjects.Result("leavers", worked)
+			if r := s.await(1)[0]; r.Status != jobs.Invalid || r.Error != want {
+				t.Errorf("approved for the %d. time more: %+v", n+1, r)
+			}
+			s.publish(s.subjects.Request(jobs.Bulk, "hr"), `{"id":"leavers","sessions":["`+ids[0]+`"]}`)
+			s.await(1)
+		}
+		for _, request := range s.logoffs()[requests:] {
+			if slices.Contains(request.Sessions, ids[1]) {
+				t.Errorf("sent again: %v", request.Sessions)
+			}
+		}
+		if s.left() != 0 {
+			t.Errorf("%d jobs are left", s.left())
 		}
 	})
 }

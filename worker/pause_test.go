@@ -242,6 +242,89 @@ func TestUsersOfAPausedLaneWait(t *testing.T) {
 	}
 }
 
+// Whatever a lane's jobs wait for when it is paused, two seconds later nobody is looked up, nothing listed and nothing
+// logged off for them any more. What sessions protected users have is found out for the whole worker: a look that was
+// begun has its 11 s to end in an outage, and after that it is one a minute, as ever.
+func TestNothingIsAskedForAPausedLane(t *testing.T) {
+	const window = 10 * time.Minute
+	people := func(s *site) (all []string) {
+		for id := 100; id < 140; id++ {
+			s.sim.AddUser(simulator.User{ID: id, Login: fmt.Sprint("user", id)})
+			s.sim.SignOnMany(id, 2)
+			all = append(all, fmt.Sprintf(`{"users":[{"name":"user%d"}]}`, id))
+		}
+		return all
+	}
+	sessions := func(s *site) []string { return oneEach(s.sim.SignOnMany(7, 40)) }
+	owned := func(s *site) (all []string) {
+		for _, id := range s.sim.SignOnMany(7, 40) {
+			all = append(all, fmt.Sprintf(`{"sessions":[{"id":%q,"userId":7}]}`, id))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name     string
+		settings simulator.Settings
+		jobs     func(*site) []string
+		begun    string // what has been asked for the lane when it is paused
+	}{
+		{"outage before the look-ups", simulator.Settings{Down: 503}, people, ""},
+		{"in the look-ups", simulator.Settings{LatencyFixed: 1900 * time.Millisecond}, people, "user"},
+		{"in the lists before the logoff", simulator.Settings{LatencyFixed: 1200 * time.Millisecond}, people, "session"},
+		{"in the read-back of people", simulator.Settings{EffectDelay: time.Hour}, people, "logoff"},
+		{"in the read-back of sessions", simulator.Settings{EffectDelay: time.Hour, LatencyFixed: 300 * time.Millisecond}, owned, "logoff"},
+		{"sessions in an outage", simulator.Settings{Down: 503}, sessions, ""},
+		{"sessions", simulator.Settings{LatencyFixed: 1900 * time.Millisecond}, sessions, "logoff"},
+	} {
+		for _, protected := range [][]string{nil, {"50"}} {
+			t.Run(fmt.Sprint(test.name, protected), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					bubble.NeedsNATS(t, 11)
+					s := newSite(t, simulator.Settings{})
+					s.crowd()
+					s.sim.SignOnMany(50, 1)
+					s.start(options{config: func(c *worker.Config) { c.ProtectedUsers, c.BatchMaxSessions = protected, 3 }})
+					passes(t, 5*time.Second)
+					all := test.jobs(s)
+					s.sim.Configure(func(c *simulator.Settings) { *c = test.settings })
+					before := len(s.asked())
+					s.publish("logoff.requests.bulk", all...)
+					begun := func() bool {
+						return slices.ContainsFunc(s.asked()[before:], func(r simulator.Request) bool { return strings.HasPrefix(r.Op, test.begun) })
+					}
+					for passes(t, 300*time.Millisecond); !begun(); passes(t, 300*time.Millisecond) {
+					}
+					s.pause(jobs.Bulk, time.Now().Add(24*time.Hour))
+					passes(t, 2*time.Second)
+					paused := len(s.asked())
+					passes(t, 10*time.Second)
+					s.sim.Configure(func(c *simulator.Settings) { c.Down = 0 })
+					later := len(s.asked())
+					passes(t, window)
+					for _, r := range s.asked()[paused:] {
+						if protected == nil || r.Op == "logoff" || !strings.Contains(r.Path+r.Query, protected[0]) {
+							t.Errorf("%s %s?%s of a paused lane", r.Op, r.Path, r.Query)
+						}
+					}
+					if n := len(s.asked()) - later; n > 12 { // a list each minute, and twice who it is
+						t.Errorf("%d requests in %v\n%s", n, window, s.log)
+					}
+					if s.left() == 0 {
+						t.Error("no job was left to be paused")
+					}
+				})
+			})
+		}
+	}
+}
+
+// asked are the requests that looked somebody up, listed sessions or logged off, so far.
+func (s *site) asked() []simulator.Request {
+	return slices.DeleteFunc(s.sim.Journal(), func(r simulator.Request) bool {
+		return !slices.Contains([]string{"user", "userv4", "session", "logoff"}, r.Op)
+	})
+}
+
 // The result of a job tells what was asked of the Web Server for it, unless that is one request that did it.
 func TestStepsAreInTheResult(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,8 +121,9 @@ func simulate(t *testing.T, seed uint64) {
 		s.live(time.Duration(s.random.IntN(100)) * time.Second)
 		fault := history.Fault{Name: f.name, From: time.Now(), Effect: 1}
 		f.inject()
-		fault.To = time.Now()
-		s.faults = append(s.faults, fault)
+		if fault.To = time.Now(); f.name != lanePaused { // which is no fault: acts tell of it
+			s.faults = append(s.faults, fault)
+		}
 	}
 	s.judge()
 }
@@ -309,7 +311,7 @@ func (s *simulation) approveHeld() {
 
 // publishApproved publishes a job that was held as somebody who approves it does, or something else in its place.
 func (s *simulation) publishApproved(held history.Published, result string, wrong bool) {
-	p := history.Published{Deployment: "logoff", JobID: held.JobID, Lane: held.Lane, Sessions: held.Sessions, Sent: time.Now(), State: history.StateUnknown}
+	p := history.Published{Deployment: "logoff", JobID: held.JobID, Lane: held.Lane, Sessions: held.Sessions, Approves: result, Sent: time.Now(), State: history.StateUnknown}
 	data := held.Payload
 	if wrong {
 		data = []byte(jobOf(held.Sessions[1:]...))
@@ -320,6 +322,13 @@ func (s *simulation) publishApproved(held history.Published, result string, wron
 	msg := &nats.Msg{Subject: p.Subject, Data: data, Header: nats.Header{guard.Header: {result}, nats.MsgIdHdr: {"approved-" + key}}}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 	defer cancel()
+	act, err := jobs.Act{Verb: jobs.ActApprove, Who: "jane", At: p.Sent, Jobs: []string{key}}.Encode()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.js.Publish(ctx, s.subjects.Act(jobs.ActApprove, "jane"), act); err != nil {
+		return // what cannot be written down is not done
+	}
 	if ack, err := s.js.PublishMsg(ctx, msg); err == nil {
 		p.State, p.Sequence, p.Confirmed = history.StateStored, ack.Sequence, time.Now()
 	}
@@ -451,7 +460,7 @@ func (s *simulation) everyFault() []simulated {
 		{"broker restarts", func() { s.restartBroker(0) }},
 		{"broker away", func() { s.restartBroker(s.minutes(5)) }},
 		{"consumers deleted", s.deleteConsumers},
-		{"a lane is paused", s.pauseLane},
+		{lanePaused, s.pauseLane},
 		{"results full", s.resultsFull},
 	}
 	for _, p := range worker.Points {
@@ -587,6 +596,8 @@ func (s *simulation) restartBroker(away time.Duration) {
 	s.live(time.Minute)
 }
 
+const lanePaused = "a lane is paused"
+
 // pauseLane pauses a lane for a while, perhaps with a consumer that is made anew meanwhile.
 func (s *simulation) pauseLane() {
 	lane := jobs.Lanes[s.random.IntN(len(jobs.Lanes))]
@@ -682,6 +693,7 @@ func (s *simulation) history(healed time.Time) *history.History {
 		Run:       history.Run{Seed: s.seed, Begin: s.begin, End: time.Now(), Healed: healed, Poison: s.poison, Ended: string(s.switches.Ended), Canaries: map[string]string{"web": servicePassword}},
 		Published: s.published, Faults: s.faults, Counters: s.counters, Outputs: map[string][]byte{"log": []byte(s.log.String())},
 		Results: s.dump(s.subjects.ResultStream()), Dead: s.dump(s.subjects.DeadStream()), Left: s.dump(s.subjects.RequestStream()),
+		Acts: slices.DeleteFunc(s.dump(s.subjects.AuditStream()), func(m history.Stored) bool { return m.Subject == s.subjects.Digests() }),
 	}
 	s.mu.Lock()
 	h.Acks = s.acks

@@ -24,6 +24,7 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/fleet"
+	"logoffworker/worker/intake/ssf/transmitter"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -34,15 +35,16 @@ const servicePassword = "demo"
 
 // A demo is the running whole. What is started last is stopped first.
 type demo struct {
-	options options
-	config  worker.Config
-	health  *metrics.Health
-	sim     *simulator.Server
-	service int // the worker's userId there
-	broker  *broker.Broker
-	js      jetstream.JetStream
-	stops   []func()
-	worked  chan error // the worker's end
+	options  options
+	config   worker.Config
+	health   *metrics.Health
+	sim      *simulator.Server
+	service  int // the worker's userId there
+	broker   *broker.Broker
+	js       jetstream.JetStream
+	provider *transmitter.Transmitter
+	stops    []func()
+	worked   chan error // the worker's end
 }
 
 // start starts everything, or nothing: what had been started when something failed is stopped again.
@@ -92,7 +94,11 @@ func (d *demo) start(ctx context.Context, stderr io.Writer) error {
 	if err := d.startPage(ctx, nc, statuspage.Config{Registry: registry, Health: d.health, Metrics: m}); err != nil {
 		return err
 	}
-	w := &worker.Worker{Config: d.config, NATS: nc, Server: client, Metrics: m, Health: d.health, Log: log}
+	trusted, err := d.startProvider(ctx, nc, registry, log)
+	if err != nil {
+		return err
+	}
+	w := &worker.Worker{Config: d.config, NATS: nc, Server: client, Metrics: m, Health: d.health, Log: log, Issuers: trusted}
 	d.startWorker(ctx, w)
 	return nil
 }
@@ -118,7 +124,8 @@ func (d *demo) startSimulator() error {
 	d.sim = simulator.New(simulator.Settings{LatencyFixed: 20 * time.Millisecond, LatencyPerSession: 20 * time.Microsecond}, uint64(time.Now().UnixNano()))
 	d.service = d.sim.AddUser(simulator.User{Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	d.sim.SignOnEverywhere(d.sim.AddUser(simulator.Example), 1)
-	d.sim.Populate(d.options.people - 1)
+	d.sim.SignOnEverywhere(d.sim.AddUser(suspect), 1)
+	d.sim.Populate(d.options.people - 2)
 	if err := d.serve("webserver", &d.options.webserver, d.sim); err != nil {
 		return err
 	}
@@ -149,6 +156,7 @@ var probable = map[string]string{
 	"http":      "a worker or another demo",
 	"webserver": "a simulator or another demo",
 	"control":   "a simulator or another demo",
+	"provider":  "another demo",
 }
 
 // refused says why nothing can listen at an address, and what to do.
@@ -209,15 +217,8 @@ func (d *demo) show(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer stop()
-	n, err := d.submit(ctx, out)
-	if err != nil {
+	if err := d.showSamples(ctx, out, results); err != nil {
 		return err
-	}
-	fmt.Fprintln(out, "\nResults, and what they mean:")
-	for range n {
-		if err := d.printNext(ctx, out, results); err != nil {
-			return err
-		}
 	}
 	d.sim.SignOnEverywhere(simulator.Example.ID, 0)
 	fmt.Fprintf(out, "\n%s has signed on again.\n", simulator.Example.Login)
@@ -228,6 +229,31 @@ func (d *demo) show(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// showSamples submits the sample jobs, and has the identity provider tell of somebody, and prints the results.
+func (d *demo) showSamples(ctx context.Context, out io.Writer, results <-chan jetstream.Msg) error {
+	samples, err := d.samples()
+	if err != nil {
+		return err
+	}
+	last := len(samples) - 1
+	fmt.Fprintln(out, "Jobs submitted:")
+	if err := d.submit(ctx, out, samples[:last]...); err != nil {
+		return err
+	}
+	d.revoke()
+	fmt.Fprintf(out, "  %-7s a signed event of the identity provider: session-revoked of %s\n\nResults, and what they mean:\n", jobs.Urgent, suspect.Email)
+	for range samples {
+		if err := d.printNext(ctx, out, results); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(out, "\nOne more job:")
+	if err := d.submit(ctx, out, samples[last]); err != nil {
+		return err
+	}
+	return d.printNext(ctx, out, results)
 }
 
 // ignoreEnd makes the end that was asked for no error.
@@ -243,7 +269,7 @@ func (d *demo) awaitReady(ctx context.Context) error {
 	defer cancel()
 	for {
 		ready, conditions := d.health.Ready()
-		if ready {
+		if ready && len(d.provider.Streams()) > 0 {
 			return nil
 		}
 		select {
@@ -298,7 +324,7 @@ func (d *demo) printNext(ctx context.Context, out io.Writer, results <-chan jets
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(out, "%s\n           %s\n", line(result), meaning(result))
+		_, err = fmt.Fprintf(out, "%s\n           %s%s\n", line(result), meaning(result), signalled(result))
 		return err
 	}
 }
@@ -309,11 +335,12 @@ func (d *demo) printAddresses(out io.Writer) {
 Status page        http://%[1]s/
 Metrics            http://%[1]s/metrics
 Simulator          http://%[2]s/   (its sessions: curl -s http://%[2]s/sessions)
+Identity provider  http://%[5]s/   (its streams of signed events: curl -s http://%[5]s/streams)
 NATS               %[3]s
 
 Publish a job from another terminal:
   nats -s %[3]s pub logoff.requests '{"users":[{"name":"CORP\\jane"}]}'
   nats -s %[3]s pub logoff.requests '{"sessions":["%[4]s"]}'
 Ctrl-C stops. More results:
-`, o.http, o.control, d.broker.URL(), d.someoneActive())
+`, o.http, o.control, d.broker.URL(), d.someoneActive(), o.provider)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // anywhere are the flags that let the system choose the addresses.
-var anywhere = []string{"-nats", "127.0.0.1:0", "-http", "127.0.0.1:0", "-webserver", "127.0.0.1:0", "-control", "127.0.0.1:0"}
+var anywhere = []string{"-nats", "127.0.0.1:0", "-http", "127.0.0.1:0", "-webserver", "127.0.0.1:0", "-control", "127.0.0.1:0", "-provider", "127.0.0.1:0"}
 
 // leavesNothing fails a test that leaves something in the directory for temporary files.
 func leavesNothing(t *testing.T) {
@@ -48,6 +48,8 @@ func TestDemoWorksItsSampleJobs(t *testing.T) {
 		"invalid  urgent job ",
 		"failed   urgent job already-ended: 1 undecided in ",
 		"answers 500 about a session that had ended before",
+		"joe@corp.example off, 5 logged_off in ",
+		"The issuer idp said so in a signed event, which the worker polled; rule: session-revoked, email by email:{email}. From the event to the end: ",
 		"/metrics",
 		"pub logoff.requests '{\"sessions\":[\"",
 	} {

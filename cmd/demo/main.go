@@ -36,9 +36,9 @@ var errUsage = errors.New("bad usage")
 
 // options are the demo's flags.
 type options struct {
-	nats, http, webserver, control string
-	people                         int
-	once                           bool
+	nats, http, webserver, control, provider string
+	people                                   int
+	once                                     bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&o.http, "http", "127.0.0.1:9464", "address of the status page and the metrics")
 	flags.StringVar(&o.webserver, "webserver", "127.0.0.1:8081", "address of the simulated Web Server")
 	flags.StringVar(&o.control, "control", "127.0.0.1:8082", "address of the simulator's control")
+	flags.StringVar(&o.provider, "provider", "127.0.0.1:8083", "address of the simulated identity provider")
 	flags.IntVar(&o.people, "people", 36, "people who are signed on at the simulated Web Server")
 	flags.BoolVar(&o.once, "once", false, "stop when the sample jobs have their results")
 	err := flags.Parse(args)

@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"logoffworker/jobs"
 	"logoffworker/worker/roster"
+	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 )
 
@@ -65,5 +70,28 @@ func (r *report) checkHolding(s settings) {
 		r.line("held", nil, fmt.Sprintf("jobs are held with which a publisher names more than %d sessions and people within an hour", hour))
 	default:
 		r.line("held", nil, fmt.Sprintf("a job that names more than %d sessions and people is held, and those with which a publisher names more than %d within an hour", job, hour))
+	}
+}
+
+// checkApprovers says whether NATS keeps those who publish jobs from approving them, as far as a worker sees: what it
+// may do itself. Without holding there is nothing to approve.
+func (r *report) checkApprovers(ctx context.Context, s settings, nc *nats.Conn) {
+	if s.HoldAbove.Job == 0 && s.HoldAbove.Hour == 0 {
+		return
+	}
+	const remedy = "give each role a user with rights of its own (deploy/nats/accounts.conf)"
+	who := stream.AskIdentity(ctx, nc)
+	may := who.Approvals(jobs.Subjects{Prefix: s.Prefix})
+	switch {
+	case s.NATS.URL == embedded:
+		r.warn("approval", "the embedded broker has one user for all, so that whoever publishes a job that is held can approve it under another name; if that matters, use a NATS server of your own and "+remedy)
+	case !nc.AuthRequired() && len(may) > 0:
+		r.warn("approval", "NATS lets in who names no user, so that whoever publishes a job that is held can approve it under another name; "+remedy)
+	case !who.Known:
+		r.warn("approval", "NATS does not say what this worker may do, and so not whether a job that is held can be approved by whoever published it; let the worker's user publish on $SYS.REQ.USER.INFO, and have a system account (deploy/nats/accounts.conf)")
+	case len(may) > 0:
+		r.warn("approval", fmt.Sprintf("the worker's NATS user may approve jobs (publish %s), which no worker needs: whoever uses it to publish a job that is held can approve it under another name; %s", strings.Join(may, ", "), remedy))
+	default:
+		r.line("approval", nil, "the worker's NATS user can approve nothing; what other users may, NATS does not tell: `logoffctl doctor` warns each who could approve jobs of its own")
 	}
 }

@@ -67,7 +67,7 @@ Usage:
                          a header that came with it; may be given again and again
       --issuer NAME      it was pushed to the address of this issuer, or polled from it
       --logout-token     with --issuer: it is the form of a back-channel logout
-      --revocation       with --issuer: it is a call of Universal Logout, with its header Authorization
+      --revocation       with --issuer: it is a Universal Logout call, with its header Authorization
       --hook RECIPE      it was posted to the address of this recipe
       --at TIME          when it came, as in 2026-11-27T12:00:00Z (default: now)
   logoff-worker version  print version, revision and the Go it was built with (also --version)

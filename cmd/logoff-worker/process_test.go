@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,19 +34,21 @@ type world struct {
 	subjects jobs.Subjects
 	http     string
 	log      stage.Output
-	logoff   sync.Once
-	arrived  chan struct{} // closed when the first logoff has arrived
+	arrived  chan struct{} // holds one when a logoff has arrived since it was emptied
 }
 
 func newWorld(t *testing.T, settings simulator.Settings) *world {
 	t.Helper()
 	t.Parallel() // these tests wait more than they work
-	w := &world{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, sim: simulator.New(settings, 1), arrived: make(chan struct{})}
+	w := &world{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, sim: simulator.New(settings, 1), arrived: make(chan struct{}, 1)}
 	w.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})
 	w.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
 	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodDelete {
-			w.logoff.Do(func() { close(w.arrived) })
+			select {
+			case w.arrived <- struct{}{}:
+			default:
+			}
 		}
 		w.sim.ServeHTTP(rw, r)
 	}))
@@ -184,6 +185,28 @@ func (w *world) ended(command *exec.Cmd) {
 	}
 }
 
+// awaitLogoffs waits until so many more logoffs have arrived; what arrives at the same time may count as one.
+func (w *world) awaitLogoffs(n int) {
+	w.t.Helper()
+	for range n {
+		select {
+		case <-w.arrived:
+		case <-time.After(2 * time.Minute):
+			w.t.Fatalf("no logoff arrives\n%s", w.log.String())
+		}
+	}
+}
+
+// killAfter kills a program in the middle of what it does, and forgets what had arrived of it.
+func (w *world) killAfter(command *exec.Cmd, d time.Duration) {
+	time.AfterFunc(d, func() { _ = command.Process.Kill() })
+	_ = command.Wait() // killed: that is the point
+	select {
+	case <-w.arrived:
+	default:
+	}
+}
+
 // Every job has exactly one result, however often workers are killed while they work.
 func TestKilledWorkersLeaveOneResultPerJob(t *testing.T) {
 	const n, kills = 20_000, 20
@@ -194,10 +217,18 @@ func TestKilledWorkersLeaveOneResultPerJob(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range kills {
+	var starting time.Duration // how long a start takes here, under this load
+	for i := range kills {
+		begun := time.Now()
 		command := w.start("LOGOFF_BATCH_MAX_SESSIONS=50")
-		time.AfterFunc(time.Duration(200+random.IntN(500))*time.Millisecond, func() { _ = command.Process.Kill() })
-		_ = command.Wait() // killed: that is the point
+		if i%5 == 4 { // before it works, or as it begins to
+			w.killAfter(command, time.Duration(random.Int64N(int64(starting))))
+			continue
+		}
+		w.awaitLogoffs(1)
+		starting = time.Since(begun)
+		w.awaitLogoffs(random.IntN(12))
+		w.killAfter(command, time.Duration(random.IntN(120))*time.Millisecond)
 	}
 	atKills := w.count(w.subjects.ResultStream())
 	last := w.start()

@@ -57,7 +57,7 @@ func TestReadmeShowsWhatIs(t *testing.T) {
 		showsWhatIs(t, path, shown)
 	}
 	for _, what := range []string{
-		"logoff-worker --help", "metrics/testdata/metrics.txt", "metrics/testdata/token.txt", "metrics/testdata/canary.txt",
+		"logoff-worker --help", "metrics/testdata/metrics.txt", "metrics/testdata/token.txt", "metrics/testdata/canary.txt", "metrics/testdata/receiver.txt",
 		"jobs/testdata/job.json", "jobs/testdata/job.xml", "jobs/testdata/result-partial.json",
 	} {
 		if !shown[what] {

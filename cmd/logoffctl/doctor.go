@@ -239,7 +239,7 @@ func (d *doctor) pause(lane jobs.Lane, info *jetstream.ConsumerInfo) {
 // unseen tells of what could not be looked at, most often because a right is missing.
 func (d *doctor) unseen(area, what, right string, err error) {
 	one := diagnosis{Level: levelUnseen, Area: area, What: fmt.Sprintf("%s cannot be looked at: %v", what, err)}
-	if denied := d.denial(); denied != nil || d.who.Known && !d.who.may(right) {
+	if denied := d.denial(); denied != nil || d.who.Known && !d.who.May(right) {
 		one.What = what + " cannot be looked at: a NATS right is missing, to publish on " + right
 		one.ToDo, one.Mend = fmt.Sprintf("in the permissions of the NATS user %s, under publish", cmp.Or(d.who.User, "of this tool")), `"`+right+`"`
 	}

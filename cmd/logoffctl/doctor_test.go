@@ -2,7 +2,6 @@ package main
 
 import (
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,34 +26,5 @@ func joinFleet(ts *testscript.TestScript, _ bool, files []string) {
 		ts.Check(err)
 		ts.Check(nc.Flush())
 		ts.Defer(func() { member.Leave(); nc.Close() })
-	}
-}
-
-// A right covers a subject in all that its wildcards stand for.
-func TestRightsIncludeWhatTheirWildcardsStandFor(t *testing.T) {
-	for _, c := range []struct {
-		right, subject string
-		want           bool
-	}{
-		{"a.b", "a.b", true},
-		{"a.*", "a.b", true},
-		{"a.*", "a.*", true},
-		{"a.b", "a.*", false},
-		{"a.>", "a.b.c", true},
-		{"a.>", "a", false},
-		{">", "a", true},
-		{"a.b", "a.b.c", false},
-		{"a.b.c", "a.b", false},
-	} {
-		if got := includes(c.right, c.subject); got != c.want {
-			t.Errorf("%q includes %q: %v", c.right, c.subject, got)
-		}
-	}
-	who := identity{Publish: []string{"a.>"}, Denied: []string{"a.b"}}
-	if who.may("a.b") || !who.may("a.c") || who.may("b") {
-		t.Error("what is denied is not taken from what is allowed")
-	}
-	if !(identity{}).may("a") {
-		t.Error("a user without permissions may not publish")
 	}
 }

@@ -1,31 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics/statuspage"
 )
-
-// may reports whether NATS lets us publish on a subject, in which * stands for every token.
-func (i identity) may(subject string) bool {
-	grants := func(right string) bool { return includes(right, subject) }
-	return (len(i.Publish) == 0 || slices.ContainsFunc(i.Publish, grants)) && !slices.ContainsFunc(i.Denied, grants)
-}
-
-// includes reports whether a right is for a subject, whatever its * stand for.
-func includes(right, subject string) bool {
-	have, want := strings.Split(right, "."), strings.Split(subject, ".")
-	for n, token := range have {
-		switch {
-		case token == ">":
-			return len(want) > n
-		case n >= len(want), token != "*" && token != want[n]:
-			return false
-		}
-	}
-	return len(have) == len(want)
-}
 
 // A use is what somebody does with the tool, and the rights that it takes: one of each row.
 type use struct {
@@ -85,7 +67,7 @@ func (d *doctor) rights() {
 	for _, u := range d.uses(d.who) {
 		missing := ""
 		for _, row := range u.takes {
-			if !slices.ContainsFunc(row, d.who.may) {
+			if !slices.ContainsFunc(row, d.who.May) {
 				missing = row[0]
 				break
 			}
@@ -104,4 +86,27 @@ func (d *doctor) rights() {
 		words += "; not " + strings.Join(mayNot, ", ")
 	}
 	d.ok("rights", "%s", words)
+}
+
+// approval tells whether who holds jobs back is protected from those who publish them: not where this user, or anybody,
+// may publish a job and approve it as well.
+func (d *doctor) approval(all []replica) {
+	holds := func(s statuspage.Setting) bool {
+		return strings.HasPrefix(s.Name, "LOGOFF_HOLD_ABOVE_") && s.Value != "0"
+	}
+	if !slices.ContainsFunc(all, func(r replica) bool { return slices.ContainsFunc(r.Settings, holds) }) {
+		return
+	}
+	one := diagnosis{Level: levelWarn, Area: "approval", ToDo: "give each role a user with rights of its own, as deploy/nats/accounts.conf does"}
+	switch job, approval := d.who.SelfApproval(d.subjects); {
+	case job == "":
+		return
+	case !d.nc.AuthRequired():
+		one.What = "NATS lets in who names no user, so that whoever publishes a job that is held can approve it under another name"
+	case d.who.Known:
+		one.What = fmt.Sprintf("you may approve your own jobs under another name: what was published on %s, on %s", job, approval)
+	default:
+		return
+	}
+	d.tell(one)
 }

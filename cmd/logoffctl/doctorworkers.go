@@ -59,6 +59,7 @@ func (d *doctor) workers(ctx context.Context) {
 		return
 	}
 	d.alike(all)
+	d.approval(all)
 	d.clocks(all)
 	d.troubles(all)
 	d.webServer(all)

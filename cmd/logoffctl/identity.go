@@ -2,31 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"os/user"
 	"strings"
-	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stream"
 )
 
-// An identity is who NATS says we are, and on which subjects it lets us publish.
-type identity struct {
-	User, Account string
-	Known         bool     // NATS answered
-	Publish       []string // empty: any
-	Denied        []string // of those
-	// Ahead is how far NATS' clock is ahead of ours.
-	Ahead time.Duration
-}
-
-// identityWait is how long NATS may take to say who we are. A broker without a system account never does.
-const identityWait = 500 * time.Millisecond
+// An identity is who NATS says we are.
+type identity struct{ stream.Identity }
 
 // whoAmI asks NATS, and where it does not say, is the user of the credentials, else of the machine.
 func (s *site) whoAmI(ctx context.Context) identity {
-	who := s.askIdentity(ctx)
+	who := identity{stream.AskIdentity(ctx, s.nc)}
 	s.forgive() // the right to ask is one that nothing needs
 	if who.User == "" || strings.Contains(who.User, " ") {
 		who.User = s.user
@@ -36,50 +25,6 @@ func (s *site) whoAmI(ctx context.Context) identity {
 		if local, err := user.Current(); err == nil {
 			who.User = local.Username
 		}
-	}
-	return who
-}
-
-func (s *site) askIdentity(ctx context.Context) (who identity) {
-	ctx, cancel := context.WithTimeout(ctx, identityWait)
-	defer cancel()
-	sub, err := s.nc.SubscribeSync(s.nc.NewInbox())
-	if err != nil {
-		return who
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	asked := time.Now()
-	if s.nc.PublishRequest("$SYS.REQ.USER.INFO", sub.Subject, nil) != nil || s.nc.FlushWithContext(ctx) != nil || s.denial() != nil {
-		return who
-	}
-	answer, err := sub.NextMsgWithContext(ctx)
-	if err != nil {
-		return who
-	}
-	var told struct {
-		Data struct {
-			User        string `json:"user"`
-			Account     string `json:"account"`
-			Permissions *struct {
-				Publish *struct {
-					Allow []string `json:"allow"`
-					Deny  []string `json:"deny"`
-				} `json:"publish"`
-			} `json:"permissions"`
-		} `json:"data"`
-		Server struct {
-			Time time.Time `json:"time"`
-		} `json:"server"`
-	}
-	if json.Unmarshal(answer.Data, &told) != nil {
-		return who
-	}
-	who = identity{User: told.Data.User, Account: told.Data.Account, Known: true}
-	if p := told.Data.Permissions; p != nil && p.Publish != nil {
-		who.Publish, who.Denied = p.Publish.Allow, p.Publish.Deny
-	}
-	if at := told.Server.Time; !at.IsZero() {
-		who.Ahead = at.Sub(asked.Add(time.Since(asked) / 2))
 	}
 	return who
 }

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"logoffworker/worker/stream"
+)
 
 // The publisher is the name that rights let us use, where it is one; else the user.
 func TestRightsSayUnderWhichNameToPublish(t *testing.T) {
@@ -19,7 +23,7 @@ func TestRightsSayUnderWhichNameToPublish(t *testing.T) {
 		{"jane doe", nil, ""},
 		{`CORP\jane`, nil, `CORP\jane`},
 	} {
-		if got := (identity{User: c.user, Publish: c.allow}).name(subject); got != c.want {
+		if got := (identity{stream.Identity{User: c.user, Publish: c.allow}}).name(subject); got != c.want {
 			t.Errorf("%s with %v is %q, not %q", c.user, c.allow, got, c.want)
 		}
 	}

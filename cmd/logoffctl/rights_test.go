@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/fleet"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 )
@@ -32,6 +34,12 @@ func guardedWorld(t *testing.T) *guarded {
 	if err != nil {
 		t.Fatal(err)
 	}
+	both := *options.Users[slices.IndexFunc(options.Users, func(u *server.User) bool { return u.Username == "operator" })]
+	both.Username, both.Permissions = "both", &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: append([]string{"logoff.approved.*.jane"}, both.Permissions.Publish.Allow...)},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_operator.>"}},
+	}
+	options.Users = append(options.Users, &both) // an operator who may approve as well
 	options.Port, options.JetStream, options.StoreDir, options.NoSigs = server.RANDOM_PORT, true, t.TempDir(), true
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -174,5 +182,27 @@ func TestTheRightsOfOperatorAndApproverAreEnoughForTheirActs(t *testing.T) {
 	}
 	if left, err := g.has(g.subjects.DeadStream()); err != nil || left != 0 {
 		t.Errorf("%d letters are left, %v", left, err)
+	}
+}
+
+// Who may publish a job and approve it is told so by the doctor, where a worker holds jobs; the shipped users may not.
+func TestDoctorSeesWhoMayApproveTheirOwnJobs(t *testing.T) {
+	g := guardedWorld(t)
+	nc, err := nats.Connect(g.url, nats.UserInfo("worker", "canary"), nats.CustomInboxPrefix("_INBOX_logoff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	member, err := fleet.Join(fleet.Config{NATS: nc, Subjects: g.subjects, Worker: "w", Status: func() []byte {
+		return []byte(`{"worker": "w", "settings": [{"name": "LOGOFF_HOLD_ABOVE_JOB", "value": "500"}]}`)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(member.Leave)
+	for user, warned := range map[string]bool{"operator": false, "both": true} {
+		if code, out, told := g.run(t, user, "doctor", "--inbox-prefix", "_INBOX_operator"); !strings.Contains(out, "1 worker, all") || strings.Contains(out, "warn  approval     you may approve your own jobs under another name: what was published on logoff.requests.urgent.operator, on logoff.approved.urgent.jane") != warned {
+			t.Errorf("as %s it ended with %d: %s%s", user, code, out, told)
+		}
 	}
 }

@@ -20,7 +20,7 @@ nsc add user --account LOGOFF --name worker \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_AUDIT.>' \
 	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_RESULTS,logoff.audit.digest' \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_COUNTS,$JS.API.DIRECT.GET.LOGOFF_COUNTS,$JS.API.DIRECT.GET.LOGOFF_COUNTS.>,logoff.counts.>' \
-	--allow-pub 'logoff.fleet.status,_INBOX_logoff.>,_INBOX_operator.>' \
+	--allow-pub 'logoff.fleet.status,_INBOX_logoff.>,_INBOX_operator.>,$SYS.REQ.USER.INFO' \
 	--allow-sub '_INBOX_logoff.>' \
 	--allow-sub 'logoff.fleet.status,$SRV.PING,$SRV.INFO,$SRV.STATS' \
 	--allow-sub '$SRV.PING.logoff-worker,$SRV.INFO.logoff-worker,$SRV.STATS.logoff-worker' \

@@ -41,8 +41,10 @@ const (
 	turnTime = 30 * time.Second
 	// begin is when the first is made: a worker that starts makes its streams first.
 	begin = 3 * time.Second
-	// breath is left between digests where several are due, so that reading does not hold up jobs.
+	// breath is left between digests where several are due, and rests times as long as the one before took if that
+	// is more: so reading takes a fifth of the time at most, and does not hold up jobs.
 	breath = 100 * time.Millisecond
+	rests  = 4
 )
 
 // Part is the part of a worker's health that tells why no digests are made.
@@ -87,6 +89,7 @@ func (s *Signer) turn(ctx context.Context) (wait time.Duration, err error) {
 	if !s.NATS.IsConnected() {
 		return jitter, nil // which is told elsewhere
 	}
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, turnTime)
 	defer cancel()
 	present, err := s.present(ctx)
@@ -112,7 +115,7 @@ func (s *Signer) turn(ctx context.Context) (wait time.Duration, err error) {
 	case err != nil:
 		return wait, err
 	case stored && full(*digest):
-		return breath, nil
+		return max(breath, rests*time.Since(begun)), nil
 	}
 	return wait, nil
 }

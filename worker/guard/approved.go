@@ -36,8 +36,26 @@ func (g *Guard) compare(ctx context.Context, job Job, approver string) Verdict {
 	if held != nil {
 		v.Publisher = held.Publisher
 	}
-	v.Refused = refusal(job, approver, held)
+	if v.Refused = refusal(job, approver, held); v.Refused == "" {
+		v.Refused, v.Unknown = g.before(ctx, job)
+	}
 	return v
+}
+
+// before says in words that a job was approved, and worked, before; it is empty if it was not. NATS refuses the same
+// approval for two minutes, and logoffctl does not publish it again after that: this is for all others.
+func (g *Guard) before(ctx context.Context, job Job) (refused string, err error) {
+	err = g.later(ctx, job.Held, func(subject string, r *jobs.Result) bool {
+		_, key, _ := g.config.Subjects.ResultOf(subject)
+		if r.Approves == job.Held && r.Status != jobs.Invalid && key != job.Key {
+			refused = fmt.Sprintf("what was held was approved by %s before, and worked: its result is %s", r.ApprovedBy, subject)
+		}
+		return refused == ""
+	})
+	if err != nil {
+		return "", fmt.Errorf("whether the job was approved before cannot be found out: %w", err)
+	}
+	return refused, nil
 }
 
 // refusal says in words why a job is not what was held, or not for this approver to approve; it is empty if it is.

@@ -10,7 +10,8 @@
 // It guarantees that
 //   - a job on a plain subject is never taken for one that was approved, whatever its headers say;
 //   - an approved job is worked only if the result that its header names, in a stream that workers alone write, says
-//     that the same bytes were held in the same lane, for another publisher than who approves;
+//     that the same bytes were held in the same lane, for another publisher than who approves, and no other job that
+//     was approved by that result has been worked;
 //   - no publisher has more sessions and people worked without approval, within any hour by the clock of the NATS
 //     server, than the settings allow. Jobs that come again before they are settled may be counted again, so that
 //     rather too much is held than too little;
@@ -93,19 +94,24 @@ type Count func(ctx context.Context, what string, n int64) (within int64, err er
 // Results reads the result on a subject; nil without an error when there is none.
 type Results func(ctx context.Context, subject string) (*jobs.Result, error)
 
+// Later reads the results of the same job id that were stored after the one on a subject, in their order, until read
+// has seen enough and returns false.
+type Later func(ctx context.Context, subject string, read func(subject string, r *jobs.Result) bool) error
+
 // A Guard judges the jobs of one worker. Its methods may be called concurrently.
 type Guard struct {
 	config  Config
 	count   Count
 	results Results
+	later   Later
 
 	mu   sync.Mutex
 	over map[string]bool // publishers who had named too many when it was last counted
 }
 
 // New returns a guard, which asks nothing until it judges.
-func New(config Config, count Count, results Results) *Guard {
-	return &Guard{config: config, count: count, results: results, over: map[string]bool{}}
+func New(config Config, count Count, results Results, later Later) *Guard {
+	return &Guard{config: config, count: count, results: results, later: later, over: map[string]bool{}}
 }
 
 // Judge returns a verdict for each job, in their order.

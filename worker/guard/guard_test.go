@@ -29,7 +29,7 @@ func newLedger() *ledger {
 }
 
 func (l *ledger) guard(aboveJob, aboveHour int) *Guard {
-	return New(Config{Subjects: subjects, AboveJob: aboveJob, AboveHour: aboveHour}, l.add, l.read)
+	return New(Config{Subjects: subjects, AboveJob: aboveJob, AboveHour: aboveHour}, l.add, l.read, l.later)
 }
 
 func (l *ledger) add(_ context.Context, what string, n int64) (int64, error) {
@@ -42,6 +42,15 @@ func (l *ledger) add(_ context.Context, what string, n int64) (int64, error) {
 
 func (l *ledger) read(_ context.Context, subject string) (*jobs.Result, error) {
 	return l.results[subject], l.broken
+}
+
+func (l *ledger) later(_ context.Context, _ string, read func(string, *jobs.Result) bool) error {
+	for subject, r := range l.results {
+		if r.Approves != "" && !read(subject, r) {
+			break
+		}
+	}
+	return l.broken
 }
 
 // of is a job of a publisher that names so many people.
@@ -223,6 +232,25 @@ func TestApprovedJobIsComparedWithWhatWasHeld(t *testing.T) {
 		if v := approved(test.change); v.Passes() || v.Held != "" || v.Unknown != nil || !strings.Contains(v.Refused, test.want) {
 			t.Errorf("%s: %+v", name, v)
 		}
+	}
+	for name, test := range map[string]struct {
+		result jobs.Result
+		want   string
+	}{
+		"before":                 {jobs.Result{Status: jobs.Done, Approves: at, ApprovedBy: "tim"}, "was approved by tim before, and worked: its result is logoff.results.leavers.10-11"},
+		"before, and it failed":  {jobs.Result{Status: jobs.Failed, Approves: at, ApprovedBy: "tim"}, "was approved by tim before"},
+		"wrongly before":         {jobs.Result{Status: jobs.Invalid, Approves: at, ApprovedBy: "hr"}, ""},
+		"of another held result": {jobs.Result{Status: jobs.Done, Approves: "logoff.results.leavers.1-1", ApprovedBy: "tim"}, ""},
+	} {
+		l.results["logoff.results.leavers.10-11"] = &test.result
+		if v := approved(func(*Job) {}); v.Passes() != (test.want == "") || !strings.Contains(v.Refused, test.want) {
+			t.Errorf("approved %s: %+v", name, v)
+		}
+	}
+	l.results["logoff.results.leavers.12-13"] = &jobs.Result{Status: jobs.Done, Approves: at, ApprovedBy: "jane"}
+	delete(l.results, "logoff.results.leavers.10-11")
+	if v := approved(func(*Job) {}); !v.Passes() {
+		t.Errorf("by its own result, a job that comes again is %+v", v)
 	}
 	plain := func(j *Job) { j.Subject, j.Publisher = subjects.Request(jobs.Bulk, "hr"), "hr" }
 	if v := approved(plain); v.Held == "" {

@@ -21,6 +21,8 @@ func (h *History) Check(limits Limits) []Violation {
 	c.claimed()
 	c.sent()
 	c.late()
+	c.rested()
+	c.recorded()
 	c.counted()
 	c.secrets()
 	c.alive()
@@ -38,6 +40,10 @@ type check struct {
 	jobs       []*job
 	bySequence map[place]*job
 	byID       map[place]*job
+	byApproval map[place]*job // of a job that was held, by the subject of its result
+	byReplay   map[place]*job // of a dead letter, by the key of its job
+	acts       []act
+	pauses     []*pause
 	results    []*result
 	requests   []*Request // by time
 
@@ -87,7 +93,7 @@ type session struct {
 func newCheck(h *History, limits Limits) *check {
 	c := &check{
 		h: h, limits: limits, found: map[string][]Violation{}, more: map[string]int{},
-		bySequence: map[place]*job{}, byID: map[place]*job{}, byName: map[string]*session{},
+		bySequence: map[place]*job{}, byID: map[place]*job{}, byApproval: map[place]*job{}, byReplay: map[place]*job{}, byName: map[string]*session{},
 	}
 	for _, id := range h.Run.Poison {
 		c.session(id).poison = true
@@ -96,6 +102,7 @@ func newCheck(h *History, limits Limits) *check {
 	c.joinRequests()
 	c.joinLetters(c.joinResults())
 	c.joinLeft()
+	c.joinActs()
 	return c
 }
 

@@ -22,7 +22,7 @@ func (c *check) budget() {
 func (h *History) Figures(limits Limits) Figures { return newCheck(h, limits).figures() }
 
 func (c *check) figures() Figures {
-	f := Figures{Results: map[jobs.Status]int{}, Stalls: map[string]time.Duration{}, DeadLetters: len(c.h.Dead), Requests: len(c.h.Requests)}
+	f := Figures{Results: map[jobs.Status]int{}, Stalls: map[string]time.Duration{}, Acts: map[jobs.Verb]int{}, DeadLetters: len(c.h.Dead), Requests: len(c.h.Requests)}
 	for _, j := range c.jobs {
 		f.Published++
 		switch j.State {
@@ -40,6 +40,9 @@ func (c *check) figures() Figures {
 		if r.Deliveries > 1 {
 			f.Redelivered++
 		}
+	}
+	for _, a := range c.acts {
+		f.Acts[a.Verb]++
 	}
 	c.figuresOfRequests(&f)
 	c.figuresOfTime(&f)

@@ -20,7 +20,9 @@ func (c *check) counted() {
 		for _, s := range r.Sessions {
 			outcomes[r.Worker][s.Outcome]++
 		}
-		letters[r.Status] += len(r.letters)
+		if letters[r.Status] += len(r.letters); len(r.letters) == 0 && !r.Status.Success() && c.dealtWith(r) {
+			letters[r.Status]++
+		}
 	}
 	for _, n := range c.h.Counters {
 		compare(c, n, counter[string]{"jobs", n.Settled, settled[n.Worker]})

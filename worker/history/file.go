@@ -35,6 +35,7 @@ func (h *History) parts() map[string]lines {
 		"results.jsonl":   &list[Stored]{&h.Results},
 		"dead.jsonl":      &list[Stored]{&h.Dead},
 		"left.jsonl":      &list[Stored]{&h.Left},
+		"acts.jsonl":      &list[Stored]{&h.Acts},
 		"queues.jsonl":    &list[Queue]{&h.Queues},
 		"acks.jsonl":      &list[Ack]{&h.Acks},
 		"faults.jsonl":    &list[Fault]{&h.Faults},

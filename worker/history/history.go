@@ -5,7 +5,7 @@
 // knows no worker, no broker and no clock, so that a record can be checked again, by anybody, on
 // another machine. What it takes on trust is that the record is complete.
 //
-// The promises are ten invariants. Each names the functions that judge it:
+// The promises are twelve invariants. Each names the functions that judge it:
 //
 //   - I1, no job is lost. A job is acknowledged only after its result, and its dead letter if something
 //     was not done, are stored and NATS has confirmed that. At the end no stored job is in the stream or
@@ -39,6 +39,13 @@
 //   - I9, the metrics are true. What each worker counted is what it stored. Judged by counted and compare.
 //   - I10, no secret is in any output, neither as it is nor encoded: logs, metrics, pages, results, dead
 //     letters. Judged by secrets, disclosed and disclosedBy.
+//   - I11, a paused lane rests. From two seconds after an operator has paused a lane until it goes on, no session is sent
+//     for the lane's jobs alone. A worker that NATS cannot reach hears of nothing, so that what is judged is the time
+//     while nothing but the Web Server is at fault. Judged by rested.
+//   - I12, what operators do is written down before it is done, and done once. An approved job is worked only if its
+//     approval is on record, and a dead letter is gone only if what was done with it is. What was approved, or
+//     published again, is one job with one result, however often the operator was stopped and began again. Judged by
+//     joinActs, recorded, letters and resulted.
 //
 // Beyond the invariants, a run has to go on working at a bounded cost:
 //
@@ -64,6 +71,7 @@ type History struct {
 	Results   []Stored
 	Dead      []Stored
 	Left      []Stored // still in a request stream at the end
+	Acts      []Stored // what operators wrote down, but for digests
 	Queues    []Queue
 	Acks      []Ack
 	Faults    []Fault
@@ -116,7 +124,11 @@ type Published struct {
 	Malformed bool      `json:"malformed,omitzero"` // no job: its result must be invalid
 	// Held is set of a job that names more than may be ended without approval: its result must be held. When it was
 	// approved, that is a job of its own; one that was approved wrongly is malformed.
-	Held      bool      `json:"held,omitzero"`
+	Held bool `json:"held,omitzero"`
+	// Approves is the subject of the result of the job that was held, in the message of one that is approved, and
+	// Replays the key of the job whose dead letter is published again.
+	Approves  string    `json:"approves,omitempty"`
+	Replays   string    `json:"replays,omitempty"`
 	State     State     `json:"state"`
 	Sequence  uint64    `json:"sequence,omitzero"` // in the request stream, where known
 	Sent      time.Time `json:"sent"`              // before the first try
@@ -205,7 +217,9 @@ type Limits struct {
 	// Urgent is the longest that an urgent job may take from stored to its first document while
 	// nothing is at fault; 0 does not look.
 	Urgent time.Duration
-	// Calm is how long after a fault it still counts as one for Urgent.
+	// Pause is how long after a lane was paused something may still be sent for it.
+	Pause time.Duration
+	// Calm is how long after a fault it still counts as one for Urgent and Pause.
 	Calm time.Duration
 	// Repeats is the most repeated logoffs for each session, 0.1 for 10 %.
 	Repeats float64
@@ -224,6 +238,7 @@ func DefaultLimits() Limits {
 		Settle:     60 * time.Second,
 		Healthy:    30 * time.Second,
 		Urgent:     2 * time.Second,
+		Pause:      2 * time.Second,
 		Calm:       5 * time.Second,
 		Repeats:    0.10,
 		Requests:   3,
@@ -235,7 +250,7 @@ func DefaultLimits() Limits {
 
 // A Violation is one promise that was not kept.
 type Violation struct {
-	Rule string // I1 to I10; L1 to L3 for liveness; B1 for repeats, B2 for requests
+	Rule string // I1 to I12; L1 to L3 for liveness; B1 for repeats, B2 for requests
 	Job  string // the job, session, worker or output that shows it
 	Why  string
 }
@@ -247,6 +262,7 @@ type Figures struct {
 	Published, Stored, Unknown, Refused int
 	Results                             map[jobs.Status]int
 	DeadLetters                         int
+	Acts                                map[jobs.Verb]int
 	Sessions                            int     // distinct, in documents
 	Requests, Successes                 int     // logoffs
 	Repeats                             float64 // logoffs of a session beyond its first that had taken effect, for each session

@@ -69,7 +69,7 @@ func rules(comment string) map[string][]string {
 	return all
 }
 
-// The package comment has the ten invariants, and every function that it names exists.
+// The package comment has the twelve invariants, and every function that it names exists.
 func TestEveryRuleThatThePackageCommentNamesExists(t *testing.T) {
 	functions, comment := source(t)
 	all := rules(comment)

@@ -22,7 +22,12 @@ func (c *check) joinJobs() {
 		if j.Sequence != 0 {
 			c.bySequence[place{deployment: j.Deployment, sequence: j.Sequence}] = j
 		}
-		if j.JobID != "" {
+		switch {
+		case j.Approves != "":
+			c.byApproval[place{deployment: j.Deployment, id: j.Approves}] = j
+		case j.Replays != "":
+			c.byReplay[place{deployment: j.Deployment, id: j.Replays}] = j
+		case j.JobID != "":
 			c.byID[place{deployment: j.Deployment, id: j.JobID}] = j
 		}
 		if j.Held {
@@ -44,6 +49,21 @@ func (c *check) find(deployment, id string, sequence uint64) *job {
 	}
 	return nil
 }
+
+// asked returns the job of a result, which says of itself what it approves or was published again for; nil if there is
+// none.
+func (c *check) asked(r *result) *job {
+	if j := c.byApproval[place{deployment: r.Deployment, id: r.Approves}]; j != nil {
+		return j
+	}
+	if j := c.byReplay[place{deployment: r.Deployment, id: r.Labels[replayLabel]}]; j != nil {
+		return j
+	}
+	return c.find(r.Deployment, r.JobID, r.sequence)
+}
+
+// replayLabel of a job names the job whose dead letter it was, by its key.
+const replayLabel = "replayOf"
 
 func (c *check) joinRequests() {
 	for i := range c.h.Requests {
@@ -69,7 +89,7 @@ func (c *check) joinResults() map[string]*result {
 		}
 		c.results = append(c.results, r)
 		bySubject[r.Subject] = r
-		if r.job = c.find(r.Deployment, r.JobID, r.sequence); r.job == nil {
+		if r.job = c.asked(r); r.job == nil {
 			c.violated("I2", r.name(), "a result that no published job explains: %s", r.Subject)
 			continue
 		}

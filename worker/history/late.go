@@ -28,7 +28,7 @@ type wait struct {
 // urgentWaits are the times from stored to sent of urgent jobs that came while nothing was at fault, the
 // shortest first; where a fault came before the job was sent, the time until the fault.
 func (c *check) urgentWaits() (waits []wait) {
-	faults := c.troubles(0, c.limits.Calm, func(Fault) bool { return true })
+	faults := c.troubles(c.limits.Calm, func(Fault) bool { return true })
 	for _, r := range c.results {
 		if r.job == nil || r.job.Lane != jobs.Urgent || len(r.Sessions) == 0 {
 			continue
@@ -36,6 +36,9 @@ func (c *check) urgentWaits() (waits []wait) {
 		sent, ok := c.session(r.Sessions[0].ID).firstSent(r.RequestedAt)
 		if !ok {
 			continue
+		}
+		if c.restsOf(r.Deployment, jobs.Urgent, c.limits.Calm).meet(r.RequestedAt, sent) {
+			continue // it was to wait
 		}
 		if until := faults.next(r.RequestedAt, sent); until.After(r.RequestedAt) {
 			waits = append(waits, wait{r.job, until.Sub(r.RequestedAt)})
@@ -63,16 +66,21 @@ type spans []span
 
 // troubles are the times of the faults that are wanted, each longer by what is given. A fault that did
 // not heal lasts to the end of the run.
-func (c *check) troubles(before, after time.Duration, wanted func(Fault) bool) (all spans) {
+func (c *check) troubles(after time.Duration, wanted func(Fault) bool) spans {
 	var each []span
 	for _, f := range c.h.Faults {
 		if f.To.IsZero() {
 			f.To = c.h.Run.End
 		}
 		if wanted(f) {
-			each = append(each, span{f.From.Add(-before), f.To.Add(after)})
+			each = append(each, span{f.From, f.To.Add(after)})
 		}
 	}
+	return merged(each)
+}
+
+// merged puts stretches of time in order, and makes one of those that overlap.
+func merged(each []span) (all spans) {
 	slices.SortFunc(each, func(a, b span) int { return a.from.Compare(b.from) })
 	for _, s := range each {
 		if n := len(all); n > 0 && !s.from.After(all[n-1].to) {

@@ -3,6 +3,8 @@ package history
 import (
 	"slices"
 	"time"
+
+	"logoffworker/jobs"
 )
 
 // alive checks that work went on: L1 when all had healed, L2 while the Web Server was well, L3 without
@@ -47,7 +49,7 @@ func (c *check) lastResult() (last time.Time) {
 	return last
 }
 
-// flowing checks every stretch of the given length in which the Web Server was well and jobs waited all
+// flowing checks every stretch of the given length in which the Web Server was well, no lane rested and jobs waited all
 // the time: at least half as many were settled in it as were published.
 func (c *check) flowing() {
 	settled, published := c.settledTimes(), map[string][]time.Time{}
@@ -56,9 +58,13 @@ func (c *check) flowing() {
 			published[j.Deployment] = append(published[j.Deployment], j.Confirmed)
 		}
 	}
-	unwell := c.troubles(0, time.Second, func(f Fault) bool { return f.WebServer })
+	unwell := c.troubles(time.Second, func(f Fault) bool { return f.WebServer })
 	for deployment, samples := range c.samples(func(s Sample) string { return s.Deployment }) {
 		came := published[deployment]
+		unwell := unwell
+		for _, lane := range jobs.Lanes {
+			unwell = merged(slices.Concat(unwell, c.restsOf(deployment, lane, time.Second)))
+		}
 		slices.SortFunc(came, time.Time.Compare)
 		for _, stretch := range c.stretches(samples, unwell) {
 			out, in := within(settled[deployment], stretch), within(came, stretch)

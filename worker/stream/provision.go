@@ -236,3 +236,9 @@ func (s *Streams) AckWait() time.Duration { return s.plan.ackWait }
 func (s *Streams) Result(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
 	return s.plan.found[s.plan.results.Name].GetLastMsgForSubject(ctx, subject)
 }
+
+// NextResult reads the first result from a sequence on whose subject a pattern matches; [jetstream.ErrMsgNotFound] when
+// there is none.
+func (s *Streams) NextResult(ctx context.Context, pattern string, from uint64) (*jetstream.RawStreamMsg, error) {
+	return s.plan.found[s.plan.results.Name].GetMsg(ctx, from, jetstream.WithGetMsgSubject(pattern))
+}

@@ -40,7 +40,7 @@ func (w *world) attack(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer endWatch()
-	errs := make(chan error, 8)
+	errs := make(chan error, 16)
 	for d, rate := range map[*deployment]int{w.solo: w.rate, w.trio: max(1, w.rate/20)} {
 		background.Go(func() { errs <- d.load.run(loading, rate) })
 	}
@@ -88,21 +88,27 @@ func (w *world) groups() (groups [][]fault, err error) {
 	return groups, nil
 }
 
-// injectGroups injects the faults of all groups side by side, with times of calm.
+// injectGroups injects the faults of all groups side by side, with times of calm, while operators act.
 func (w *world) injectGroups(ctx context.Context, groups [][]fault, errs chan<- error) {
 	if w.soak {
 		stage.Pause(ctx, w.duration)
 	}
 	ctx, end := context.WithCancel(ctx)
-	var injecting, calming sync.WaitGroup
+	defer end()
+	var injecting, beside sync.WaitGroup
 	for i, group := range groups {
 		random := rand.New(rand.NewPCG(w.seed, uint64(100+i)))
 		injecting.Go(func() { errs <- w.injectAll(ctx, group, random) })
 	}
-	calming.Go(func() { w.pauseFaults(ctx) })
+	if !w.soak {
+		beside.Go(func() { w.pauseFaults(ctx) })
+		for _, d := range []*deployment{w.solo, w.trio} {
+			beside.Go(func() { errs <- d.operator.run(ctx) })
+		}
+	}
 	injecting.Wait()
 	end()
-	calming.Wait()
+	beside.Wait()
 }
 
 // injectAll injects the faults of a group one after the other, again and again in another order, until the time is
@@ -146,11 +152,15 @@ func (w *world) inject(ctx context.Context, f fault, random *rand.Rand) (int, er
 	return effect, err
 }
 
-// pauseFaults sees that there are times without faults.
+// pauseFaults sees that there are times without faults. In every second of them bulk jobs rest.
 func (w *world) pauseFaults(ctx context.Context) {
-	for stage.Pause(ctx, faulty) {
+	for rests := true; stage.Pause(ctx, faulty); rests = !rests {
 		w.quiet.Lock()
-		stage.Pause(ctx, calm)
+		if rests {
+			w.solo.operator.restBulk(ctx, calm)
+		} else {
+			stage.Pause(ctx, calm)
+		}
 		w.quiet.Unlock()
 	}
 }

@@ -33,6 +33,7 @@ type deployment struct {
 	admin    *nats.Conn
 	js       jetstream.JetStream
 	load     *load
+	operator *operator
 	token    *fleetToken // nil where each worker logs in by itself
 	toNATS   links       // of the workers and the publishers
 
@@ -87,6 +88,7 @@ func (w *world) startDeployment(ctx context.Context, prefix string, of size) (*d
 			return d, fmt.Errorf("%w: worker\n%s", errStart, d.log.Tail())
 		}
 	}
+	d.operator = d.newOperator()
 	d.load, err = d.newLoad()
 	return d, err
 }

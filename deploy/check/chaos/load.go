@@ -129,6 +129,28 @@ func (l *load) job(ctx context.Context, lane jobs.Lane, n int, notAfter time.Tim
 	return nil
 }
 
+// hold publishes a job that names more than one may.
+func (l *load) hold(ctx context.Context) error {
+	l.mu.Lock()
+	lane := jobs.Lanes[l.random.IntN(len(jobs.Lanes))]
+	l.mu.Unlock()
+	var ids []string
+	for range mostUnheld + 1 {
+		id, err := l.d.world.web.session(ctx)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, id)
+	}
+	id := l.newID()
+	data, err := json.Marshal(map[string]any{"id": id, "sessions": ids, "requestedBy": "chaos"}, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	l.publish(&message{data: data, Published: history.Published{JobID: id, Lane: lane, Sessions: ids, Held: true, Payload: data}})
+	return nil
+}
+
 // user publishes a job that names a user whom no job has named yet, or else all of that user's sessions with their
 // owner.
 func (l *load) user(ctx context.Context, lane jobs.Lane, byID bool) error {

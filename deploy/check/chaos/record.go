@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,11 +90,13 @@ func (d *deployment) record(ctx context.Context, h *history.History) (err error)
 	}{
 		{d.subjects.ResultStream(), &h.Results},
 		{d.subjects.DeadStream(), &h.Dead},
+		{d.subjects.AuditStream(), &h.Acts},
 	} {
 		if err := d.dump(ctx, part.stream, part.into); err != nil {
 			return fmt.Errorf("read %s: %w", part.stream, err)
 		}
 	}
+	h.Acts = slices.DeleteFunc(h.Acts, func(s history.Stored) bool { return s.Subject == d.subjects.Digests() })
 	if err := d.recordQueues(ctx, h); err != nil {
 		return err
 	}
@@ -107,6 +110,7 @@ func (d *deployment) record(ctx context.Context, h *history.History) (err error)
 	h.Acks = append(h.Acks, d.acks...)
 	d.mu.Unlock()
 	h.Outputs["log-"+d.subjects.Prefix] = d.log.Bytes()
+	h.Outputs["operator-"+d.subjects.Prefix] = d.operator.log.Bytes()
 	return nil
 }
 

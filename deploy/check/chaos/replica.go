@@ -82,6 +82,7 @@ func (r *replica) start() (err error) {
 		"LOGOFF_WEBSERVER_TIMEOUT=1500ms",
 		"LOGOFF_WEBSERVER_MAX_RETRY_AFTER=3s",
 		"LOGOFF_BATCH_MAX_SESSIONS=64",
+		fmt.Sprintf("LOGOFF_HOLD_ABOVE_JOB=%d", mostUnheld),
 		"LOGOFF_SHUTDOWN_TIMEOUT=10s",
 		"LOGOFF_AUDIT_SEED_FILE="+w.seedFile(),
 		"LOGOFF_WORKER_NAME="+r.name(),

@@ -103,7 +103,7 @@ func TestValuesHaveEverySetting(t *testing.T) {
 	leftOut := []string{
 		"LOGOFF_NATS_PASSWORD", "LOGOFF_NATS_TOKEN", "LOGOFF_WEBSERVER_TOKEN", "LOGOFF_WEBSERVER_PASSWORD", // secrets are files
 		"LOGOFF_NATS_STORE_DIR", "LOGOFF_NATS_LISTEN", // of the embedded broker
-		"LOGOFF_HTTP_ADDR",        // the chart's own
+		"LOGOFF_HTTP_ADDR", "LOGOFF_RECEIVER_ADDR", // the chart's own
 		"LOGOFF_HTTP_CONFIG_FILE", // the probes would not know what it demands of them
 		"LOGOFF_WORKER_NAME",      // one for all workers would tell none from another
 	}

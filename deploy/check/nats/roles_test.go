@@ -174,7 +174,10 @@ func (s *site) works() {
 			s.check(err)
 		})
 	}
-	s.usesItsRights("worker", func(_ *nats.Conn, js jetstream.JetStream) {
+	s.usesItsRights("worker", func(nc *nats.Conn, js jetstream.JetStream) {
+		if who := stream.AskIdentity(s.Context(), nc); !who.Known || len(who.Approvals(subjects)) > 0 {
+			s.Errorf("NATS says that a worker is %+v", who)
+		}
 		s.keepsAndCounts(js)
 		s.runs(client)
 		sim.Configure(func(settings *simulator.Settings) { settings.Down = 0 })

@@ -61,22 +61,22 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 			return fmt.Errorf("%s: %w", r.doing, err)
 		}
 	}
-	response, body, err := c.exchange(ctx, r, bearer)
+	a, err := c.exchange(ctx, r, bearer)
 	switch {
 	case err != nil:
 		return err
-	case response.StatusCode == http.StatusUnauthorized:
+	case a.status == http.StatusUnauthorized:
 		c.forget(bearer)
 	}
-	if response.StatusCode/100 != 2 {
-		return answered(r.doing, response, body, bearer, r.secret)
+	if a.status/100 != 2 {
+		return a.failure(r.doing, bearer, r.secret)
 	}
-	if into == nil || len(body) == 0 && response.StatusCode == http.StatusNoContent {
+	if into == nil || len(a.body) == 0 && a.status == http.StatusNoContent {
 		return nil
 	}
 	// What is not UTF-8 must not hold up the rest; a token with such is refused by whoever reads it.
-	if err := json.Unmarshal(body, into, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return &Error{Doing: r.doing, Status: response.StatusCode, words: "the answer is not the JSON that it should be" + place(err)}
+	if err := json.Unmarshal(a.body, into, jsontext.AllowInvalidUTF8(true)); err != nil {
+		return &Error{Doing: r.doing, Status: a.status, words: "the answer is not the JSON that it should be" + place(err)}
 	}
 	return nil
 }
@@ -94,28 +94,35 @@ func place(err error) string {
 	return ""
 }
 
+// An answer is what came to a request.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // exchange sends a request and reads the whole answer.
-func (c *Client) exchange(caller context.Context, r request, bearer string) (*http.Response, []byte, error) {
+func (c *Client) exchange(caller context.Context, r request, bearer string) (answer, error) {
 	ctx, cancel := context.WithTimeout(caller, cmp.Or(r.timeout, callTimeout))
 	defer cancel()
 	q, err := c.httpRequest(ctx, r, bearer)
 	if err != nil {
-		return nil, nil, &Error{Doing: r.doing, words: "the request cannot be made"}
+		return answer{}, &Error{Doing: r.doing, words: "the request cannot be made"}
 	}
 	response, err := c.http.Do(q)
 	if err != nil {
-		return nil, nil, broken(caller, r.doing, err)
+		return answer{}, broken(caller, r.doing, err)
 	}
 	defer response.Body.Close()
 	limit := cmp.Or(r.limit, maxAnswer)
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, nil, broken(caller, r.doing, err)
+		return answer{}, broken(caller, r.doing, err)
 	case int64(len(body)) > limit:
-		return nil, nil, &Error{Doing: r.doing, Status: response.StatusCode, TooLarge: true, words: fmt.Sprintf("the answer has more than %d bytes", limit)}
+		return answer{}, &Error{Doing: r.doing, Status: response.StatusCode, TooLarge: true, words: fmt.Sprintf("the answer has more than %d bytes", limit)}
 	}
-	return response, body, nil
+	return answer{response.StatusCode, response.Header, body}, nil
 }
 
 func (c *Client) httpRequest(ctx context.Context, r request, bearer string) (*http.Request, error) {
@@ -162,11 +169,11 @@ func broken(caller context.Context, doing string, err error) error {
 	return e
 }
 
-// answered is the error of an answer that is no success, with what its body says of the reason.
-func answered(doing string, response *http.Response, body []byte, secrets ...string) error {
-	e := &Error{Doing: doing, Status: response.StatusCode, After: retryAfter(response.Header.Get("Retry-After"))}
+// failure is the error of an answer that is no success, with what its body says of the reason.
+func (a answer) failure(doing string, secrets ...string) error {
+	e := &Error{Doing: doing, Status: a.status, After: retryAfter(a.header.Get("Retry-After"))}
 	e.words = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", e.Status, http.StatusText(e.Status)))
-	if reason := reason(body, secrets); reason != "" {
+	if reason := reason(a.body, secrets); reason != "" {
 		e.words += ": " + reason
 	}
 	return e

@@ -166,7 +166,7 @@ func (c *Client) newToken(ctx context.Context) (*oauth2.Token, error) {
 	case err == nil:
 		return token, nil
 	case errors.As(err, &refused) && refused.Response != nil:
-		return nil, answered("get an access token", refused.Response, refused.Body, secret)
+		return nil, answer{refused.Response.StatusCode, refused.Response.Header, refused.Body}.failure("get an access token", secret)
 	case errors.As(err, new(*url.Error)):
 		return nil, broken(ctx, "get an access token", err)
 	}

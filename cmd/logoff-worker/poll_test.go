@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+	"time"
+
+	"logoffworker/worker/intake/ssf/transmitter"
+	"logoffworker/worker/stage"
+	"logoffworker/worker/webserver/simulator"
+)
+
+// A worker makes itself a stream at an issuer, polls it, and works what is revoked there.
+func TestWorkerPollsAndWorks(t *testing.T) {
+	w := newWorld(t, simulator.Settings{})
+	w.sim.AddUser(simulator.User{ID: 8, Login: "joan", Password: "x", Email: "joan@corp.example"})
+	w.sim.SignOn(8, simulator.ConsoleWeb)
+	var x *transmitter.Transmitter
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { x.ServeHTTP(rw, r) }))
+	defer server.Close()
+	x = transmitter.New(transmitter.Settings{Issuer: server.URL, Client: "logoff", Secret: "client-canary", Hold: 5 * time.Second})
+	file := written(t, "issuers.yaml", fmt.Sprintf(`issuers:
+  - name: idp
+    issuer: %s
+    subjects: {email: 'email:{email}'}
+    stream: {delivery: poll, client: {token_url: '%s/token', id: logoff, secret: client-canary}}
+`, server.URL, server.URL))
+	command := w.start("LOGOFF_ISSUERS_FILE=" + file)
+	w.poll("/readyz", http.StatusOK)
+	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.Streams()) == 1 }) {
+		t.Fatalf("there is no stream\n%s", w.log.String())
+	}
+	x.Issue(transmitter.Event{
+		Type:    "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
+		Subject: map[string]any{"format": "email", "email": "joan@corp.example"},
+	})
+	if !stage.Await(t.Context(), time.Minute, func() bool { return w.count(w.subjects.ResultStream()) == 1 }) {
+		t.Fatalf("there is no result\n%s", w.log.String())
+	}
+	w.poll("/metrics", http.StatusOK, `logoff_signals_total{issuer="idp",verdict="job"} 1`, `logoff_jobs_settled_total{lane="urgent",status="done"} 1`, `logoff_signal_verify_interval_seconds{issuer="idp"} 300`)
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(command)
+}
