@@ -71,7 +71,16 @@ func (l *lane) withKeys(ds []*delivery) (known []*delivery) {
 
 // mayDespair reports whether a message might have waited for long enough.
 func (l *lane) mayDespair(d *delivery) bool {
-	return time.Since(d.requested) >= keysPatience || len(l.away) >= mostAway
+	return time.Since(d.requested) >= keysPatience || l.tooMany(d)
+}
+
+// tooMany reports whether so many others wait that a message is not waited for.
+func (l *lane) tooMany(d *delivery) bool {
+	others := len(l.away)
+	if _, waits := l.away[d.key]; waits {
+		others--
+	}
+	return others >= mostAway
 }
 
 // readAgain reads a message once more. Its issuer's key set is at least as new as it is said to be.
@@ -90,12 +99,13 @@ func (l *lane) despairs(d *delivery) bool {
 		return false
 	case time.Since(d.requested) >= keysPatience:
 		d.invalid = fmt.Sprintf("%s; it was waited for, and the key set was asked for again, for %v", d.keys.why, keysPatience)
-	case len(l.away) >= mostAway:
+	case l.tooMany(d):
 		d.invalid = fmt.Sprintf("%s; more than %d messages wait for a key, so that this one does not", d.keys.why, mostAway)
 	default:
 		return false
 	}
 	d.keys = nil
+	delete(l.away, d.key)
 	return true
 }
 

@@ -219,8 +219,8 @@ func TestHeldSignedMessageIsApprovedAsAJob(t *testing.T) {
 		if held.Status != jobs.Held {
 			t.Fatalf("%+v", held)
 		}
-		p.breaks(true)
-		passes(t, time.Hour)
+		p.roll("k2")
+		passes(t, 2*time.Hour) // the key is gone by now
 		letter := s.deadLetter(1)
 		s.publishMsg("logoff.approved.urgent.boss", nats.Header{
 			"Logoff-Held": {letter.Result}, "Content-Type": {letter.ContentType}, jobs.SignalHeader: letter.Header()[jobs.SignalHeader],

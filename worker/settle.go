@@ -89,30 +89,31 @@ func (s *settler) settleOnce(ds []*delivery) (left []*delivery) {
 
 // returnJob hands a job back at once. It may have been partly done: whoever gets it does all of it.
 func (s *settler) returnJob(d *delivery) {
-	defer s.leases.release(d)
-	if !d.leased(time.Now()) {
-		return // somebody else may have it already
+	if s.handBack(d, d.msg.Nak) {
+		s.metrics.HandedBack(1)
+		s.reach(MidDrain)
 	}
-	if err := d.msg.Nak(); err != nil {
-		s.jobLog.step(d, "it could not be handed back", "error", err)
-		harmless(s.health, "not_handed_back", "jobs could not be handed back, and are delivered again when their leases have run out: "+err.Error())
-		return
-	}
-	s.metrics.HandedBack(1)
-	s.reach(MidDrain)
 }
 
-// sendAway hands a job back, to be delivered again after a while.
+// sendAway hands a message back that waits for a key, to be delivered again after a while.
 func (s *settler) sendAway(d *delivery, wait time.Duration) {
+	if s.handBack(d, func(opts ...nats.AckOpt) error { return d.msg.NakWithDelay(wait, opts...) }) {
+		s.jobLog.step(d, "it waits for its issuer's key", "issuer", d.keys.issuer, "comes_again_in", wait.String())
+	}
+}
+
+// handBack hands a job back in this way, unless its lease has run out, and reports whether it did.
+func (s *settler) handBack(d *delivery, nak func(...nats.AckOpt) error) bool {
 	defer s.leases.release(d)
 	if !d.leased(time.Now()) {
-		return // somebody else may have it already
+		return false // somebody else may have it already
 	}
-	if err := d.msg.NakWithDelay(wait); err != nil {
+	if err := nak(); err != nil {
 		s.jobLog.step(d, "it could not be handed back", "error", err)
-		return
+		harmless(s.health, "not_handed_back", "jobs could not be handed back, and are delivered again when their leases have run out: "+err.Error())
+		return false
 	}
-	s.jobLog.step(d, "it waits for its issuer's key", "issuer", d.keys.issuer, "comes_again_in", wait.String())
+	return true
 }
 
 // acknowledge lets jobs leave the stream. A plain acknowledgement may be lost without a word: the

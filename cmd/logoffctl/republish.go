@@ -131,4 +131,7 @@ func carried(l letter, msg *nats.Msg) {
 	if l.Trace != "" {
 		msg.Header.Set("traceparent", string(l.Trace))
 	}
+	if signal := l.Header()[jobs.SignalHeader]; signal != nil {
+		msg.Header[jobs.SignalHeader] = signal
+	}
 }

@@ -342,6 +342,9 @@ func aboutResult(r jobs.Result) []string {
 	if r.ApprovedBy != "" {
 		about = append(about, "approved by "+r.ApprovedBy)
 	}
+	if r.Signal != nil {
+		about = append(about, "for an event of "+r.Signal.Issuer)
+	}
 	if r.Reason != "" {
 		about = append(about, strconv.Quote(r.Reason))
 	}

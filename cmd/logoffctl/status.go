@@ -288,7 +288,7 @@ func (s *site) times(ctx context.Context) (map[jobs.Lane][]int64, error) {
 		at.Since = hourAgo
 	}
 	_, err = s.read(ctx, at, func(r record) bool {
-		if result, err := r.result(); err == nil && r.Time.After(hourAgo) && result.Status.Success() {
+		if result, err := r.result(); err == nil && r.Time.After(hourAgo) && (result.Status == jobs.Done || result.Status == jobs.AcceptedJob) {
 			times[result.Lane] = append(times[result.Lane], result.TimeToLogoffMS)
 		}
 		return true

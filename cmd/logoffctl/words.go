@@ -47,10 +47,12 @@ func words[O ~string](known map[O]string, outcome O) string {
 
 // summary says in one line what became of a job.
 func summary(r jobs.Result) string {
-	if r.Status == jobs.Held {
+	switch {
+	case r.Status == jobs.Held:
 		return "held for approval" + because(r.Error)
-	}
-	if !r.Status.Success() {
+	case r.Status == jobs.Ignored:
+		return "nobody is to be logged off for it" + because(r.Error)
+	case !r.Status.Success():
 		return r.Shortfall()
 	}
 	var parts []string

@@ -34,7 +34,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "nothing-handed-back", file: "worker/settle.go",
-		before: "	if err := d.msg.Nak(); err != nil {\n",
+		before: "	if err := nak(); err != nil {\n",
 		after:  "	if err := error(nil); err != nil {\n",
 	},
 	{
@@ -346,6 +346,41 @@ var mutants = []mutant{
 		name: "lapsed-lease-renewed", file: "worker/lease.go", test: "TestJobIsHandedBackOnlyWithinItsLease",
 		before: "	return !d.lapsed && now.Before(d.lease)\n",
 		after:  "	return now.Before(d.lease)\n",
+	},
+	{
+		name: "key-not-waited-for", file: "worker/keys.go", test: "TestMessageIsInvalidOnlyByAKeySetThatWasReadAfterIt",
+		before: "	case !d.keys.read.After(d.requested):\n",
+		after:  "	case d.keys.read.IsZero():\n",
+	},
+	{
+		name: "unknown-keys-without-a-bound", file: "worker/keys.go", test: "TestSoManyUnknownKeysAreNotWaitedFor",
+		before: "	return others >= mostAway\n",
+		after:  "	return others < 0\n",
+	},
+	{
+		name: "repeat-of-what-failed-ignored", file: "worker/repeats.go", test: "TestOnlyAnEventThatWasWorkedIsIgnored",
+		before: "	case r.Status == jobs.Done, r.Status == jobs.AcceptedJob:\n",
+		after:  "	case r.Status != \"\":\n",
+	},
+	{
+		name: "repeat-of-somebody-elses", file: "worker/repeats.go", test: "TestOnlyAnEventThatWasWorkedIsIgnored",
+		before: "r.Publisher != d.publisher",
+		after:  "d.publisher == \"?\"",
+	},
+	{
+		name: "repeats-worked-after-the-first", file: "worker/repeats.go", test: "TestSameEventAHundredTimesIsOneLogoff",
+		before: "		return r.Repeats\n",
+		after:  "		return \"\"\n",
+	},
+	{
+		name: "plain-jobs-ignored-as-repeats", file: "worker/repeats.go", test: "TestOnlyAnEventThatWasWorkedIsIgnored",
+		before: "d.signal != nil && jobs.IsSignalID",
+		after:  "jobs.IsSignalID",
+	},
+	{
+		name: "held-token-as-it-came", file: "worker/delivery.go", test: "TestHeldSignedMessageIsApprovedAsAJob",
+		before: "	if d.format != jobs.JSON && d.format != jobs.XML && !d.isNoJob() {\n",
+		after:  "	if d == nil {\n",
 	},
 	{
 		name: "approved-by-its-publisher", file: "worker/guard/approved.go", test: "TestApprovedJobIsComparedWithWhatWasHeld",

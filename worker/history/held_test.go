@@ -33,6 +33,9 @@ func TestHeldJobAsksForNothing(t *testing.T) {
 		"sent before approval":   {"I5", func(m *maker) { m.send(1.5, false, id(1)) }},
 		"worked though too much": {"I5", func(m *maker) { m.h.Published[1].Held = true }},
 		"held though not":        {"I5", func(m *maker) { m.h.Published[2].Held = false }},
+		"ignored": {"I4", func(m *maker) {
+			m.result(m.publish("logoff", jobs.Bulk, 5, id(5)), 5.1, jobs.Result{Status: jobs.Ignored, Error: "worked before"})
+		}},
 		"letter not as it came":  {"I1", func(m *maker) { m.h.Published[2].Payload = []byte("{}") }},
 		"approval lost": {"I1", func(m *maker) {
 			m.h.Results = slices.Delete(m.h.Results, 1, 2)

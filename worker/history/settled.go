@@ -54,6 +54,8 @@ func (c *check) names(j *job, r *result) {
 		c.violated("I4", j.name(), "its result is in the name of %s", r.JobID)
 	case j.Held != (r.Status == jobs.Held):
 		c.violated("I5", j.name(), "it has to be held is %t, and its status is %s: %s", j.Held, r.Status, r.Error)
+	case r.Status == jobs.Ignored:
+		c.violated("I4", j.name(), "it answers no event of a security system, and was ignored: %s", r.Error)
 	case j.Malformed && r.Status != jobs.Invalid:
 		c.violated("I4", j.name(), "it is no job, and its status is %s", r.Status)
 	case !j.Malformed && r.Status == jobs.Invalid:

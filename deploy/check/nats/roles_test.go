@@ -186,7 +186,7 @@ func (s *site) works() {
 	})
 }
 
-// keepsAndCounts does what a worker does with acts, digests and counters.
+// keepsAndCounts does what a worker does with acts, digests, counters and the results of events.
 func (s *site) keepsAndCounts(js jetstream.JetStream) {
 	s.Helper()
 	ctx := s.Context()
@@ -216,6 +216,10 @@ func (s *site) keepsAndCounts(js jetstream.JetStream) {
 	_, err = s.stream(js, subjects.ResultStream()).GetMsg(ctx, 1)
 	if !errors.Is(err, jetstream.ErrMsgNotFound) {
 		s.Errorf("the first result is there: %v", err)
+	}
+	_, err = s.stream(js, subjects.ResultStream()).GetLastMsgForSubject(ctx, subjects.Result("set-of-an-event", "*"))
+	if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		s.Errorf("it cannot be looked up whether an event was worked before: %v", err)
 	}
 }
 
