@@ -325,8 +325,18 @@ func (a *audit) tellJobs(begin, last uint64, waiting, held int) error {
 	if begin > 1 {
 		a.say("note: results of jobs before %s have aged out", number(int(begin)))
 	}
-	return a.print("jobs       %s to %s   each has exactly one result, but %s that wait, and %s held: none was lost",
-		number(int(begin)), number(int(last)), number(waiting), number(held))
+	var but []string
+	if waiting > 0 {
+		but = append(but, number(waiting)+" that wait")
+	}
+	if held > 0 {
+		but = append(but, number(held)+" held")
+	}
+	words := "each has exactly one result"
+	if len(but) > 0 {
+		words += ", but " + strings.Join(but, ", and ")
+	}
+	return a.print("jobs       %s to %s   %s: none was lost", number(int(begin)), number(int(last)), words)
 }
 
 // ledger takes in all results, and what was denied.

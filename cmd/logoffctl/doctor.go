@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/env"
 	"logoffworker/worker/stream"
 )
 
@@ -81,7 +83,11 @@ func (t *tool) doctor(ctx context.Context, monitor string) error {
 	d.connection()
 	d.rights()
 	d.jetStream(ctx)
-	d.disk(ctx, cmp.Or(monitor, s.NATS.MonitorURL))
+	if isEmbedded := t.where.server == "" && env.Servers(os.Getenv("LOGOFF_NATS_URL")) == env.Embedded; isEmbedded {
+		d.ok("storage", "the embedded broker writes every message to the disk before it acknowledges it")
+	} else {
+		d.disk(ctx, cmp.Or(monitor, s.NATS.MonitorURL))
+	}
 	d.workers(ctx)
 	if d.failed != nil {
 		return d.failed

@@ -82,7 +82,7 @@ func (t *tool) find(ctx context.Context, what string, since time.Duration) error
 
 func (t *tool) showHits(hits []hit, what string) error {
 	if len(hits) == 0 {
-		return notSo("no result names %s", what)
+		return notSo(`no result names "%s"`, what)
 	}
 	rows := [][]string{{"COMPLETED", "STATUS", "LANE", "PUBLISHER", "JOB", "KEY", "WHERE"}}
 	for _, h := range hits {

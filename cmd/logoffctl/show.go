@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -360,6 +361,9 @@ func aboutResult(r jobs.Result) []string {
 	return about
 }
 
+// stepWords are what a step of a result is called here, where that is not as there.
+var stepWords = map[string]string{"looked_up": "people looked up", "listed": "sessions listed"}
+
 // events are what happened, each with its time, and how long after the job was stored.
 func (s *story) events() (rows [][]string) {
 	r := s.result
@@ -379,14 +383,14 @@ func (s *story) events() (rows [][]string) {
 	for _, step := range r.Steps {
 		var detail []string
 		for _, part := range []string{step.RequestID, step.Verdict} {
-			if part != "" {
+			if part != "" && part != step.What {
 				detail = append(detail, part)
 			}
 		}
 		if step.TookMS > 0 {
 			detail = append(detail, strconv.FormatInt(step.TookMS, 10)+" ms")
 		}
-		event(r.RequestedAt.Add(time.Duration(step.AtMS)*time.Millisecond), step.What, strings.Join(detail, ", "))
+		event(r.RequestedAt.Add(time.Duration(step.AtMS)*time.Millisecond), cmp.Or(stepWords[step.What], step.What), strings.Join(detail, ", "))
 	}
 	if r.StepsLeft > 0 {
 		rows = append(rows, []string{"", "", "…", count(r.StepsLeft, "more step", "more steps") + " for which there was no room"})

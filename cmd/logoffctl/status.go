@@ -340,12 +340,19 @@ func (t *tool) tellStanding(s *standing) error {
 	case metrics.StateStarting:
 		word = "starting"
 	}
-	first := t.colour(t.stdout, cmp.Or(tones[s.State], warn), word) + ": " + s.Headline
+	first := t.colour(t.stdout, cmp.Or(tones[s.State], warn), word) + ": " + strings.TrimPrefix(s.Headline, "All is well: ")
 	if !s.Since.IsZero() {
 		first += fmt.Sprintf(" Since %s, for %s.", s.Since.Local().Format("15:04:05"), lasting(time.Since(s.Since)))
 	}
 	if err := t.print("%s", first); err != nil {
 		return err
+	}
+	for _, l := range s.Lanes {
+		if rests := l.rests(); rests != "" {
+			if err := t.print("  but %s is %s", l.Lane, rests); err != nil {
+				return err
+			}
+		}
 	}
 	for _, line := range []struct{ words, text string }{{"by itself: ", s.ByItself}, {"to do: ", s.ToDo}, {"command: ", s.Command}} {
 		if line.text == "" {
@@ -369,6 +376,17 @@ func (t *tool) tellStanding(s *standing) error {
 	return nil
 }
 
+// rests says until when a lane is paused, by whom and why; it is empty while it is not.
+func (l laneStanding) rests() string {
+	switch {
+	case l.PausedUntil.IsZero():
+		return ""
+	case l.Who == "":
+		return "paused until " + ending(l.PausedUntil)
+	}
+	return fmt.Sprintf("paused until %s by %s: %s", ending(l.PausedUntil), l.Who, l.Why)
+}
+
 func (s *standing) laneRows() [][]string {
 	rows := [][]string{{"LANE", "WAITING", "OLDEST", "IN HAND", "P50 1H", "P99 1H", "STATE"}}
 	for _, l := range s.Lanes {
@@ -377,11 +395,8 @@ func (s *standing) laneRows() [][]string {
 			oldest = lasting(time.Since(l.Oldest))
 		}
 		switch {
-		case !l.PausedUntil.IsZero():
-			state = "paused until " + ending(l.PausedUntil)
-			if l.Who != "" {
-				state += fmt.Sprintf(" by %s: %s", l.Who, l.Why)
-			}
+		case l.rests() != "":
+			state = l.rests()
 		case l.Waiting+l.InHand > 0 && s.State != metrics.StateWell:
 			state = "waits"
 		}

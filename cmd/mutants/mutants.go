@@ -735,4 +735,29 @@ var mutants = []mutant{
 		before: "	if p.until = meant; info.Paused {\n",
 		after:  "	if p.until, meant = (time.Time{}), (time.Time{}); info.Paused {\n",
 	},
+	{
+		name: "paused-lane-still-asks", file: "worker/pause.go", test: "TestNothingIsAskedForAPausedLane",
+		before: "		if rankOf(lane) == who {\n",
+		after:  "		if rankOf(lane) == who && false {\n",
+	},
+	{
+		name: "paused-lane-works", file: "worker/stream/pause.go",
+		before: "	if p.until = meant; info.Paused {\n",
+		after:  "	if p.until, meant = (time.Time{}), (time.Time{}); info.Paused {\n",
+	},
+	{
+		name: "approved-again-is-worked-again", file: "worker/guard/approved.go", test: "TestJobIsWorkedOnceHoweverOftenItIsApproved", in: "./worker",
+		before: "		return refused == \"\"\n",
+		after:  "		refused = \"\"\n		return true\n",
+	},
+	{
+		name: "acts-are-not-written-down", file: "cmd/logoffctl/republish.go", by: faultRun,
+		before: "	return r.writeAct(ctx, act)\n",
+		after:  "	return ctx.Err()\n",
+	},
+	{
+		name: "published-again-after-a-kill", file: "cmd/logoffctl/republish.go", test: "TestWhatWasPublishedIsNotPublishedAgain",
+		before: "	if !published {\n",
+		after:  "	if !published || true {\n",
+	},
 }

@@ -4,8 +4,9 @@
 // It starts real programs on the loopback interface: three workers, a NATS server and a simulated
 // Web Server, with a faulty network between each pair, and beside them two workers that share an
 // access token, on a cluster of three NATS servers. While jobs of both lanes are published, faults are injected in
-// random order, each at least once; a fault that shows no effect fails the run. From time to time there are none, at
-// the end everything heals, and package history decides.
+// random order, each at least once; a fault that shows no effect fails the run. Meanwhile operators pause lanes, approve
+// and deny jobs that are held, and publish dead letters again, with a logoffctl that is killed now and then. From time
+// to time there are no faults, at the end everything heals, and package history decides.
 //
 // It needs the source tree, because it builds the programs that it attacks. As root it also fills
 // a disk.
@@ -71,8 +72,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 75*time.Second, "how long faults are injected; longer until each of them has come once")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of the order of the faults and of all random choices; 0 picks a new one each time")
 	flags.IntVar(&o.rate, "rate", 450, "jobs per second")
-	flags.BoolVar(&o.race, "race", false, "build the worker with the race detector; a race fails the run")
-	flags.StringVar(&o.overlay, "overlay", "", "file for go build's -overlay, with which the worker is built (for mutants)")
+	flags.BoolVar(&o.race, "race", false, "build worker and logoffctl with the race detector; a race fails the run")
+	flags.StringVar(&o.overlay, "overlay", "", "file for go build's -overlay, with which worker and logoffctl are built (for mutants)")
 	flags.BoolVar(&o.keep, "keep", false, "keep the record of the run also when nothing is violated")
 	flags.StringVar(&o.out, "out", "", "directory of the record (default: one for temporary files)")
 	flags.StringVar(&o.only, "only", "", "inject only faults whose name begins with this, such as worker/ or nats/disk")

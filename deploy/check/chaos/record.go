@@ -6,13 +6,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 	"logoffworker/worker/history"
+	"logoffworker/worker/stage"
 )
 
 // record reads everything for the last time, stops the workers, and returns all of it as one history.
@@ -193,5 +193,11 @@ func (d *deployment) stopWorkers() error {
 
 // races are the data races that the race detector has seen.
 func (w *world) races() int {
-	return strings.Count(string(w.solo.log.Bytes())+string(w.trio.log.Bytes()), "WARNING: DATA RACE")
+	n := 0
+	for _, d := range []*deployment{w.solo, w.trio} {
+		for _, out := range []*stage.Output{d.log, d.operator.log} {
+			n += out.Count(0, "WARNING: DATA RACE")
+		}
+	}
+	return n
 }

@@ -68,17 +68,17 @@ func build(ctx context.Context, o options, out io.Writer) (w *world, err error) 
 	if err := stage.Build(ctx, "simulator", w.program("simulator")); err != nil {
 		return nil, err
 	}
-	if err := stage.Build(ctx, "logoffctl", w.program("logoffctl")); err != nil {
+	if err := stage.Build(ctx, "logoffctl", w.program("logoffctl"), w.buildWith()...); err != nil {
 		return nil, err
 	}
-	if err := stage.Build(ctx, "logoff-worker", w.program("logoff-worker"), w.workerBuild()...); err != nil {
+	if err := stage.Build(ctx, "logoff-worker", w.program("logoff-worker"), append(w.buildWith(), "-tags", "faults")...); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
-func (w *world) workerBuild() []string {
-	args := []string{"-tags", "faults"}
+// buildWith is how the programs under test are built.
+func (w *world) buildWith() (args []string) {
 	if w.race {
 		args = append(args, "-race")
 	}
