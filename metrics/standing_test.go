@@ -98,8 +98,13 @@ func TestRevocationsAreToldByIssuer(t *testing.T) {
 	now := time.Now()
 	var settled Settlement
 	for _, job := range []SettledJob{
-		{Status: jobs.Done, Issuer: "idp"}, {Status: jobs.Done, Issuer: "anybody"}, {Status: jobs.Done, Issuer: "anybody else"},
-		{Status: jobs.Done}, {Status: jobs.AcceptedJob, Issuer: "idp"}, {Status: jobs.Ignored, Issuer: "idp"}, {Status: jobs.Failed, Issuer: "idp"},
+		{Status: jobs.Done, Issuer: "idp"},
+		{Status: jobs.Done, Issuer: "anybody"},
+		{Status: jobs.Done, Issuer: "anybody else"},
+		{Status: jobs.Done},
+		{Status: jobs.AcceptedJob, Issuer: "idp"},
+		{Status: jobs.Ignored, Issuer: "idp"},
+		{Status: jobs.Failed, Issuer: "idp"},
 	} {
 		job.Lane, job.Stored, job.EventTime, job.Took = jobs.Urgent, now, now.Add(-time.Minute), 30*time.Second
 		settled.Add(job)

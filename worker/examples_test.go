@@ -78,8 +78,18 @@ func exampleSite(t *testing.T) (s *site, w *running) {
 	until(t, "2026-11-27T11:50:00Z")
 	s = newSite(t, simulator.Settings{LatencyFixed: latency})
 	for i, u := range []simulator.User{
-		{Login: `CORP\jane`}, {Login: `CORP\jdoe`}, {Login: `CORP\hijacked`}, {Email: "jane@corp.example"}, {Email: "Jane.Doe@CORP.example"}, {Email: "joe@corp.example"},
-		{Email: "jane.doe@example.com"}, {Email: "user@example.com"}, {Email: "user+qualifier@example.com"}, {Email: "foo@example.com"}, {Email: "victim@example.com"}, {Email: "again@example.com"},
+		{Login: `CORP\jane`},
+		{Login: `CORP\jdoe`},
+		{Login: `CORP\hijacked`},
+		{Email: "jane@corp.example"},
+		{Email: "Jane.Doe@CORP.example"},
+		{Email: "joe@corp.example"},
+		{Email: "jane.doe@example.com"},
+		{Email: "user@example.com"},
+		{Email: "user+qualifier@example.com"},
+		{Email: "foo@example.com"},
+		{Email: "victim@example.com"},
+		{Email: "again@example.com"},
 	} {
 		if u.ID = 60 + i; u.Login == "" {
 			u.Login = fmt.Sprintf("somebody%d", i)

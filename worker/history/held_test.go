@@ -36,7 +36,7 @@ func TestHeldJobAsksForNothing(t *testing.T) {
 		"ignored": {"I4", func(m *maker) {
 			m.result(m.publish("logoff", jobs.Bulk, 5, id(5)), 5.1, jobs.Result{Status: jobs.Ignored, Error: "worked before"})
 		}},
-		"letter not as it came":  {"I1", func(m *maker) { m.h.Published[2].Payload = []byte("{}") }},
+		"letter not as it came": {"I1", func(m *maker) { m.h.Published[2].Payload = []byte("{}") }},
 		"approval lost": {"I1", func(m *maker) {
 			m.h.Results = slices.Delete(m.h.Results, 1, 2)
 		}},
