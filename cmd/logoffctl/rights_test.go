@@ -27,7 +27,7 @@ type guarded struct {
 
 func guardedWorld(t *testing.T) *guarded {
 	t.Helper()
-	for _, name := range []string{"ADMIN", "WORKER", "SOAR", "HR", "READER", "OPERATOR", "APPROVER"} {
+	for _, name := range []string{"ADMIN", "WORKER", "SOAR", "HR", "RECEIVER", "READER", "OPERATOR", "APPROVER"} {
 		t.Setenv("LOGOFF_"+name+"_PASSWORD", `"canary"`)
 	}
 	options, err := server.ProcessConfigFile(filepath.Join("..", "..", "deploy", "nats", "accounts.conf"))
