@@ -179,9 +179,11 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 	return e.take(r.Context(), r, body)
 }
 
+func (rc *Receiver) makeSlots() { rc.slots = make(chan struct{}, atOnce) }
+
 // enter takes a slot, if one is free.
 func (rc *Receiver) enter() (leave func(), ok bool) {
-	rc.once.Do(func() { rc.slots = make(chan struct{}, atOnce) })
+	rc.once.Do(rc.makeSlots)
 	select {
 	case rc.slots <- struct{}{}:
 		return func() { <-rc.slots }, true

@@ -385,6 +385,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer job-secret")
+	x.rc.once.Do(x.rc.makeSlots) // before anybody asks, so that they can be looked at
 	answered := make(chan error, 1)
 	go func() {
 		response, err := x.server.Client().Do(request)

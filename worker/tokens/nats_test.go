@@ -523,6 +523,7 @@ func TestShippedPermissionsOfAPairAreEnough(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, ofPairs, _ := strings.Cut(string(accounts), "With LOGOFF_WEBSERVER_PAIR_FILE")
+		ofPairs, _, _ = strings.Cut(ofPairs, "]")
 		var allowed []string
 		for _, line := range regexp.MustCompile(`#- "(.+)"`).FindAllStringSubmatch(ofPairs, -1) {
 			allowed = append(allowed, line[1])
