@@ -46,6 +46,7 @@ var (
 // Clocks cannot be stepped in fake time; a broker that restarts, a lease that runs out while nobody
 // looks and a window of duplicates that passes are the parts of that which can be had.
 func TestSimulation(t *testing.T) {
+	bubble.SkipsUnderRace(t)
 	if inner, ok := strings.CutPrefix(bubble.Inside(), "TestSimulation/s"); ok {
 		if _, err := fmt.Sscan(inner, oneSeed); err != nil {
 			t.Fatal(err)

@@ -66,10 +66,10 @@ func NeedsNATS(t *testing.T, minor int) {
 	}
 }
 
-// SkipsUnderRace skips a test under the race detector that would take minutes there, and runs few goroutines.
+// SkipsUnderRace skips a test under the race detector that would take minutes there, unless the run is [Long].
 func SkipsUnderRace(t *testing.T) {
 	t.Helper()
-	if oneIn > 1 {
+	if oneIn > 1 && !Long() {
 		t.Skip("it takes too long under the race detector")
 	}
 }
