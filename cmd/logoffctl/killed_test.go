@@ -188,17 +188,19 @@ func (w *world) awaitLogoffs(t *testing.T, people int) {
 	}
 }
 
-// command is the tool with arguments, in this world.
-func (w *world) command(args ...string) *exec.Cmd {
+// command is the tool with arguments, in this world, and in a directory for the files it writes.
+func (w *world) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command("logoffctl", args...)
-	cmd.Env = append(os.Environ(), "LOGOFF_NATS_URL="+w.broker.URL())
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cmd.Environ(), "LOGOFF_NATS_URL="+w.broker.URL())
 	return cmd
 }
 
 // start starts the tool.
 func (w *world) start(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := w.command(args...)
+	cmd := w.command(t, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +210,7 @@ func (w *world) start(t *testing.T, args ...string) *exec.Cmd {
 // run runs the tool to its end.
 func (w *world) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	cmd := w.command(args...)
+	cmd := w.command(t, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

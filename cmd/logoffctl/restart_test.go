@@ -21,7 +21,7 @@ func TestAWaitOutlastsARestartOfNATS(t *testing.T) {
 	}
 	t.Cleanup(w.close)
 	url := w.broker.URL()
-	cmd := w.command("submit", "jane", "--id", "case-1", "--wait", "--timeout", "2m")
+	cmd := w.command(t, "submit", "jane", "--id", "case-1", "--wait", "--timeout", "2m")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
