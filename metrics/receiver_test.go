@@ -14,6 +14,8 @@ import (
 func TestListOfReceiverMetricsIsGolden(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	NewReceiver(reg).Issuers([]string{"idp"})
+	changed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	NewMaps(reg, func() []Map { return []Map{{"maps/okta.csv", 3, changed}} })
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
@@ -27,6 +29,17 @@ func TestListOfReceiverMetricsIsGolden(t *testing.T) {
 		fmt.Fprintf(&list, "%-58s %-9s %s\n", name+"{"+strings.Join(labels, ",")+"}", strings.ToLower(family.GetType().String()), family.GetHelp())
 	}
 	golden(t, "testdata/receiver.txt", list.String())
+	want := `
+# HELP logoff_map_modified_timestamp_seconds When a map file of the issuers file was changed last. People who came later are unknown there.
+# TYPE logoff_map_modified_timestamp_seconds gauge
+logoff_map_modified_timestamp_seconds{map="maps/okta.csv"} 1.7672256e+09
+# HELP logoff_map_subjects Subjects that a map file of the issuers file knows.
+# TYPE logoff_map_subjects gauge
+logoff_map_subjects{map="maps/okta.csv"} 3
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "logoff_map_subjects", "logoff_map_modified_timestamp_seconds"); err != nil {
+		t.Error(err)
+	}
 }
 
 // Every issuer of the file is there at zero, one that left the file is not, and nobody else ever is.

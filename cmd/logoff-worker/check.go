@@ -123,6 +123,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	r.checkStreams(ctx, s, js)
 	r.checkHolding(s)
 	r.checkReceiving(ctx, s, nc)
+	r.checkPolling(ctx, s, js)
 	r.checkApprovers(ctx, s, nc)
 	return r.checkPair(ctx, s, js)
 }

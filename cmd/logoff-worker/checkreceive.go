@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
@@ -76,6 +77,12 @@ func (r *report) checkReceiverNATS(ctx context.Context, s settings) {
 	}
 	r.line("nats", nil, "connected to "+stream.ShownURLs(nc.ConnectedUrl())+", server "+nc.ConnectedServerVersion())
 	r.checkReceiverRights(ctx, &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects}, trusted.File())
+	js, err := s.streamConfig().JetStream(nc)
+	if err != nil {
+		r.line("polling", err, "")
+		return
+	}
+	r.checkPolling(ctx, s, js)
 }
 
 // checkReceiverRights says which rights are missing, and which are too much.
@@ -115,4 +122,23 @@ func (r *report) checkReceiving(ctx context.Context, s settings, nc *nats.Conn) 
 		return
 	}
 	r.checkReach(ctx, store, file)
+}
+
+// checkPolling says whether those who poll streams can agree whose turn it is, without which nothing is polled.
+func (r *report) checkPolling(ctx context.Context, s settings, js jetstream.JetStream) {
+	if !s.hasStreams() {
+		return
+	}
+	poller := s.poller(js)
+	err := poller.Look(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrBucketNotFound) && poller.Create:
+		r.line("polling", nil, "the bucket "+poller.Bucket+" will be made, in which those who poll streams agree whose turn it is")
+		return
+	case errors.Is(err, jetstream.ErrBucketNotFound):
+		err = fmt.Errorf("the bucket %s is not there, and no stream is polled until it is: run logoff-worker init with %s, as a NATS user who may create it", poller.Bucket, issuersFile)
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("%w: no stream is polled until it can be read; deploy/nats/accounts.conf lists the three rights that it takes", err)
+	}
+	r.line("polling", err, "the bucket "+poller.Bucket+" is there, in which those who poll streams agree whose turn it is")
 }

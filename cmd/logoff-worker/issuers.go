@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"logoffworker/metrics"
 	"logoffworker/worker/issuers"
 )
 
@@ -42,6 +43,12 @@ func (p *process) keepIssuers() (stop func(), err error) {
 		return func() {}, err
 	}
 	p.issuers.Health = p.health
+	metrics.NewMaps(p.registry, func() (all []metrics.Map) {
+		for _, m := range p.issuers.Maps() {
+			all = append(all, metrics.Map{Path: m.Path, Subjects: m.Subjects, Modified: m.Modified})
+		}
+		return all
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.issuers.Run(ctx) })

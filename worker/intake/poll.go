@@ -74,6 +74,14 @@ func (p *Poller) Provision(ctx context.Context) error {
 	return err
 }
 
+// Look finds the bucket that pollers share and reads from it, as a poller would. It creates nothing: without a bucket the
+// error is jetstream.ErrBucketNotFound.
+func (p *Poller) Look(ctx context.Context) error {
+	there := bucket{js: p.JS, name: p.Bucket}
+	_, err := there.get(ctx, "check")
+	return err
+}
+
 // Alive says that a token of an issuer has come that was verified, by whichever way. It returns at once.
 func (p *Poller) Alive(issuer string) {
 	p.begin()

@@ -15,6 +15,7 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"logoffworker/worker/intake"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/tokens"
@@ -94,7 +95,7 @@ func decodeNACK(kind string, document []byte) (any, error) {
 
 // sameStreams makes what objects for NACK say in one embedded broker, and has the worker make what it needs in
 // another one. Both must come to the same, but for the copies, of which one broker keeps one only. Bucket, if any, is
-// the name of that for a pair of tokens.
+// the name of that for a pair of tokens; with it there is the bucket of those who poll streams of Shared Signals.
 func sameStreams(ctx context.Context, objects []any, config stream.Config, copies int, bucket string) error {
 	theirs, err := inBroker(ctx, func(js jetstream.JetStream) error { return makeObjects(ctx, js, objects, copies) })
 	if err != nil {
@@ -104,7 +105,8 @@ func sameStreams(ctx context.Context, objects []any, config stream.Config, copie
 		config.Replicas, config.Provision = 1, stream.ProvisionCreate
 		err := config.ProvisionStreams(ctx, js)
 		if err == nil && bucket != "" {
-			err = tokens.Bucket{JS: js, Name: bucket, Create: true, Replicas: 1}.Provision(ctx)
+			poller := intake.Poller{JS: js, Bucket: intake.PollBucket(config.Subjects), Create: true, Replicas: 1}
+			err = errors.Join(tokens.Bucket{JS: js, Name: bucket, Create: true, Replicas: 1}.Provision(ctx), poller.Provision(ctx))
 		}
 		return err
 	})

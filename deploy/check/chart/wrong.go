@@ -77,6 +77,7 @@ var wrongValues = []wrongValue{
 	{"a spread without a topology", "{topologySpreadConstraints: [{maxSkew: 1, whenUnsatisfiable: DoNotSchedule}]}", "topologyKey"},
 	{"a peer that is none", "{networkPolicy: {natsTo: [{cidr: 10.0.0.0/8}]}}", "/networkPolicy/natsTo/0"},
 	{"an address without its mask", "{networkPolicy: {webserverTo: [{ipBlock: {cidr: 192.0.2.7}}]}}", "/networkPolicy/webserverTo/0/ipBlock/cidr"},
+	{"a port of issuers that is none", "{networkPolicy: {issuersPorts: [https]}}", "/networkPolicy/issuersPorts/0"},
 	{"a monitor as a truth", "{podMonitor: true}", "/podMonitor"},
 	{"alerts as a truth", "{prometheusRule: true}", "/prometheusRule"},
 	{"runbooks without a scheme", "{prometheusRule: {runbooks: wiki.example/logoff}}", "/prometheusRule/runbooks"},
