@@ -27,6 +27,7 @@ import (
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -80,7 +81,7 @@ func newSite(t *testing.T, settings simulator.Settings) *site {
 	s.sim = simulator.New(s.switches, 1)
 	s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	s.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "x"})
-	dial, stop := s.sim.Pipe()
+	dial, stop := pipe.Serve(s.sim)
 	s.dial = dial
 	t.Cleanup(stop)
 	var err error

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"logoffworker/worker/env"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -261,7 +262,7 @@ func (c proveCase) run(t *testing.T) {
 	if c.before != nil {
 		c.before(sim)
 	}
-	dial, stop := sim.Pipe()
+	dial, stop := pipe.Serve(sim)
 	defer stop()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

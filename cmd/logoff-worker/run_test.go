@@ -17,6 +17,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -107,7 +108,7 @@ func everyOperation(t *testing.T) (made map[string]bool, registry *prometheus.Re
 	sim := simulator.New(simulator.Settings{}, 1)
 	sim.AddUser(simulator.User{ID: 1, Login: "admin", Password: "canary", Administrator: true})
 	sim.AddUser(simulator.User{ID: 7, Login: "jane"})
-	dial, stop := sim.Pipe()
+	dial, stop := pipe.Serve(sim)
 	defer stop()
 	registry = prometheus.NewRegistry()
 	metrics.New(registry, metrics.Build{})

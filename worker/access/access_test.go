@@ -13,6 +13,7 @@ import (
 
 	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -43,7 +44,7 @@ func inColdBubble(t *testing.T, secret func(*simulator.Server, *webserver.Config
 		sim := simulator.New(simulator.Settings{LatencyFixed: latency}, 1)
 		sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "p", Administrator: true})
 		sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane"})
-		dial, endPipe := sim.Pipe()
+		dial, endPipe := pipe.Serve(sim)
 		defer endPipe()
 		config := webserver.Config{
 			URL: "http://127.0.0.1/commandcenter/api", Username: "admin", DialContext: dial,

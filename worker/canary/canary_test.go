@@ -20,6 +20,7 @@ import (
 	"logoffworker/worker/canary"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -44,7 +45,7 @@ func inBubble(t *testing.T, test func(*site)) {
 		s := &site{t: t, log: &stage.Output{}, sim: simulator.New(simulator.Settings{LatencyFixed: 20 * time.Millisecond}, 1)}
 		s.sim.AddUser(simulator.User{ID: 1, Login: "admin", Password: "secret", Administrator: true})
 		var stop func()
-		s.dial, stop = s.sim.Pipe()
+		s.dial, stop = pipe.Serve(s.sim)
 		t.Cleanup(stop)
 		var err error
 		if s.broker, err = broker.Start(broker.Options{StoreDir: t.TempDir()}); err != nil {

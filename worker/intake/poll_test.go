@@ -26,6 +26,7 @@ import (
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stage/pipe"
 )
 
 const (
@@ -59,7 +60,7 @@ func polled(t *testing.T, settings transmitter.Settings, stream string, test fun
 		settings.Issuer = issuerURL
 		s.x = transmitter.New(settings)
 		var stop func()
-		s.dial, stop = s.x.Pipe()
+		s.dial, stop = pipe.Serve(s.x)
 		t.Cleanup(stop)
 		s.file = filepath.Join(t.TempDir(), "issuers.yaml")
 		text := fmt.Sprintf(`issuers:

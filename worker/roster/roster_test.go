@@ -13,6 +13,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker/access"
 	"logoffworker/worker/gate"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -47,7 +48,7 @@ func inBubbleAs(t *testing.T, c Config, secret func(*simulator.Server, *webserve
 		sim.AddUser(simulator.User{ID: 7, Login: `CORP\jane`, Display: "Jane", Email: "jane@corp.example"})
 		sim.AddUser(simulator.User{ID: 8, Login: `CORP\bob`, Display: "Bob", Email: "bob@corp.example"})
 		sim.AddUser(simulator.User{ID: 9, Login: `CORP\mary`, Display: "Mary", Email: "mary@corp.example"})
-		dial, endPipe := sim.Pipe()
+		dial, endPipe := pipe.Serve(sim)
 		defer endPipe()
 		config := webserver.Config{
 			URL: "http://127.0.0.1/commandcenter/api", Username: "admin", DialContext: dial,

@@ -26,6 +26,7 @@ import (
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -72,7 +73,7 @@ func newFleet(t *testing.T, settings simulator.Settings) *fleet {
 	}
 	f.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "x", Administrator: true})
 	var stop func()
-	f.dial, stop = f.sim.Pipe()
+	f.dial, stop = pipe.Serve(f.sim)
 	t.Cleanup(stop)
 	f.startBroker()
 	f.connect = func() (net.Conn, error) { return f.broker.Load().Dial() }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -35,7 +36,7 @@ func newBench(t *testing.T, settings simulator.Settings, changes ...func(*webser
 	b := &bench{sim: simulator.New(switched(settings), 1)}
 	b.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: servicePassword, Administrator: true})
 	b.sim.AddUser(simulator.User{ID: 7, Login: "jane", Display: "Jane", Password: "j"})
-	dial, stop := b.sim.Pipe()
+	dial, stop := pipe.Serve(b.sim)
 	config := webserver.Config{
 		URL:         "http://127.0.0.1/commandcenter/api",
 		Username:    "admin",

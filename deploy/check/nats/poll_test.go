@@ -21,6 +21,7 @@ import (
 	"logoffworker/worker/intake/ssf/transmitter"
 	"logoffworker/worker/issuers"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/stage/pipe"
 )
 
 // withRightsToPoll are passwords, with the rights of whoever has a stream in the issuers file.
@@ -46,7 +47,7 @@ func TestPollersNeedNoOtherRights(t *testing.T) {
 		s.usesItsRights("admin", s.provisions)
 		const url = "http://127.0.0.1/realms/staff"
 		x := transmitter.New(transmitter.Settings{Issuer: url, Hold: 20 * time.Second})
-		dial, stop := x.Pipe()
+		dial, stop := pipe.Serve(x)
 		defer stop()
 		file := filepath.Join(t.TempDir(), "issuers.yaml")
 		text := fmt.Sprintf("issuers: [{name: keycloak, issuer: '%s', subjects: {email: 'email:{email}'}, stream: {delivery: poll}}]", url)

@@ -13,6 +13,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -24,7 +25,7 @@ func webServer(t *testing.T) (*simulator.Server, *webserver.Client) {
 	sim := simulator.New(simulator.Settings{}, 1)
 	sim.AddUser(simulator.User{ID: 1, Login: "admin", Password: "secret", Administrator: true})
 	sim.AddUser(simulator.User{ID: 7, Login: "jane", Password: "x"})
-	dial, stop := sim.Pipe()
+	dial, stop := pipe.Serve(sim)
 	t.Cleanup(stop)
 	client, err := webserver.New(webserver.Config{
 		URL: "http://127.0.0.1/commandcenter/api", Username: "admin", Password: func() (string, error) { return "secret", nil },

@@ -18,6 +18,7 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -58,7 +59,7 @@ func newDeployment(t *testing.T) deployment {
 // work has a worker that holds jobs of more than three sessions and people work until the test ends.
 func work(t *testing.T, b *broker.Broker, sim *simulator.Server) {
 	t.Helper()
-	dial, stop := sim.Pipe()
+	dial, stop := pipe.Serve(sim)
 	t.Cleanup(stop)
 	client, err := webserver.New(webserver.Config{
 		URL: "http://127.0.0.1/commandcenter/api", Username: "admin", Password: func() (string, error) { return "secret", nil },

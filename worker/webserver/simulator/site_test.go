@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"logoffworker/worker/stage/pipe"
 )
 
 const apiBase = "/commandcenter/api"
@@ -26,7 +28,7 @@ func newSite(t *testing.T, settings Settings) *site {
 	s.AddUser(User{ID: 1, Login: "admin", Display: "Administrator", Password: "secret", Email: "root@corp.example", Administrator: true})
 	s.AddUser(User{ID: 2, Login: `CORP\jane`, Display: "Jane Doe", Password: "pässword"})
 	s.AddUser(User{ID: 3, Login: "bob", Password: "b"})
-	dial, stop := s.Pipe()
+	dial, stop := pipe.Serve(s)
 	transport := &http.Transport{DialContext: dial, DisableCompression: true}
 	s.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {

@@ -1,4 +1,6 @@
-package simulator
+// Package pipe serves HTTP over connections within the process, which a test in fake time needs: a network has no
+// place in a testing/synctest bubble.
+package pipe
 
 import (
 	"context"
@@ -8,17 +10,16 @@ import (
 	"sync"
 )
 
-// Pipe serves the Server over pairs of net.Pipe, so that a client in a testing/synctest bubble needs
-// no network: dial goes into its transport, whatever the address. Stop closes everything and waits
-// until nothing is left.
-func (s *Server) Pipe() (dial func(ctx context.Context, network, addr string) (net.Conn, error), stop func()) {
-	listener := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+// Serve serves a handler over pairs of net.Pipe: dial goes into a client's transport, whatever the address. Stop closes
+// everything and waits until nothing is left.
+func Serve(h http.Handler) (dial func(ctx context.Context, network, addr string) (net.Conn, error), stop func()) {
+	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	var open, serving sync.WaitGroup
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			open.Add(1) // a hijacked connection is no longer counted while its handler goes on
 			defer open.Done()
-			s.ServeHTTP(w, r)
+			h.ServeHTTP(w, r)
 		}),
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -30,23 +31,23 @@ func (s *Server) Pipe() (dial func(ctx context.Context, network, addr string) (n
 			}
 		},
 	}
-	serving.Go(func() { _ = server.Serve(listener) })
-	stop = sync.OnceFunc(func() {
-		_ = listener.Close()
+	serving.Go(func() { _ = server.Serve(l) })
+	return l.dial, sync.OnceFunc(func() {
+		_ = l.Close()
 		_ = server.Close()
 		serving.Wait()
 		open.Wait()
 	})
-	return listener.dial, stop
 }
 
-type pipeListener struct {
+// A listener has the other ends of what was dialled.
+type listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case l.conns <- server:
@@ -58,7 +59,7 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
-func (l *pipeListener) Accept() (net.Conn, error) {
+func (l *listener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.conns:
 		return conn, nil
@@ -67,14 +68,9 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *pipeListener) Close() error {
+func (l *listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
