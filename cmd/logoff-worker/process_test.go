@@ -19,6 +19,7 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/worker/broker"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -39,6 +40,7 @@ type world struct {
 
 func newWorld(t *testing.T, settings simulator.Settings) *world {
 	t.Helper()
+	bubble.SampledUnderRace(t, 4)
 	t.Parallel() // these tests wait more than they work
 	w := &world{t: t, subjects: jobs.Subjects{Prefix: "logoff"}, sim: simulator.New(settings, 1), arrived: make(chan struct{}, 1)}
 	w.sim.AddUser(simulator.User{ID: 1, Login: "admin", Display: "Administrator", Password: "canary-password", Administrator: true})

@@ -98,7 +98,7 @@ func (k *keeper) pollOnce(ctx context.Context, s *settled) (more bool, err error
 	polled, err := k.client.Poll(ctx, address, ssf.PollRequest{Max: min(s.max+len(s.waiting), pollCap), Ack: s.ack, Refused: s.refused})
 	var e *ssf.Error
 	switch {
-	case errors.As(err, &e) && e.TooLarge:
+	case errors.As(err, &e) && e.TooLarge && s.max > 1:
 		s.max = max(1, s.max/2)
 		return true, nil
 	case errors.As(err, &e) && e.Timeout && time.Since(begun) > time.Minute:

@@ -1,8 +1,11 @@
 package intake
 
 import (
+	"bytes"
 	"context"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker/intake/ssf/transmitter"
+	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
 )
 
@@ -130,6 +134,32 @@ func TestTokensStayWithTheTransmitterUntilTheyCanBeStored(t *testing.T) {
 		s.once(ids)
 		if r.condition("unstored") != nil {
 			t.Error("it is told all the same")
+		}
+	})
+}
+
+// A transmitter whose answers are always too large is asked for less each time, then now and again, and that is told.
+func TestAnswersThatAreTooLargeAreNotAskedForWithoutEnd(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		var polls atomic.Int64
+		dial, stop := pipe.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "/poll/") {
+				s.x.ServeHTTP(w, r)
+				return
+			}
+			polls.Add(1)
+			_, _ = w.Write(bytes.Repeat([]byte(" "), 17<<20))
+		}))
+		t.Cleanup(stop)
+		s.dial = dial
+		r := s.start()
+		s.until(time.Minute, "it is asked for less", func() bool { return polls.Load() >= 7 })
+		time.Sleep(10 * time.Minute)
+		if n := polls.Load(); n > 200 {
+			t.Errorf("it was polled %d times", n)
+		}
+		if c := r.condition("unreachable"); c == nil || !strings.Contains(c.What, "more than 16777216 bytes") {
+			t.Errorf("it is told as %v", c)
 		}
 	})
 }

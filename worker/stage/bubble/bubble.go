@@ -32,7 +32,7 @@ func Long() bool { return os.Getenv("LOGOFF_TEST_LONG") != "" }
 // detector it skips most of them, unless the run is [Long].
 func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 	if Inside() != t.Name() {
-		if !Long() && !chosen(t.Name()) {
+		if !Long() && !chosen(t.Name(), oneIn) {
 			t.Skip("left to a long run: make race")
 		}
 		t.Parallel()
@@ -74,9 +74,17 @@ func SkipsUnderRace(t *testing.T) {
 	}
 }
 
-// chosen reports whether a test is one of those that are run.
-func chosen(name string) bool {
+// SampledUnderRace skips a test under the race detector unless it is one in n of its kind, or the run is [Long].
+func SampledUnderRace(t *testing.T, n uint32) {
+	t.Helper()
+	if oneIn > 1 && !Long() && !chosen(t.Name(), n) {
+		t.Skip("left to a long run: make race")
+	}
+}
+
+// chosen reports whether a test is the one in n that is run, which follows from its name.
+func chosen(name string, n uint32) bool {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
-	return h.Sum32()%oneIn == 0
+	return h.Sum32()%n == 0
 }
