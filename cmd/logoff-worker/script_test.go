@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 // $TOKEN the token of a login, and $BEARER an access token, which has no session. $EXAMPLES has messages of security
 // systems, and the issuers file that their verdicts assume.
 func TestScripts(t *testing.T) {
+	bubble.SkipsUnderRace(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {

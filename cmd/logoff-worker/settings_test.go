@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"logoffworker/worker/env"
+	"logoffworker/worker/stage/bubble"
 )
 
 // complete are the settings that a worker cannot do without.
@@ -215,6 +216,7 @@ func TestSecretFileSaysWhatIsWrongWithIt(t *testing.T) {
 
 // No message repeats a text, because a value in the wrong place may be a secret.
 func TestNoMessageRepeatsAValue(t *testing.T) {
+	bubble.SkipsUnderRace(t)
 	for _, value := range []string{"hunter2", "nats://hunter2@x:4222", "hunter2/hunter2", "x:hunter2", "/hunter2/secret", "hunter2 hunter2", "https://u:hunter2@x/api", "-hunter2", "nats://hunter2#y@x", "nats://u:hunter2/y@x"} {
 		for _, name := range variableNames() {
 			switch name {

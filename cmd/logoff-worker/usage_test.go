@@ -7,10 +7,13 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"logoffworker/worker/stage/bubble"
 )
 
 // Whoever asks a program for help can read it in a window of 100 columns.
 func TestEveryCommandTellsItsUseInAHundredColumns(t *testing.T) {
+	bubble.SkipsUnderRace(t)
 	bin := t.TempDir()
 	for _, build := range [][]string{{"../..."}, {"-C", "../../deploy/check", "./chaos"}} {
 		arguments := append([]string{"build"}, build[:len(build)-1]...)
