@@ -83,7 +83,7 @@ func (i *idp) revoked(t *testing.T, jti, email string) string {
 }
 
 // A thousand events are pushed while the broker is killed and started again, and the sender repeats what got no 202: each
-// is stored once, and whatever was not stored got 503 with Retry-After.
+// is stored once and has one result, and whatever was not stored got 503 with Retry-After.
 func TestNoEventIsLostWhereTheBrokerIsKilled(t *testing.T) {
 	const events, senders = 1000, 8
 	ports, err := stage.FreePorts(1)
@@ -173,7 +173,13 @@ func TestNoEventIsLostWhereTheBrokerIsKilled(t *testing.T) {
 	if len(count) != events {
 		t.Errorf("%d jobs are stored of %d events", len(count), events)
 	}
-	t.Logf("%d events: %d answered with 503 and repeated", events, refused.Load())
+	results := r.worked(t, asAdmin(node.URL()), events)
+	for id := range tokens {
+		if of := results[id]; len(of) != 1 || of[0].Status != jobs.Done || of[0].Signal == nil || of[0].Signal.Issuer != "idp" {
+			t.Errorf("%s has the results %+v", id, of)
+		}
+	}
+	t.Logf("%d events: %d answered with 503 and repeated; %d have a result", events, refused.Load(), len(results))
 }
 
 // percentile is the time in which so many of a hundred were done.

@@ -124,11 +124,11 @@ func TestFleetOutlivesDeathsAtTheWorstMoments(t *testing.T) {
 }
 
 // Three whole workers share a token for a day, with jobs coming all the time and one of them dying in a
-// renewal every three hours. Every session is read back as ended, and no old pair is presented.
+// renewal every three hours; and for a part of a day, dying every hour, where the run is not long. Every session is read back as ended, and no old pair is presented.
 func TestJobsAreDoneWithASharedTokenForADay(t *testing.T) {
-	hours := time.Duration(10) // one of them dies at each point of a renewal
+	hours, between := time.Duration(4), 45*time.Minute // one of them dies at each point of a renewal
 	if bubble.Long() {
-		hours = 24
+		hours, between = 24, 150*time.Minute
 	}
 	inBubble(t, func(t *testing.T) {
 		f := newFleet(t, simulator.Settings{LatencyFixed: 20 * time.Millisecond})
@@ -151,7 +151,7 @@ func TestJobsAreDoneWithASharedTokenForADay(t *testing.T) {
 		}
 		deaths := 0
 		for begin := time.Now(); time.Since(begin) < hours*time.Hour; deaths++ {
-			live(150 * time.Minute)
+			live(between)
 			point := tokens.Points[deaths%len(tokens.Points)]
 			dead := f.kill(point)
 			f.start(fmt.Sprintf("%s-%d", dead.name[:2], deaths), nil).employ()
