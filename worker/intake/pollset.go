@@ -278,6 +278,6 @@ func (k *keeper) tellRefused(a signals.Answer) {
 	k.p.Health.Begin(metrics.Condition{
 		Part: SignalsPart, Kind: "refused " + k.name, Harmless: true, Quiet: refusedQuiet,
 		What: fmt.Sprintf("an event of %s was refused (%s), and nobody's sessions end for it: %s", k.name, a.Code, a.Why),
-		ToDo: "see its dead letter", Command: "logoffctl dead list",
+		ToDo: "see its dead letter", Command: "logoffctl dead ls",
 	})
 }
