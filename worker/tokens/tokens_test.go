@@ -199,3 +199,43 @@ func TestBackoffGrowsToItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// A refused access token is renewed early if it is old enough, or never was renewed, or is of the future.
+func TestRefusedTokenThatIsNewIsNotRenewedAtOnce(t *testing.T) {
+	now := time.Now()
+	for name, test := range map[string]struct {
+		r    record
+		want bool
+	}{
+		"of the pair file":  {record{Issued: now}, true},
+		"renewed just now":  {record{Renewals: 1, Issued: now.Add(-time.Second)}, false},
+		"renewed long ago":  {record{Renewals: 1, Issued: now.Add(-refusedAgain)}, true},
+		"renewed to come":   {record{Renewals: 1, Issued: now.Add(time.Second)}, true},
+		"never, and of old": {record{Issued: now.Add(-time.Hour)}, true},
+	} {
+		if got := test.r.mayRenewEarly(now); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A replica that sees a bucket for the first time takes it as it is; one that knew another has it rest.
+func TestBucketOfAFreshReplicaIsNotTakenForOneMadeAnew(t *testing.T) {
+	for known, want := range map[bool]string{false: "", true: "the bucket was made anew; nothing is presented for a while"} {
+		k := &Keeper{c: Config{PairFile: filepath.Join(t.TempDir(), "none"), Key: testKey(t, 1), Log: slog.New(slog.DiscardHandler)}, known: known}
+		k.record, k.store.born = record{State: good, Seeds: []string{"s"}}, time.Now()
+		if _, why, err := k.better(k.record, false); err != nil || why != want {
+			t.Errorf("known %v: %q, %v", known, why, err)
+		}
+	}
+}
+
+// Without a pair a person is called, while NATS that cannot be asked may come back by itself.
+func TestNoPairIsToldAsSuch(t *testing.T) {
+	k := &Keeper{}
+	for err, kind := range map[error]string{errSealed: "no_pair", errNoRecord: "no_pair", errConflict: "unseen"} {
+		if c := k.problem(err); c.Kind != kind || c.Grave != (kind == "no_pair") {
+			t.Errorf("%v is told as %+v", err, c)
+		}
+	}
+}
