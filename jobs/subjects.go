@@ -127,9 +127,10 @@ func (s Subjects) Result(jobID, key string) string {
 
 // ResultOf reads the job's id and key from the subject of a result; ok is false for any other subject.
 func (s Subjects) ResultOf(subject string) (jobID, key string, ok bool) {
-	rest, ours := strings.CutPrefix(subject, s.Prefix+".results.")
+	rest, ours := strings.CutPrefix(subject, s.Prefix)
+	rest, results := strings.CutPrefix(rest, ".results.")
 	jobID, key, two := strings.Cut(rest, ".")
-	return jobID, key, ours && two && LegalID(jobID) == nil && LegalID(key) == nil
+	return jobID, key, ours && results && two && LegalID(jobID) == nil && LegalID(key) == nil
 }
 
 // Results matches all of them.
