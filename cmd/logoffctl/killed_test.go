@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/csv"
 	"flag"
 	"fmt"
@@ -63,7 +62,9 @@ func writeLeavers(t *testing.T, w *world) (path string, unknown []string) {
 func TestASubmissionThatWasKilledGoesOn(t *testing.T) {
 	bubble.SkipsUnderRace(t)
 	w := testWorld(t, 0)
-	w.forgetMessageIDs(t)
+	if err := w.forgetIDs(); err != nil {
+		t.Fatal(err)
+	}
 	path, unknown := writeLeavers(t, w)
 	if err := w.work(); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,9 @@ func TestWhatWasStoredWhenItWasKilledIsNotStoredAgain(t *testing.T) {
 			t.Fatalf("it was not killed half-way in %d tries: %d were stored", most, before)
 		}
 		w = testWorld(t, 0)
-		w.forgetMessageIDs(t)
+		if err := w.forgetIDs(); err != nil {
+			t.Fatal(err)
+		}
 		first := w.start(t, args...)
 		stage.Await(t.Context(), time.Minute, func() bool {
 			n, _ := w.storedEver()
@@ -160,22 +163,6 @@ func TestWhatWasStoredWhenItWasKilledIsNotStoredAgain(t *testing.T) {
 		t.Errorf("it ended with %d, and %d jobs are stored, not %d:\n%s", code, after, lines, stderr)
 	}
 	t.Logf("%d were stored when it was killed: %s", before, stderr)
-}
-
-// forgetMessageIDs has the stream of jobs know no job by its message id for longer than it must.
-func (w *world) forgetMessageIDs(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	requests, err := w.js.Stream(ctx, w.subjects.RequestStream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := requests.CachedInfo().Config
-	config.Duplicates = 100 * time.Millisecond
-	if _, err := w.js.UpdateStream(ctx, config); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // awaitLogoffs waits until about half of some people's sessions were logged off.

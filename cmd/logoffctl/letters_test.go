@@ -11,9 +11,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage"
 )
 
 // kill stores n jobs of a publisher, each naming a session, and settles them with a status that leaves a dead letter, as a
@@ -132,6 +134,23 @@ func (w *world) forgetIDs() error {
 	config.Duplicates = 100 * time.Millisecond
 	_, err = w.js.UpdateStream(ctx, config)
 	return err
+}
+
+// forgotten waits until NATS has forgotten the ids of all that is stored: it forgets the earliest first.
+func (w *world) forgotten(t *testing.T) {
+	t.Helper()
+	probe := nats.NewMsg(w.subjects.Request(jobs.Urgent, "probe"))
+	probe.Header.Set(nats.MsgIdHdr, nuid.Next())
+	stored := 0
+	if !stage.Await(t.Context(), time.Minute, func() bool {
+		ack, err := w.js.PublishMsg(t.Context(), probe)
+		if err == nil && !ack.Duplicate {
+			stored++
+		}
+		return stored == 2
+	}) {
+		t.Fatal("the broker remembers message ids")
+	}
 }
 
 // replays counts how often each letter was replayed, by the message ids of the jobs that wait.

@@ -49,7 +49,7 @@ func TestAReplayThatIsKilledAndRepeatedLeavesNoneAndDoublesNone(t *testing.T) {
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		time.Sleep(300 * time.Millisecond) // the broker's own clock ends its memory of ids
+		w.forgotten(t)
 	}
 	left, err := w.has(w.subjects.DeadStream())
 	if err != nil || left == 0 {
@@ -126,7 +126,7 @@ func TestWhatWasPublishedIsNotPublishedAgain(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				time.Sleep(300 * time.Millisecond) // the broker's own clock ends its memory of ids
+				w.forgotten(t)
 				before, err := w.storedEver()
 				if err != nil {
 					t.Fatal(err)
