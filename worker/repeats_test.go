@@ -11,6 +11,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
+	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -208,6 +209,7 @@ func TestDeadLetterOfASignedMessageIsAJobWithItsSignal(t *testing.T) {
 
 // What was held of a signed message is kept as the job that it is: what is approved needs no key and no rule any more.
 func TestHeldSignedMessageIsApprovedAsAJob(t *testing.T) {
+	bubble.NeedsNATS(t, 12) // for the counters of an hour
 	inBubble(t, func(t *testing.T) {
 		s, p := signalSite(t)
 		on := s.sim.SignOn(50, simulator.ConsoleWeb)

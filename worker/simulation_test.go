@@ -461,8 +461,10 @@ func (s *simulation) everyFault() []simulated {
 		{"broker restarts", func() { s.restartBroker(0) }},
 		{"broker away", func() { s.restartBroker(s.minutes(5)) }},
 		{"consumers deleted", s.deleteConsumers},
-		{lanePaused, s.pauseLane},
 		{"results full", s.resultsFull},
+	}
+	if bubble.HasNATS(11) {
+		faults = append(faults, simulated{lanePaused, s.pauseLane})
 	}
 	for _, p := range worker.Points {
 		faults = append(faults, simulated{"crash " + string(p), func() { s.die(s.anyone(), p) }})

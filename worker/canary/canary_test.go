@@ -218,6 +218,7 @@ func TestCanaryFindsTokensThatLiveOn(t *testing.T) {
 // While the lane is paused no canary comes back, which is told and keeps nobody from working; and none is stored while
 // one waits.
 func TestCanariesDoNotPileUpInAPause(t *testing.T) {
+	bubble.NeedsNATS(t, 11) // for pauses
 	inBubble(t, func(s *site) {
 		r := s.start("w-1", 10*time.Second, s.client)
 		if _, err := s.js.PauseConsumer(s.t.Context(), "LOGOFF_REQUESTS", "urgent", time.Now().Add(40*time.Minute)); err != nil {

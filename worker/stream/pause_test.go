@@ -10,11 +10,13 @@ import (
 	"logoffworker/jobs"
 	"logoffworker/metrics"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stage/bubble"
 )
 
 // On three servers, a consumer that is made anew while its lane is paused is paused again, and goes on when the lane
 // does; whoever watches hears of it all the time.
 func TestPauseOutlivesItsConsumerOnThreeServers(t *testing.T) {
+	bubble.NeedsNATS(t, 14) // what the worker asks for in a cluster
 	nc := trio(t)
 	s := &told{log: &stage.Output{}}
 	log, c := slog.New(slog.NewTextHandler(s.log, nil)), DefaultConfig()

@@ -60,10 +60,16 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 // NeedsNATS skips a test of what NATS servers before 2.minor do not have.
 func NeedsNATS(t *testing.T, minor int) {
 	t.Helper()
-	var major, has int
-	if _, err := fmt.Sscanf(server.VERSION, "%d.%d.", &major, &has); err != nil || has < minor {
-		t.Skipf("nats-server %s has less than 2.%d (%v)", server.VERSION, minor, err)
+	if !HasNATS(minor) {
+		t.Skipf("nats-server %s has less than 2.%d", server.VERSION, minor)
 	}
+}
+
+// HasNATS reports whether the NATS server of the tests is 2.minor or later.
+func HasNATS(minor int) bool {
+	var major, has int
+	_, err := fmt.Sscanf(server.VERSION, "%d.%d.", &major, &has)
+	return err == nil && has >= minor
 }
 
 // SkipsUnderRace skips a test under the race detector that would take minutes there, unless the run is [Long].
