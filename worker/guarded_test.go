@@ -208,6 +208,7 @@ func TestRestOfAnApprovedJobIsItsPublishers(t *testing.T) {
 		s.start(holding(1, 0))
 		s.publish(s.subjects.Request(jobs.Bulk, "hr"), payload)
 		held, key := s.await(1)[0], s.latestKey()
+		passes(t, time.Second) // until its letter is stored, too
 		s.approve(held, key, "jane", payload)
 		if r := s.await(1)[0]; r.Status != jobs.Partial {
 			t.Errorf("the result is %+v", r)
