@@ -20,6 +20,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/worker/stage"
+	"logoffworker/worker/stream"
 )
 
 // An idp signs events with a key that its file of keys has.
@@ -173,7 +174,7 @@ func TestNoEventIsLostWhereTheBrokerIsKilled(t *testing.T) {
 	if len(count) != events {
 		t.Errorf("%d jobs are stored of %d events", len(count), events)
 	}
-	results := r.worked(t, asAdmin(node.URL()), events)
+	results := r.worked(t, stream.Connection{URL: node.URL(), Options: []nats.Option{nats.UserInfo("admin", stage.AdminPassword)}}, events)
 	for id := range tokens {
 		if of := results[id]; len(of) != 1 || of[0].Status != jobs.Done || of[0].Signal == nil || of[0].Signal.Issuer != "idp" {
 			t.Errorf("%s has the results %+v", id, of)

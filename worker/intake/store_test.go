@@ -68,9 +68,15 @@ func newStreams(t testing.TB, js jetstream.JetStream) {
 }
 
 // stored are the jobs in the stream, the earliest first.
-func (r *rig) stored() (all []*jetstream.RawStreamMsg) {
+func (r *rig) stored() []*jetstream.RawStreamMsg {
 	r.t.Helper()
-	handle, err := r.js.Stream(r.t.Context(), subjects.RequestStream())
+	return r.messages(subjects.RequestStream())
+}
+
+// messages are those of a stream, the earliest first.
+func (r *rig) messages(stream string) (all []*jetstream.RawStreamMsg) {
+	r.t.Helper()
+	handle, err := r.js.Stream(r.t.Context(), stream)
 	if err != nil {
 		r.t.Fatal(err)
 	}

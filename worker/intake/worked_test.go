@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/jobs"
@@ -55,42 +53,22 @@ func (r *rig) worked(t *testing.T, connection stream.Connection, n int) map[stri
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	results := map[string][]jobs.Result{}
-	read := 0
-	if !stage.Await(t.Context(), 2*time.Minute, func() bool { read += r.readResults(t, results, read); return read >= n }) {
-		t.Errorf("there are %d results of %d jobs\n%s", read, n, out)
+	if !stage.Await(t.Context(), 2*time.Minute, func() bool {
+		handle, err := r.js.Stream(t.Context(), subjects.ResultStream())
+		return err == nil && handle.CachedInfo().State.Msgs >= uint64(n)
+	}) {
+		t.Errorf("%d jobs do not have their results\n%s", n, out)
 	}
 	if cancel(); <-ended != nil {
 		t.Error("the worker ended with an error")
 	}
-	r.readResults(t, results, read)
-	return results
-}
-
-// readResults adds the results that came after so many, and returns how many these are.
-func (r *rig) readResults(t *testing.T, results map[string][]jobs.Result, after int) (n int) {
-	t.Helper()
-	handle, err := r.js.Stream(t.Context(), subjects.ResultStream())
-	if err != nil {
-		return 0 // the worker has not made it yet
-	}
-	last := handle.CachedInfo().State.LastSeq
-	for seq := uint64(after) + 1; seq <= last; seq++ {
-		var msg *jetstream.RawStreamMsg
-		if msg, err = handle.GetMsg(t.Context(), seq); err != nil {
-			t.Fatal(err)
-		}
+	results := map[string][]jobs.Result{}
+	for _, msg := range r.messages(subjects.ResultStream()) {
 		result, err := jobs.DecodeResult(msg.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		results[result.JobID] = append(results[result.JobID], result)
-		n++
 	}
-	return n
-}
-
-// asAdmin is the connection of who may do everything at a server that has nodes' accounts.
-func asAdmin(url string) stream.Connection {
-	return stream.Connection{URL: url, Options: []nats.Option{nats.UserInfo("admin", stage.AdminPassword)}}
+	return results
 }

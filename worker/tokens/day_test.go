@@ -123,8 +123,9 @@ func TestFleetOutlivesDeathsAtTheWorstMoments(t *testing.T) {
 	})
 }
 
-// Three whole workers share a token for a day, with jobs coming all the time and one of them dying in a
-// renewal every three hours; and for a part of a day, dying every hour, where the run is not long. Every session is read back as ended, and no old pair is presented.
+// Three whole workers share a token for a day, with jobs coming all the time and one of them dying in a renewal every
+// three hours; where the run is not long, for a part of a day, and one dies every hour. Every session is read back as
+// ended, and no old pair is presented.
 func TestJobsAreDoneWithASharedTokenForADay(t *testing.T) {
 	hours, between := time.Duration(4), 45*time.Minute // one of them dies at each point of a renewal
 	if bubble.Long() {
