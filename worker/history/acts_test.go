@@ -30,7 +30,7 @@ func operated() *maker {
 	m.held("logoff", 20, id(5), id(6))
 	held := m.h.Results[len(m.h.Results)-1].Subject
 	m.dealt(21, jobs.ActApprove)
-	m.done("logoff", jobs.Bulk, 22, id(5), id(6))
+	m.done("logoff", jobs.Urgent, 22.5, id(5), id(6)) // a job that is held waits for a person, not for the worker
 	m.last(func(p *Published, r *jobs.Result) { p.Approves, r.Approves, r.ApprovedBy = held, held, "jane" })
 
 	m.held("logoff", 24, id(7), id(8))

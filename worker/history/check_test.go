@@ -110,9 +110,9 @@ func (m *maker) letter(p *Published, r jobs.Result, subject string, t float64) {
 	m.h.Dead = append(m.h.Dead, Stored{Deployment: p.Deployment, Sequence: uint64(len(m.h.Dead) + 1), Time: at(t), Subject: "dead", Header: nats.Header(letter.Header()), Data: payload})
 }
 
-// held is a job that was held.
+// held is an urgent job that was held.
 func (m *maker) held(deployment string, t float64, sessions ...string) {
-	p := m.publish(deployment, jobs.Bulk, t, sessions...)
+	p := m.publish(deployment, jobs.Urgent, t, sessions...)
 	p.Held, p.Payload = true, []byte(`{"sessions":["`+strings.Join(sessions, `","`)+`"]}`)
 	r := jobs.Result{Status: jobs.Held, Error: "too many"}
 	for _, s := range sessions {

@@ -11,7 +11,7 @@ import (
 func heldAndApproved() *maker {
 	m := &maker{sequence: map[string]uint64{}, h: &History{Run: Run{Begin: epoch, Healed: at(1), End: at(60)}, Outputs: map[string][]byte{}}}
 	m.held("logoff", 1, id(1), id(2))
-	m.done("logoff", jobs.Bulk, 2, id(1), id(2))
+	m.done("logoff", jobs.Urgent, 2, id(1), id(2))
 	m.held("logoff", 3, id(3), id(4))
 	m.count()
 	return m

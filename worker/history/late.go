@@ -30,8 +30,8 @@ type wait struct {
 func (c *check) urgentWaits() (waits []wait) {
 	faults := c.troubles(c.limits.Calm, func(Fault) bool { return true })
 	for _, r := range c.results {
-		if r.job == nil || r.job.Lane != jobs.Urgent || len(r.Sessions) == 0 {
-			continue
+		if r.job == nil || r.job.Lane != jobs.Urgent || len(r.Sessions) == 0 || r.job.Held {
+			continue // what is held waits for a person: it is sent for the job that approves it
 		}
 		sent, ok := c.session(r.Sessions[0].ID).firstSent(r.RequestedAt)
 		if !ok {
