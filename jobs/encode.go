@@ -218,7 +218,10 @@ func (w *writer) time(name string, t time.Time) {
 func (w *writer) counts(counts map[Outcome]int) {
 	w.name("counts")
 	w.b = append(w.b, '{')
-	outcomes := slices.AppendSeq(make([]Outcome, 0, 16), maps.Keys(counts))
+	outcomes := make([]Outcome, 0, 16) // on the stack, which it leaves if a function ranges over the map
+	for outcome := range counts {
+		outcomes = append(outcomes, outcome)
+	}
 	slices.Sort(outcomes)
 	for _, outcome := range outcomes {
 		w.next()

@@ -101,6 +101,9 @@ func (j *Job) admitNotes() {
 			j.ID = ""
 		}
 	}
+	if j.notes() <= MaxNotes {
+		return
+	}
 	room := MaxNotes
 	admit := func(place string, bytes int) bool {
 		if bytes > room {
@@ -121,4 +124,13 @@ func (j *Job) admitNotes() {
 			delete(j.Labels, name)
 		}
 	}
+}
+
+// notes is how many bytes they are together.
+func (j *Job) notes() int {
+	sum := len(j.Reason) + len(j.RequestedBy)
+	for name, text := range j.Labels {
+		sum += len(name) + len(text)
+	}
+	return sum
 }

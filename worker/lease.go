@@ -18,20 +18,17 @@ import (
 
 // leases holds every job in hand, and keeps JetStream from delivering it again while it is.
 type leases struct {
-	mu      sync.Mutex
-	inHand  map[string]*delivery // by key
-	weights map[pile]int
+	mu           sync.Mutex
+	inHand       map[string]*delivery // by key
+	urgent, bulk load
 }
 
-// A pile is the jobs of a lane in hand that are worked, or of which something cannot be stored. A job weighs one, or
-// as much as its sessions once they are known.
-type pile struct {
-	lane   jobs.Lane
-	parked bool
-}
+// A load is the jobs of a lane in hand: those that are worked, and those of which something cannot be stored. A job
+// weighs one, or as much as its sessions once they are known.
+type load struct{ worked, parked int }
 
 func newLeases() *leases {
-	return &leases{inHand: map[string]*delivery{}, weights: map[pile]int{}}
+	return &leases{inHand: map[string]*delivery{}}
 }
 
 // takeOn takes a job in hand. It returns false for one that is in hand already, as happens when a
@@ -73,9 +70,25 @@ func (l *leases) weigh(d *delivery) {
 
 // put says what a job weighs and where, with the lock held.
 func (l *leases) put(d *delivery, parked bool, weight int) {
-	l.weights[pile{d.lane, d.parked}] -= d.weight
+	of := l.of(d.lane)
+	of.add(d.parked, -d.weight)
 	d.parked, d.weight = parked, weight
-	l.weights[pile{d.lane, d.parked}] += d.weight
+	of.add(d.parked, d.weight)
+}
+
+func (l *leases) of(name jobs.Lane) *load {
+	if name == jobs.Urgent {
+		return &l.urgent
+	}
+	return &l.bulk
+}
+
+func (o *load) add(parked bool, weight int) {
+	if parked {
+		o.parked += weight
+	} else {
+		o.worked += weight
+	}
 }
 
 // lane is how many sessions of a lane are worked, and how many wait for something to be stored, with one for
@@ -83,7 +96,8 @@ func (l *leases) put(d *delivery, parked bool, weight int) {
 func (l *leases) lane(name jobs.Lane) (worked, parked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.weights[pile{name, false}], l.weights[pile{name, true}]
+	of := l.of(name)
+	return of.worked, of.parked
 }
 
 // weightOf is how many sessions of a lane are in hand in all.

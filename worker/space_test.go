@@ -133,7 +133,7 @@ func TestRoomOfALaneIsBounded(t *testing.T) {
 	} {
 		w := &Worker{Config: DefaultConfig(), leases: newLeases(), cap: newDocumentCap(200, m)}
 		l := &lane{w: w, name: test.lane, queue: newQueue(true)}
-		w.leases.weights[pile{test.lane, false}], w.leases.weights[pile{test.lane, true}] = test.worked, test.parked
+		*w.leases.of(test.lane) = load{worked: test.worked, parked: test.parked}
 		for i := range test.queued {
 			l.queue.add(jobNaming(fmt.Sprint(i)), 0, 200)
 		}
