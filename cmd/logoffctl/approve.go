@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -125,19 +126,39 @@ func (t *tool) approve(ctx context.Context, a acting, args []string) error {
 	}
 	r := here.approver(who)
 	r.blind = func(err error) {
-		t.say("whether this was approved before cannot be found out; what was approved in the last two minutes is not stored twice: %v", err)
+		t.say("whether this was approved before cannot be found out; what was approved in the last two minutes is not stored twice, and is worked once in any case: %v", err)
 	}
 	return t.approveAll(ctx, r, all, a.why)
 }
 
-// approver approves what letters hold, under a name.
+// approver approves what letters hold, under a name. A result that says invalid is of an approval that the worker refused.
 func (s *site) approver(who string) *republisher {
-	return &republisher{
+	r := &republisher{
 		site: s, verb: jobs.ActApprove, who: who,
 		message: func(l letter) (*nats.Msg, error) { return s.approved(l, who), nil },
+		mark: func(header nats.Header, data []byte) string {
+			return fmt.Sprintf("%s %x", header.Get(heldHeader), sha256.Sum256(data))
+		},
 		subject: func(l letter, who string) string { return s.subjects.Approved(l.lane, who) },
-		isOf:    func(result jobs.Result, l letter) bool { return result.Approves == l.Result },
+		by: func(result jobs.Result, l letter) string {
+			if result.Approves != l.Result || result.Status == jobs.Invalid {
+				return ""
+			}
+			return result.ApprovedBy
+		},
 	}
+	r.may = func(ctx context.Context, l letter) error {
+		if r.isBlind {
+			return nil
+		}
+		_, found, err := s.last(ctx, s.subjects.ResultStream(), l.Result)
+		if err == nil && !found {
+			err = notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job (logoffctl show %s), and logoffctl deny %d takes it off the list",
+				l.JobID, s.subjects.ResultStream(), l.key(), l.Sequence)
+		}
+		return err
+	}
+	return r
 }
 
 // approved is the message of a job that is approved: what was held, byte for byte.

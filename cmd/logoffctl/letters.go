@@ -142,18 +142,20 @@ func (s *site) stillThere(ctx context.Context, l letter) (bool, error) {
 	return err == nil && same.key() == l.key(), nil // a stream that was made anew counts from the start
 }
 
-// remove takes a letter off the list. That somebody else has done it is as good.
-func (s *site) remove(ctx context.Context, l letter) error {
+// remove takes a letter off the list, and reports whether it was there: somebody else may have done it.
+func (s *site) remove(ctx context.Context, l letter) (removed bool, err error) {
+	if there, err := s.stillThere(ctx, l); err != nil || !there {
+		return false, err
+	}
 	dead, err := s.stream(ctx, s.subjects.DeadStream())
 	if err != nil {
-		return err
+		return false, err
 	}
-	err = dead.DeleteMsg(ctx, l.at)
-	if err == nil {
-		return nil
+	if err = dead.DeleteMsg(ctx, l.at); err == nil {
+		return true, nil
 	}
 	if there, look := s.stillThere(ctx, l); look == nil && !there {
-		return nil
+		return false, nil
 	}
-	return s.explain("take a dead letter off the list", err)
+	return false, s.explain("take a dead letter off the list", err)
 }

@@ -98,9 +98,9 @@ func (t *tool) pause(ctx context.Context, word string, lasts span, a acting) err
 	if going, err := t.confirm(ctx, a.changing, q); err != nil || !going {
 		return err
 	}
-	for _, lane := range lanes {
+	for i, lane := range lanes {
 		if err := p.set(ctx, jobs.Act{Verb: jobs.ActPause, Who: p.who, Why: a.why, Lane: lane, Until: until.UTC()}); err != nil {
-			return err
+			return t.changedInPart(lanes[:i], "paused", err)
 		}
 	}
 	return t.tellPaused(ctx, p, word, until)
@@ -197,13 +197,30 @@ func (p *pausing) set(ctx context.Context, act jobs.Act) error {
 		until = time.Unix(0, 0).UTC() // which has passed
 	}
 	answer, err := p.js.PauseConsumer(ctx, p.subjects.RequestStream(), string(act.Lane), until)
-	if err != nil {
-		return p.explain(fmt.Sprintf("%s %s", act.Verb, act.Lane), err)
+	if err == nil && answer.Paused == (act.Verb == jobs.ActPause) {
+		return nil
 	}
-	if answer.Paused != (act.Verb == jobs.ActPause) {
-		return unclear("%s %s: NATS took it, and says that the lane is paused: %t", act.Verb, act.Lane, answer.Paused)
+	doing := fmt.Sprintf("%s %s", act.Verb, act.Lane)
+	if err == nil {
+		err = unclear("%s: NATS took it, and says that the lane is paused: %t", doing, answer.Paused)
+	} else {
+		err = p.explain(doing, err)
 	}
-	return nil
+	what := fmt.Sprintf("the act is written down, and workers hold the %s lane for it", act.Lane)
+	mend := fmt.Sprintf("logoffctl resume %s takes it back", act.Lane)
+	if act.Verb == jobs.ActResume {
+		what = "the act is written down, and the consumer may be paused all the same, so that no job is handed out"
+		mend = "the same command again, with the right, ends that"
+	}
+	return fmt.Errorf("%w; %s: %s", err, what, mend)
+}
+
+// changedInPart is the error of a change that came no further than to some lanes, which are told first.
+func (t *tool) changedInPart(lanes []jobs.Lane, state string, err error) error {
+	for _, lane := range lanes {
+		t.say("%s is %s; what comes next is of another lane", lane, state)
+	}
+	return err
 }
 
 // A laneChange is what --json prints of a lane that is paused or goes on.
@@ -282,9 +299,9 @@ func (t *tool) resume(ctx context.Context, word string, a acting) error {
 	if going, err := t.confirm(ctx, a.changing, q); err != nil || !going {
 		return err
 	}
-	for _, lane := range lanes {
+	for i, lane := range lanes {
 		if err := p.set(ctx, jobs.Act{Verb: jobs.ActResume, Who: p.who, Why: a.why, Lane: lane}); err != nil {
-			return err
+			return t.changedInPart(lanes[:i], "on again", err)
 		}
 	}
 	for _, lane := range lanes {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,7 +59,7 @@ func (t *tool) replayCommand() *cobra.Command {
 		Short: "publish again what was not done",
 		Long: `Replay publishes what dead letters hold as new jobs on their lanes, under your name, and takes
 the letters off the list. Stopped half-way and begun again it goes on: no letter is published
-twice, however much later that is. Letters of invalid jobs are not replayed, and those that are
+twice, as long as results are kept. Letters of invalid jobs are not replayed, and those that are
 held are approved or denied.`,
 		Example: `  logoffctl dead replay --reason partial --why "the Web Server is back" --dry-run
   logoffctl dead replay 88102 --why "agreed with jane" --yes
@@ -98,8 +100,17 @@ func (s *site) replayer(who string) *republisher {
 	return &republisher{
 		site: s, verb: jobs.ActReplay, who: who,
 		message: func(l letter) (*nats.Msg, error) { return s.replayed(l, who) },
+		mark: func(_ nats.Header, data []byte) string {
+			job, _ := jobs.Decode(data, jobs.Rules{LooseIDs: true})
+			return cmp.Or(job.Labels[replayLabel], fmt.Sprintf("%x", sha256.Sum256(data))) // notes may leave no room for a label
+		},
 		subject: func(l letter, who string) string { return s.subjects.Request(l.lane, who) },
-		isOf:    func(result jobs.Result, l letter) bool { return result.Labels[replayLabel] == l.key() },
+		by: func(result jobs.Result, l letter) string {
+			if result.Labels[replayLabel] != l.key() {
+				return ""
+			}
+			return result.Publisher
+		},
 	}
 }
 
@@ -266,7 +277,11 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 	if going, err := t.confirm(ctx, a.changing, q); err != nil || !going {
 		return err
 	}
-	done := 0
+	r := here.replayer(who)
+	if verb == jobs.ActDeny {
+		r = here.approver(who)
+	}
+	done, notDone := 0, 0
 	for some := range slices.Chunk(all, pace(50).together()) {
 		act := jobs.Act{Verb: verb, Who: who, Why: a.why}
 		for _, l := range some {
@@ -275,13 +290,27 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 		if err := here.writeAct(ctx, act); err != nil {
 			return err
 		}
+		var off []letter
 		for _, l := range some {
-			if there, err := here.stillThere(ctx, l); err != nil {
+			removed, err := here.remove(ctx, l)
+			if err != nil {
 				return err
-			} else if there {
-				if err := here.remove(ctx, l); err != nil {
-					return err
-				}
+			}
+			if removed {
+				off = append(off, l)
+			} else {
+				notDone++
+				t.say("%s: somebody else has dealt with its letter meanwhile; logoffctl show %s", l.JobID, l.key())
+			}
+		}
+		worked, err := t.publishedMeanwhile(ctx, r, off)
+		if err != nil {
+			return err
+		}
+		notDone += len(worked)
+		for _, l := range off {
+			if worked[l.key()] {
+				continue
 			}
 			done++
 			if t.json {
@@ -291,8 +320,38 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 			}
 		}
 	}
-	if t.json {
-		return nil
+	if !t.json {
+		if err := t.print("%s: %s off the list; the results stay", map[jobs.Verb]string{jobs.ActDrop: "dropped", jobs.ActDeny: "denied"}[verb], count(done, "letter is", "letters are")); err != nil {
+			return err
+		}
 	}
-	return t.print("%s: %s off the list; the results stay", map[jobs.Verb]string{jobs.ActDrop: "dropped", jobs.ActDeny: "denied"}[verb], count(done, "letter is", "letters are"))
+	if notDone > 0 {
+		return notSo("")
+	}
+	return nil
+}
+
+// publishedMeanwhile tells which of the letters that were taken off the list hold jobs that somebody had approved, or
+// published again, and are worked. It is looked for after they are off: nobody publishes a letter that is not there.
+func (t *tool) publishedMeanwhile(ctx context.Context, r *republisher, off []letter) (map[string]bool, error) {
+	if err := r.look(ctx, off); err != nil {
+		if r.denial() == nil {
+			return nil, err
+		}
+		t.say("whether one of them was %s before cannot be found out: %v", map[jobs.Verb]string{jobs.ActApprove: "approved", jobs.ActReplay: "replayed"}[r.verb], err)
+		r.forgive()
+		return nil, nil
+	}
+	worked := map[string]bool{}
+	for _, l := range off {
+		who, err := r.publishedBy(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		if who != "" {
+			worked[l.key()] = true
+			t.say("%s: %s had stored it again already, and it is worked; logoffctl watch %s", l.JobID, who, l.JobID)
+		}
+	}
+	return worked, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,8 +73,8 @@ func TestAReplayThatIsKilledAndRepeatedLeavesNoneAndDoublesNone(t *testing.T) {
 	}
 }
 
-// replayer is a republisher in the process of the test.
-func (w *world) replayer(t *testing.T, verb jobs.Verb, who string) (*republisher, []letter) {
+// republisher is one in the process of the test, with the letters there are.
+func (w *world) republisher(t *testing.T, verb jobs.Verb, who string) (*republisher, []letter) {
 	t.Helper()
 	t.Setenv("LOGOFF_NATS_URL", w.broker.URL())
 	tool := &tool{stdin: os.Stdin, stdout: io.Discard, stderr: io.Discard}
@@ -107,7 +108,7 @@ func TestWhatWasPublishedIsNotPublishedAgain(t *testing.T) {
 				if err := w.forgetIDs(); err != nil {
 					t.Fatal(err)
 				}
-				died, all := w.replayer(t, verb, "jane")
+				died, all := w.republisher(t, verb, "jane")
 				if err := died.prepare(t.Context(), all, "first"); err != nil {
 					t.Fatal(err)
 				}
@@ -119,7 +120,7 @@ func TestWhatWasPublishedIsNotPublishedAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				if state != "waits" {
-					w.answer(t, msg, all[0], verb)
+					w.answer(t, msg, all[0], verb, jobs.Done)
 				}
 				if state == "settled by a later job" {
 					if err := w.settleNamed(all[0].JobID); err != nil {
@@ -131,7 +132,7 @@ func TestWhatWasPublishedIsNotPublishedAgain(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				again, _ := w.replayer(t, verb, "tim")
+				again, _ := w.republisher(t, verb, "tim")
 				if err := again.prepare(t.Context(), all, "second"); err != nil {
 					t.Fatal(err)
 				}
@@ -151,7 +152,7 @@ func TestWhatWasPublishedIsNotPublishedAgain(t *testing.T) {
 }
 
 // answer takes a job that was published of a letter off the stream, with a result.
-func (w *world) answer(t *testing.T, msg *nats.Msg, l letter, verb jobs.Verb) {
+func (w *world) answer(t *testing.T, msg *nats.Msg, l letter, verb jobs.Verb, status jobs.Status) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -171,9 +172,13 @@ func (w *world) answer(t *testing.T, msg *nats.Msg, l letter, verb jobs.Verb) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := jobs.Result{Version: jobs.ResultVersion, JobID: job.ID, Status: jobs.Done, Lane: l.lane, Labels: job.Labels, RequestedAt: meta.Timestamp}
-	if verb == jobs.ActApprove {
-		r.Approves = msg.Header.Get(heldHeader)
+	r := jobs.Result{Version: jobs.ResultVersion, JobID: job.ID, Status: status, Lane: l.lane, Labels: job.Labels, RequestedAt: meta.Timestamp}
+	if _, r.Publisher, err = w.subjects.Origin(got.Subject()); verb == jobs.ActApprove {
+		_, r.ApprovedBy, _ = w.subjects.Approver(got.Subject())
+		r.Approves, err = msg.Header.Get(heldHeader), nil
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := w.putResult(ctx, r, jobs.Key(meta.Sequence.Stream, meta.Timestamp)); err != nil {
 		t.Fatal(err)
@@ -210,18 +215,156 @@ func TestAnotherJobOfTheSameNameDoesNotStandForAReplay(t *testing.T) {
 	if err := w.kill(1, jobs.Failed, jobs.Bulk, "hr"); err != nil {
 		t.Fatal(err)
 	}
-	died, all := w.replayer(t, jobs.ActReplay, "jane")
+	died, all := w.republisher(t, jobs.ActReplay, "jane")
 	if err := died.prepare(t.Context(), all, "died before it published"); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.settleNamed(all[0].JobID); err != nil {
 		t.Fatal(err)
 	}
-	again, _ := w.replayer(t, jobs.ActReplay, "tim")
+	again, _ := w.republisher(t, jobs.ActReplay, "tim")
 	if err := again.prepare(t.Context(), all, "again"); err != nil {
 		t.Fatal(err)
 	}
 	if sequence, err := again.publish(t.Context(), all[0]); err != nil || sequence == 0 {
 		t.Errorf("it was not published: %d, %v", sequence, err)
+	}
+}
+
+// What only looks like the job of a letter does not stand for it: the letter goes when this very job is stored.
+func TestAnothersMessageDoesNotStandForALetter(t *testing.T) {
+	for name, test := range map[string]struct {
+		verb jobs.Verb
+		// take publishes what is not the job of the letter, after jane has begun to deal with it.
+		take func(t *testing.T, w *world, r *republisher, l letter)
+		code int
+	}{
+		"a publisher used the id for an approval": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "approved-"+l.key(), `{"users":[{"id":1}]}`, "")
+		}, codeUnclear},
+		"a publisher used the id for a replay": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "replay-"+l.key(), `{"users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
+		}, codeUnclear},
+		"a publisher used the label, and had a result": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
+			msg := w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "", `{"id":"`+l.JobID+`","users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
+			w.answer(t, msg, l, jobs.ActReplay, jobs.Done)
+		}, 0},
+		"its publisher approved it, and was refused": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
+			msg := w.store(t, w.subjects.Approved(jobs.Bulk, "hr"), "", string(l.Payload), l.Result)
+			w.answer(t, msg, l, jobs.ActApprove, jobs.Invalid)
+		}, 0},
+		"the same person approved another payload": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
+			w.store(t, w.subjects.Approved(jobs.Bulk, "jane"), "", `{"users":[{"id":1}]}`, l.Result)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := testWorld(t, 0)
+			if err := w.kill(1, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[test.verb], jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			r, all := w.republisher(t, test.verb, "jane")
+			if err := r.prepare(t.Context(), all, "died before it published"); err != nil {
+				t.Fatal(err)
+			}
+			test.take(t, w, r, all[0])
+			r, _ = w.republisher(t, test.verb, "jane")
+			if err := r.prepare(t.Context(), all, "again"); err != nil {
+				t.Fatal(err)
+			}
+			sequence, err := r.publish(t.Context(), all[0])
+			left, look := w.has(w.subjects.DeadStream())
+			if look != nil {
+				t.Fatal(look)
+			}
+			if code := exitCode(t.Context(), err); code != test.code || (code == 0) != (sequence != 0) || (left == 0) != (code == 0) {
+				t.Errorf("it is stored as %d, %d letters are left, %v", sequence, left, err)
+			}
+		})
+	}
+}
+
+// store stores a message as somebody would without the tool.
+func (w *world) store(t *testing.T, subject, id, data, approves string) *nats.Msg {
+	t.Helper()
+	msg := nats.NewMsg(subject)
+	msg.Data = []byte(data)
+	if id != "" {
+		msg.Header.Set(nats.MsgIdHdr, id)
+	}
+	if approves != "" {
+		msg.Header.Set(heldHeader, approves)
+	}
+	if _, err := w.js.PublishMsg(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+	return msg
+}
+
+// Whoever closes a letter hears that somebody has published it before, or has dealt with it meanwhile, and is not told
+// that nothing of it is done.
+func TestWhatIsWorkedIsNotDenied(t *testing.T) {
+	for _, verb := range []jobs.Verb{jobs.ActReplay, jobs.ActApprove} {
+		for _, state := range []string{"waits", "settled", "gone"} {
+			t.Run(fmt.Sprintf("%s %s", verb, state), func(t *testing.T) {
+				w := testWorld(t, 0)
+				if err := w.kill(2, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[verb], jobs.Bulk, "hr"); err != nil {
+					t.Fatal(err)
+				}
+				died, all := w.republisher(t, verb, "jane")
+				if err := died.prepare(t.Context(), all[:1], "first"); err != nil {
+					t.Fatal(err)
+				}
+				msg, err := died.message(all[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch _, err = w.js.PublishMsg(t.Context(), msg); {
+				case err != nil:
+					t.Fatal(err)
+				case state == "settled":
+					w.answer(t, msg, all[0], verb, jobs.Done)
+				case state == "gone":
+					if _, err := died.remove(t.Context(), all[0]); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var out, told strings.Builder
+				tool := &tool{stdin: os.Stdin, stdout: &out, stderr: &told}
+				done := map[jobs.Verb]jobs.Verb{jobs.ActReplay: jobs.ActDrop, jobs.ActApprove: jobs.ActDeny}[verb]
+				err = tool.takeOff(t.Context(), died.site, all, acting{changing: changing{yes: true}, as: "bob"}, done, question{Answer: "2", Danger: true})
+				want := "jane had stored it again already"
+				if state == "gone" {
+					want = "somebody else has dealt with its letter"
+				}
+				if exitCode(t.Context(), err) != codeNotSo || !strings.Contains(told.String(), want) || !strings.Contains(out.String(), ": 1 letter is off the list") {
+					t.Errorf("%v: %s%s", err, out.String(), told.String())
+				}
+			})
+		}
+	}
+}
+
+// A job that was held can be approved as long as its result is there, by which the worker sees what was held.
+func TestHeldJobWhoseResultHasAgedOutIsNotApproved(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := w.js.Stream(t.Context(), w.subjects.ResultStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := results.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActApprove, "jane")
+	if err := r.prepare(t.Context(), all, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.publish(t.Context(), all[0]); exitCode(t.Context(), err) != codeNotSo {
+		t.Errorf("it was approved, or for another reason was not: %v", err)
+	}
+	if left, err := w.has(w.subjects.DeadStream()); err != nil || left != 1 {
+		t.Errorf("%d letters are left, %v", left, err)
 	}
 }

@@ -13,40 +13,48 @@ import (
 
 // A republisher publishes what letters hold, each once, however often it is stopped and begun again: an act names the
 // letters before anything is published, the message of each has an id that is made of it, and the letter is taken off
-// the list after that. NATS swallows the same id for two minutes. For the time after, who finds an act on a letter
-// looks for that message among the jobs that wait, and for its result, before anything is published again.
+// the list after that. NATS swallows the same id for two minutes, whoever's it is. So who finds an act on a letter, or
+// is told that the id is known, looks for that message among the jobs that wait, and for its result: a letter goes only
+// when the job that it holds is stored.
 type republisher struct {
 	*site
 	verb jobs.Verb
 	who  string
 	// message is what is published of a letter, with its id.
 	message func(letter) (*nats.Msg, error)
-	// subject is where an earlier act of somebody would have published a letter.
+	// mark tells what was published of one letter from any other message; it is empty if a message is not of its kind.
+	mark func(nats.Header, []byte) string
+	// subject is where somebody would publish a letter.
 	subject func(l letter, who string) string
-	// isOf reports whether a result is of what was published of a letter.
-	isOf func(jobs.Result, letter) bool
+	// by is under whose name a result says that it is of what was published of a letter; empty if it does not.
+	by func(jobs.Result, letter) string
+	// may tells why a letter is not to be published.
+	may func(context.Context, letter) error
 
 	// blind hears that a right is missing to see what was done before, which then goes on without; nil if it may not.
-	blind func(error)
+	blind   func(error)
+	isBlind bool
 
 	acts    acts
 	read    map[string]uint64 // subjects whose waiting jobs were read, and up to where
-	waiting map[string]bool   // message ids of jobs that wait, or waited when it was looked
+	waiting map[waiting]bool  // jobs that wait, or waited when it was looked
 }
+
+// A waiting job is of what was published of a letter, under a name.
+type waiting struct{ subject, mark string }
 
 // prepare reads what was done to letters before, and writes down what is about to be.
 func (r *republisher) prepare(ctx context.Context, some []letter, why string) error {
-	err := r.acts.update(ctx, r.site)
-	if err == nil {
-		err = r.lookWhatWaits(ctx, some)
-	}
-	if err != nil && (r.denial() == nil || r.blind == nil) {
-		return err
-	}
-	if err != nil {
-		r.blind(err)
-		r.acts, r.blind = acts{}, func(error) {}
-		r.forgive()
+	if !r.isBlind {
+		err := r.look(ctx, some)
+		if err != nil && (r.denial() == nil || r.blind == nil) {
+			return err
+		}
+		if err != nil {
+			r.blind(err)
+			r.acts, r.isBlind = acts{}, true
+			r.forgive()
+		}
 	}
 	act := jobs.Act{Verb: r.verb, Who: r.who, Why: why}
 	for _, l := range some {
@@ -55,8 +63,11 @@ func (r *republisher) prepare(ctx context.Context, some []letter, why string) er
 	return r.writeAct(ctx, act)
 }
 
-// lookWhatWaits reads the waiting jobs where earlier acts on letters would have published them.
-func (r *republisher) lookWhatWaits(ctx context.Context, some []letter) error {
+// look reads the acts on letters, and the waiting jobs where these would have published them.
+func (r *republisher) look(ctx context.Context, some []letter) error {
+	if err := r.acts.update(ctx, r.site); err != nil {
+		return err
+	}
 	subjects := map[string]bool{}
 	for _, l := range some {
 		for _, act := range r.acts.by(r.verb, l.key()) {
@@ -64,12 +75,12 @@ func (r *republisher) lookWhatWaits(ctx context.Context, some []letter) error {
 		}
 	}
 	if r.read == nil {
-		r.read, r.waiting = map[string]uint64{}, map[string]bool{}
+		r.read, r.waiting = map[string]uint64{}, map[waiting]bool{}
 	}
 	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
 		at := place{Stream: r.subjects.RequestStream(), Subject: subject, From: r.read[subject]}
 		next, err := r.site.read(ctx, at, func(found record) bool {
-			r.waiting[found.Header.Get(nats.MsgIdHdr)] = true
+			r.waiting[waiting{subject, r.mark(found.Header, found.Data)}] = true
 			return true
 		})
 		if err != nil {
@@ -80,47 +91,87 @@ func (r *republisher) lookWhatWaits(ctx context.Context, some []letter) error {
 	return nil
 }
 
-// isPublished reports whether a letter was published before. What waits was looked at before its results are: a job
-// leaves the stream only when its result is stored.
-func (r *republisher) isPublished(ctx context.Context, l letter, id string) (bool, error) {
-	earlier := r.acts.by(r.verb, l.key())
-	if len(earlier) == 0 || r.waiting[id] {
-		return len(earlier) > 0, nil
+// publishedBy is under whose name a letter was published; empty if it was not. What waits was looked at before its
+// results are: a job leaves the stream only when its result is stored.
+func (r *republisher) publishedBy(ctx context.Context, l letter) (who string, err error) {
+	acts := r.acts.by(r.verb, l.key())
+	if len(acts) == 0 {
+		return "", nil
 	}
-	found := false
+	msg, err := r.message(l)
+	if err != nil {
+		return "", err
+	}
+	mark := r.mark(msg.Header, msg.Data)
+	for _, act := range acts {
+		if r.waiting[waiting{r.subject(l, act.Who), mark}] {
+			return act.Who, nil
+		}
+	}
 	at := place{Stream: r.subjects.ResultStream(), Subject: r.subjects.Result(l.JobID, "*")}
-	_, err := r.site.read(ctx, at, func(candidate record) bool {
+	_, err = r.site.read(ctx, at, func(candidate record) bool {
 		result, err := candidate.result()
-		found = err == nil && r.isOf(result, l)
-		return !found
+		if err != nil {
+			return true
+		}
+		if by := r.by(result, l); slices.ContainsFunc(acts, func(act pastAct) bool { return act.Who == by }) {
+			who = by
+		}
+		return who == ""
 	})
-	return found, err
+	return who, err
 }
 
 // publish publishes what a letter holds and takes it off the list, and returns the sequence of the job; 0 if somebody
 // did so before.
 func (r *republisher) publish(ctx context.Context, l letter) (sequence uint64, err error) {
+	before, err := r.publishedBy(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	if before == "" {
+		if there, err := r.stillThere(ctx, l); err != nil || !there {
+			return 0, err
+		}
+		if sequence, err = r.store(ctx, l); err != nil {
+			return 0, err
+		}
+	}
+	_, err = r.remove(ctx, l)
+	return sequence, err
+}
+
+// store stores what a letter holds, and returns the sequence of the job; 0 if it was stored before.
+func (r *republisher) store(ctx context.Context, l letter) (uint64, error) {
+	if r.may != nil {
+		if err := r.may(ctx, l); err != nil {
+			return 0, err
+		}
+	}
 	msg, err := r.message(l)
 	if err != nil {
 		return 0, err
 	}
-	published, err := r.isPublished(ctx, l, msg.Header.Get(nats.MsgIdHdr))
-	if err != nil {
+	ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(r.subjects.RequestStream()))
+	switch {
+	case err != nil:
+		return 0, r.explain("store the job", err)
+	case !ack.Duplicate:
+		return ack.Sequence, nil
+	}
+	const stays = "%s: NATS has had a message with the id %s within the last two minutes, and %s; nothing was stored, and the letter stays on the list"
+	if r.isBlind {
+		return 0, unclear(stays+". The same command in two minutes stores the job, which is worked once even if it was this one",
+			l.JobID, msg.Header.Get(nats.MsgIdHdr), "whether it was this job cannot be found out without the right to read")
+	}
+	if err := r.look(ctx, []letter{l}); err != nil {
 		return 0, err
 	}
-	if !published {
-		if there, err := r.stillThere(ctx, l); err != nil || !there {
-			return 0, err
-		}
-		ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(r.subjects.RequestStream()))
-		if err != nil {
-			return 0, r.explain("store the job", err)
-		}
-		if !ack.Duplicate {
-			sequence = ack.Sequence
-		}
+	if who, err := r.publishedBy(ctx, l); err != nil || who != "" {
+		return 0, err
 	}
-	return sequence, r.remove(ctx, l)
+	return 0, unclear(stays+". Repeat the command in two minutes, and find out who sends such ids: they are not for jobs of publishers",
+		l.JobID, msg.Header.Get(nats.MsgIdHdr), "it was not this job")
 }
 
 // carried are the headers of a letter's job that go with it.

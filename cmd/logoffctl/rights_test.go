@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,15 @@ func guardedWorld(t *testing.T) *guarded {
 		Publish:   &server.SubjectPermission{Allow: append([]string{"logoff.approved.*.jane"}, both.Permissions.Publish.Allow...)},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_operator.>"}},
 	}
-	options.Users = append(options.Users, &both) // an operator who may approve as well
+	half := both // an operator who may pause one lane
+	half.Username, half.Permissions = "half", &server.Permissions{
+		Publish: &server.SubjectPermission{Allow: slices.Concat(
+			slices.DeleteFunc(slices.Clone(both.Permissions.Publish.Allow), func(s string) bool { return strings.Contains(s, ".PAUSE.") }),
+			[]string{"$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.urgent"},
+		)},
+		Subscribe: both.Permissions.Subscribe,
+	}
+	options.Users = append(options.Users, &both, &half) // the first is an operator who may approve as well
 	options.Port, options.JetStream, options.StoreDir, options.NoSigs = server.RANDOM_PORT, true, t.TempDir(), true
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -182,6 +191,55 @@ func TestTheRightsOfOperatorAndApproverAreEnoughForTheirActs(t *testing.T) {
 		}
 	}
 	if left, err := g.has(g.subjects.DeadStream()); err != nil || left != 0 {
+		t.Errorf("%d letters are left, %v", left, err)
+	}
+}
+
+// A pause that NATS refuses in part is told as what it is: workers hold the lane for the act that is written down.
+func TestPauseThatIsRefusedInPartSaysWhatIsPaused(t *testing.T) {
+	bubble.NeedsNATS(t, 11)
+	g := guardedWorld(t)
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"pause", "all", "--for", "1h", "--why", "x", "--yes"}, []string{"urgent is paused", "a NATS right is missing", "workers hold the bulk lane", "logoffctl resume bulk takes it back"}},
+		{[]string{"resume", "all"}, []string{"urgent is on again", "a NATS right is missing", "the consumer may be paused all the same"}},
+	} {
+		code, out, told := g.run(t, "half", append(c.args, "--inbox-prefix", "_INBOX_operator")...)
+		if code != codeUnclear || out != "" {
+			t.Errorf("%v ended with %d: %s", c.args, code, out)
+		}
+		for _, words := range c.want {
+			if !strings.Contains(told, words) {
+				t.Errorf("%v does not say %q: %s", c.args, words, told)
+			}
+		}
+	}
+}
+
+// An approver who may not see whose message has the id of an approval keeps the letter.
+func TestApproverWhoSeesNothingKeepsTheLetter(t *testing.T) {
+	g := guardedWorld(t)
+	g.js, g.publisher = g.as(t, "worker", "_INBOX_logoff"), g.as(t, "hr", "_INBOX_hr")
+	if err := g.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := g.run(t, "operator", "dead", "ls", "--json")
+	var listed struct {
+		Key string `json:"key"`
+	}
+	if err := json.Unmarshal([]byte(out), &listed); err != nil || listed.Key == "" {
+		t.Fatal(err, out)
+	}
+	if _, err := g.publisher.Publish(t.Context(), g.subjects.Request(jobs.Bulk, "hr"), []byte(`{"users":[{"id":1}]}`), jetstream.WithMsgID("approved-"+listed.Key)); err != nil {
+		t.Fatal(err)
+	}
+	code, out, told := g.run(t, "approver", "approve", "held-1", "--yes")
+	if code != codeUnclear || !strings.Contains(told, "the letter stays on the list") {
+		t.Errorf("it ended with %d: %s%s", code, out, told)
+	}
+	if left, err := g.has(g.subjects.DeadStream()); err != nil || left != 1 {
 		t.Errorf("%d letters are left, %v", left, err)
 	}
 }

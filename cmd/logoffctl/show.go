@@ -197,6 +197,9 @@ func (t *tool) complete(ctx context.Context, here *site, s *story) error {
 				other.Why = "replays it"
 			case result.Approves != "" && result.Approves == here.subjects.Result(s.JobID, s.Key):
 				other.Why = "was approved by " + result.ApprovedBy
+				if result.Status == jobs.Invalid {
+					other.Why = "was meant as an approval, and refused"
+				}
 			case s.result.Labels[replayLabel] == r.key():
 				other.Why = "is replayed by it"
 			}
