@@ -445,7 +445,7 @@ func (a *audit) fill(ctx context.Context, l *evidence.Ledger, from uint64) (next
 			l.Hold(r.Subject)
 		}
 		if bytes.Contains(r.Data, []byte(`"approves":`)) {
-			if result, err := jobs.DecodeResult(r.Data); err == nil && result.Approves != "" {
+			if result, err := jobs.DecodeResult(r.Data); err == nil && result.Approves != "" && result.Status != jobs.Invalid {
 				l.Release(result.Approves)
 			}
 		}

@@ -282,6 +282,35 @@ func TestTheDigestBeforeATimeIsFound(t *testing.T) {
 	}
 }
 
+// An approval that a worker refused, because who published a job may not approve it, leaves the job held.
+func TestARefusedApprovalLeavesTheJobHeld(t *testing.T) {
+	w := testWorld(t, 1)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := w.js.Stream(t.Context(), w.subjects.ResultStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := results.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sequence, status := range []jobs.Status{jobs.Held, jobs.Invalid, jobs.Done} {
+		if sequence > 0 {
+			now := time.Now()
+			r := jobs.Result{Version: jobs.ResultVersion, JobID: "held-1", Status: status, Lane: jobs.Bulk, RequestedAt: now, ReceivedAt: now, CompletedAt: now, Approves: held.Subject, ApprovedBy: "hr"}
+			if err := w.putResult(t.Context(), r, jobs.Key(uint64(sequence+1), now)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, out, errs := w.run(t, "audit", "verify", "--complete")
+		if isHeld := strings.Contains(out, "1 held"); isHeld != (status != jobs.Done) || !strings.Contains(out, "none was lost") {
+			t.Errorf("after %s: %s%s", status, out, errs)
+		}
+	}
+}
+
 // Of very many findings the first are told, and how many more there are.
 func TestFindingsAreToldUpToAThousand(t *testing.T) {
 	var out, errs bytes.Buffer
