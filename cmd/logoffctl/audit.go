@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -46,6 +47,9 @@ Trust is a file with the public keys of those who may sign, one a line. Anchor i
 digest from the log of a worker, which nobody with rights in NATS alone can change: without one,
 digests may have been cut off at the end.
 
+Results age out, and jobs that may have lost theirs that way are not asked for. Where nothing tells
+whether something aged out or was removed, a note says so.
+
 Exit codes: 0 all is as it was; 1 the audit found something; 3 it could not be found out, or
 there are no digests.`,
 		Example: `  logoffctl audit verify
@@ -80,8 +84,8 @@ func (t *tool) verify(ctx context.Context, o verifying) error {
 	if err != nil {
 		return a.end(ctx, err)
 	}
-	findings, more := report.Findings, report.More
-	if err := a.tellFindings(findings); err != nil {
+	n := len(report.Findings) + report.More
+	if err := a.tellFindings(report.Findings); err != nil {
 		return err
 	}
 	if err := a.tellChain(report, len(trusted) > 0); err != nil {
@@ -92,9 +96,9 @@ func (t *tool) verify(ctx context.Context, o verifying) error {
 		if err != nil {
 			return a.end(ctx, err)
 		}
-		findings = append(findings, lost...)
+		n += lost
 	}
-	switch n := len(findings) + more; {
+	switch {
 	case n > 0:
 		return notSo("the audit found %s", count(n, "thing", "things"))
 	case report.Digests == 0:
@@ -151,6 +155,7 @@ type audit struct {
 	since    time.Time
 	anchor   string
 	anchored bool
+	first    uint64 // that was read: copies of a stream age out by the clock of their server
 }
 
 func (a *audit) end(ctx context.Context, err error) error {
@@ -162,29 +167,76 @@ func (a *audit) end(ctx context.Context, err error) error {
 
 // chain checks digests and results.
 func (a *audit) chain(ctx context.Context, trusted []string) (evidence.Report, error) {
-	results, err := a.site.stream(ctx, a.site.subjects.ResultStream())
+	terms, last, err := a.terms(ctx)
 	if err != nil {
 		return evidence.Report{}, err
 	}
-	digests, err := a.site.stream(ctx, a.site.subjects.AuditStream())
-	if err != nil {
-		return evidence.Report{}, err
-	}
-	have, kept := results.CachedInfo(), digests.CachedInfo().Config
-	terms := evidence.Terms{
-		Trusted: trusted, Now: have.TimeStamp, First: have.State.FirstSeq, Made: have.Created, Kept: have.Config.MaxAge,
-		Part: !a.since.IsZero(),
-	}
-	if kept.MaxBytes <= 0 && kept.MaxMsgs <= 0 {
-		terms.DigestsKept = kept.MaxAge
-	}
+	terms.Trusted = trusted
 	report, err := evidence.Check(terms, a.digests(ctx), func(from uint64) iter.Seq2[evidence.Record, error] {
-		return a.results(ctx, from, have.State.LastSeq)
+		return a.results(ctx, from, last)
 	})
 	if err == nil && a.anchor != "" && !a.anchored {
 		report.Findings = append(report.Findings, evidence.Finding{Kind: evidence.Broken, Text: "no digest has the hash " + a.anchor + ": digests were cut off, or replaced by others"})
 	}
 	return report, err
+}
+
+// terms are those of the streams, and last is the latest result.
+func (a *audit) terms(ctx context.Context) (terms evidence.Terms, last uint64, err error) {
+	results, err := a.site.stream(ctx, a.site.subjects.ResultStream())
+	if err != nil {
+		return terms, 0, err
+	}
+	digests, err := a.site.stream(ctx, a.site.subjects.AuditStream())
+	if err != nil {
+		return terms, 0, err
+	}
+	have, kept := results.CachedInfo(), digests.CachedInfo()
+	terms = evidence.Terms{
+		Now: clockOf(have), First: have.State.FirstSeq, Made: have.Created, Kept: have.Config.MaxAge, DigestsKept: kept.Config.MaxAge,
+		Crowded: kept.Config.MaxBytes > 0 || kept.Config.MaxMsgs > 0 || kept.Config.MaxMsgsPerSubject > 0,
+	}
+	terms.Again = func() (uint64, time.Time, error) {
+		have, err := results.Info(ctx)
+		if err != nil {
+			return 0, time.Time{}, a.site.explain("look at "+a.site.subjects.ResultStream(), err)
+		}
+		return max(have.State.FirstSeq, a.first), clockOf(have), nil
+	}
+	if !a.since.IsZero() && kept.State.Msgs > 0 {
+		terms.Before, err = a.before(ctx, kept.State.FirstTime)
+		terms.Part = terms.Before != nil
+	}
+	return terms, have.State.LastSeq, err
+}
+
+// clockOf is the time of NATS. Servers before 2.10 do not tell it.
+func clockOf(info *jetstream.StreamInfo) time.Time {
+	if info.TimeStamp.IsZero() {
+		return time.Now()
+	}
+	return info.TimeStamp
+}
+
+// before reads the latest digest from before the audit's time, if there is one. It looks further and further back, to
+// when the first record was stored, so that it reads few digests.
+func (a *audit) before(ctx context.Context, first time.Time) (digest []byte, err error) {
+	for back := time.Minute; ; back *= 2 {
+		begin := a.since.Add(-back)
+		at := place{Stream: a.site.subjects.AuditStream(), Subject: a.site.subjects.Digests(), Since: begin}
+		for r, err := range a.site.records(ctx, at) {
+			if err != nil {
+				return nil, err
+			}
+			if !r.Time.Before(a.since) {
+				break
+			}
+			digest = r.Data
+		}
+		if digest != nil || !begin.After(first) {
+			return digest, nil
+		}
+	}
 }
 
 // digests reads the digests as they are stored.
@@ -210,6 +262,7 @@ func (a *audit) results(ctx context.Context, from, last uint64) iter.Seq2[eviden
 		for range copies {
 			for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream(), From: from}) {
 				from = max(from, r.Sequence+1)
+				a.first = cmp.Or(a.first, r.Sequence)
 				if !yield(evidence.Record{Sequence: r.Sequence, Subject: r.Subject, Payload: r.Data}, err) || err != nil {
 					return
 				}
@@ -238,8 +291,11 @@ func (s *site) records(ctx context.Context, at place) iter.Seq2[record, error] {
 	}
 }
 
+// tellFindings tells as many as are told one by one.
 func (a *audit) tellFindings(all []evidence.Finding) error {
-	for _, f := range all {
+	told := min(len(all), evidence.MostFindings)
+	a.tellMore(len(all) - told)
+	for _, f := range all[:told] {
 		if a.json {
 			if err := a.object(f); err != nil {
 				return err
@@ -261,9 +317,7 @@ func (a *audit) tellChain(r evidence.Report, trust bool) error {
 	if r.Later > 0 {
 		a.say("note: no digest covers the latest %s yet", count(r.Later, "result", "results"))
 	}
-	if r.More > 0 {
-		a.say("note: %s more are not told one by one", number(r.More))
-	}
+	a.tellMore(r.More)
 	by := "a trusted key"
 	if !trust {
 		by = "the key that it names (--trust says whose may be)"
@@ -282,25 +336,31 @@ func (a *audit) tellChain(r evidence.Report, trust bool) error {
 		number(r.Results), number(int(r.Last.To)), count(r.Digests, "digest", "digests"), by)
 }
 
-// completeness proves that each stored job has exactly one result, or waits.
-func (a *audit) completeness(ctx context.Context) ([]evidence.Finding, error) {
+func (a *audit) tellMore(n int) {
+	if n > 0 {
+		a.say("note: %s more are not told one by one", number(n))
+	}
+}
+
+// completeness proves that each stored job has exactly one result, or waits. It counts what it finds.
+func (a *audit) completeness(ctx context.Context) (found int, err error) {
 	stored, err := a.site.stream(ctx, a.site.subjects.RequestStream())
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	state := stored.CachedInfo() // before the results: what is stored later is not asked for
 	ledger, next, err := a.ledger(ctx, state)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	begin, without := ledger.Without(state.State.LastSeq)
 	gone, err := a.gone(ctx, without)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	// What has left the stream of jobs in the meantime has its result by now.
 	if _, err := a.fill(ctx, ledger, next); err != nil {
-		return nil, err
+		return 0, err
 	}
 	_, still := ledger.Without(state.State.LastSeq)
 	findings := ledger.Doubled()
@@ -309,21 +369,24 @@ func (a *audit) completeness(ctx context.Context) ([]evidence.Finding, error) {
 			findings = append(findings, evidence.LostJob(sequence))
 		}
 	}
-	if err := a.tellFindings(findings); err != nil || len(findings) > 0 {
-		return findings, err
+	if len(findings) > 0 {
+		return len(findings), a.tellFindings(findings)
 	}
-	return nil, a.tellJobs(begin, state.State.LastSeq, len(without)-len(gone), ledger.Held())
+	return 0, a.tellJobs(begin, state.State.LastSeq, len(without)-len(gone), ledger.Held())
 }
 
 func (a *audit) tellJobs(begin, last uint64, waiting, held int) error {
 	if a.json {
 		return a.object(map[string]any{"jobsFrom": begin, "jobsTo": last, "waiting": waiting, "held": held})
 	}
-	if begin > last {
-		return a.print("jobs       none whose result is still kept")
+	if last == 0 {
+		return a.print("jobs       none was stored yet")
 	}
 	if begin > 1 {
-		a.say("note: results of jobs before %s have aged out", number(int(begin)))
+		a.say("note: jobs before %s are not asked for: their results may have aged out, so that nothing tells whether one was lost", number(int(begin)))
+	}
+	if begin > last {
+		return a.print("jobs       none whose result cannot have aged out: nothing is proved of jobs")
 	}
 	var but []string
 	if waiting > 0 {
@@ -342,19 +405,18 @@ func (a *audit) tellJobs(begin, last uint64, waiting, held int) error {
 // ledger takes in all results, and what was denied.
 func (a *audit) ledger(ctx context.Context, of *jetstream.StreamInfo) (*evidence.Ledger, uint64, error) {
 	l := &evidence.Ledger{Made: of.Created}
-	for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream()}) {
-		if err != nil {
-			return nil, 0, err
-		}
-		if r.Sequence > 1 {
-			l.Aged = r.Time
-		}
-		break
+	if of.State.Msgs > 0 {
+		l.Waits(of.State.FirstSeq, of.State.FirstTime)
 	}
 	next, err := a.fill(ctx, l, 1)
 	if err != nil {
 		return nil, 0, err
 	}
+	results, err := a.site.stream(ctx, a.site.subjects.ResultStream()) // after they were read: what was there then has not aged out before
+	if err != nil {
+		return nil, 0, err
+	}
+	l.Aged = evidence.AgedBefore(clockOf(results.CachedInfo()), results.CachedInfo().Config.MaxAge)
 	for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.AuditStream(), Subject: a.site.subjects.Act(jobs.ActDeny, "*")}) {
 		if err != nil {
 			return nil, 0, err
@@ -383,7 +445,7 @@ func (a *audit) fill(ctx context.Context, l *evidence.Ledger, from uint64) (next
 			l.Hold(r.Subject)
 		}
 		if bytes.Contains(r.Data, []byte(`"approves":`)) {
-			if result, err := jobs.DecodeResult(r.Data); err == nil && result.Approves != "" {
+			if result, err := jobs.DecodeResult(r.Data); err == nil && result.Approves != "" && result.Status != jobs.Invalid {
 				l.Release(result.Approves)
 			}
 		}

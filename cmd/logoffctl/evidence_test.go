@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"iter"
 	"os"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,6 +16,7 @@ import (
 
 	"logoffworker/jobs"
 	"logoffworker/jobs/evidence"
+	"logoffworker/worker/stage"
 )
 
 // A notary makes digests of a world's results, as workers do, and such as nobody should.
@@ -81,6 +86,34 @@ func cmdRemove(ts *testscript.TestScript, _ bool, args []string) {
 	results, err := w.js.Stream(ctx, w.subjects.ResultStream())
 	ts.Check(err)
 	ts.Check(results.DeleteMsg(ctx, sequence))
+}
+
+// cmdKeep is the command keep.
+func cmdKeep(ts *testscript.TestScript, _ bool, args []string) {
+	kept, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	w := worldOf(ts)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	ts.Check(w.keep(ctx, kept))
+	if kept < time.Second && !stage.Await(ctx, 30*time.Second, func() bool {
+		n, err := w.has(w.subjects.ResultStream())
+		return err == nil && n == 0
+	}) {
+		ts.Fatalf("results do not age out")
+	}
+}
+
+// keep has NATS keep results for so long.
+func (w *world) keep(ctx context.Context, kept time.Duration) error {
+	results, err := w.js.Stream(ctx, w.subjects.ResultStream())
+	if err != nil {
+		return err
+	}
+	config := results.CachedInfo().Config
+	config.MaxAge, config.Duplicates = kept, min(kept, config.Duplicates)
+	_, err = w.js.UpdateStream(ctx, config)
+	return err
 }
 
 // digest covers what is new.
@@ -157,5 +190,135 @@ func cmdLose(ts *testscript.TestScript, _ bool, _ []string) {
 		for msg := range batch.Messages() {
 			ts.Check(msg.DoubleAck(ctx))
 		}
+	}
+}
+
+// Results that age out between two steps of an audit are no finding, and those that are removed are.
+func TestResultsMayAgeOutDuringAnAudit(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		kept     time.Duration
+		findings int
+		remarks  int
+	}{
+		{"their time has come", 30 * time.Second, 0, 1},
+		{"they are young", 30 * 24 * time.Hour, 1, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w, a := auditOf(t)
+			for i := range 4 {
+				now := time.Now()
+				r := jobs.Result{Version: jobs.ResultVersion, JobID: "j", Status: jobs.Done, Lane: jobs.Urgent, RequestedAt: now, ReceivedAt: now, CompletedAt: now}
+				if err := w.putResult(t.Context(), r, jobs.Key(uint64(i+1), now)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n, err := newNotary(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.digest(n.key, "", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.keep(t.Context(), test.kept); err != nil {
+				t.Fatal(err)
+			}
+			terms, last, err := a.terms(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			digests := func(yield func([]byte, error) bool) {
+				for data, err := range a.digests(t.Context()) {
+					if !yield(data, err) {
+						return
+					}
+				}
+				results, err := w.js.Stream(t.Context(), w.subjects.ResultStream())
+				if err == nil {
+					err = results.Purge(t.Context(), jetstream.WithPurgeSequence(3))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			report, err := evidence.Check(terms, digests, func(from uint64) iter.Seq2[evidence.Record, error] {
+				return a.results(t.Context(), from, last)
+			})
+			if err != nil || len(report.Findings) != test.findings || len(report.Remarks) != test.remarks || report.Results != 2 {
+				t.Errorf("report %+v, %v", report, err)
+			}
+		})
+	}
+}
+
+// auditOf is an audit of a new world.
+func auditOf(t *testing.T) (*world, *audit) {
+	t.Helper()
+	w := testWorld(t, 1)
+	tool := &tool{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
+	tool.where.server = w.broker.URL()
+	here, err := tool.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(here.close)
+	return w, &audit{tool: tool, site: here}
+}
+
+// The digest before a time is found, however long before it was stored.
+func TestTheDigestBeforeATimeIsFound(t *testing.T) {
+	w, a := auditOf(t)
+	for _, text := range []string{"first", "last"} {
+		if _, err := w.js.Publish(t.Context(), w.subjects.Digests(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored := time.Now()
+	for since, want := range map[time.Time]string{stored: "last", stored.Add(90 * 24 * time.Hour): "last", stored.Add(-time.Hour): ""} {
+		a.since = since
+		if got, err := a.before(t.Context(), stored); err != nil || string(got) != want {
+			t.Errorf("before %v: %q, %v; want %q", since, got, err, want)
+		}
+	}
+}
+
+// An approval that a worker refused, because who published a job may not approve it, leaves the job held.
+func TestARefusedApprovalLeavesTheJobHeld(t *testing.T) {
+	w := testWorld(t, 1)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	results, err := w.js.Stream(t.Context(), w.subjects.ResultStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := results.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sequence, status := range []jobs.Status{jobs.Held, jobs.Invalid, jobs.Done} {
+		if sequence > 0 {
+			now := time.Now()
+			r := jobs.Result{Version: jobs.ResultVersion, JobID: "held-1", Status: status, Lane: jobs.Bulk, RequestedAt: now, ReceivedAt: now, CompletedAt: now, Approves: held.Subject, ApprovedBy: "hr"}
+			if err := w.putResult(t.Context(), r, jobs.Key(uint64(sequence+1), now)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, out, errs := w.run(t, "audit", "verify", "--complete")
+		if isHeld := strings.Contains(out, "1 held"); isHeld != (status != jobs.Done) || !strings.Contains(out, "none was lost") {
+			t.Errorf("after %s: %s%s", status, out, errs)
+		}
+	}
+}
+
+// Of very many findings the first are told, and how many more there are.
+func TestFindingsAreToldUpToAThousand(t *testing.T) {
+	var out, errs bytes.Buffer
+	a := &audit{tool: &tool{stdout: &out, stderr: &errs}}
+	if err := a.tellFindings(make([]evidence.Finding, evidence.MostFindings+2)); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != evidence.MostFindings || !strings.Contains(errs.String(), "note: 2 more are not told one by one") {
+		t.Errorf("%d lines, %s", n, errs.String())
 	}
 }

@@ -22,6 +22,7 @@ type exporting struct {
 
 	look     look
 	from, to time.Time
+	keys     []string // of the jobs with that id, as far as they have results
 }
 
 func (t *tool) exportCommand() *cobra.Command {
@@ -31,7 +32,8 @@ func (t *tool) exportCommand() *cobra.Command {
 		Short: "results by person, job, label, publisher and time",
 		Long: `Export prints the results that match all that is given, oldest first: one JSON object a line,
 exactly as it is stored, or with --csv one line for each person and session. With --acts it
-prints what people did instead: pause, resume, replay, drop, approve, deny.
+prints what people did instead: pause, resume, replay, drop, approve, deny. Acts hold the keys of
+jobs: there an id is known as long as a result of the job is kept, a key or a sequence always.
 
 In a CSV an apostrophe stands before a text that a spreadsheet would take for a formula.`,
 		Example: `  logoffctl audit export --person 'CORP\jane' --since 30d
@@ -90,6 +92,9 @@ func (t *tool) export(ctx context.Context, o exporting) error {
 	take := o.result
 	if o.acts {
 		at.Stream, take = here.subjects.AuditStream(), o.act
+		if o.keys, err = here.keysOf(ctx, jobName(o.job)); err != nil {
+			return err
+		}
 	}
 	out := &exported{tool: t, csv: csv.NewWriter(t.stdout)}
 	if err := out.heads(o); err != nil {
@@ -241,7 +246,7 @@ func (o *exporting) act(e *exported, r record) error {
 		e.unreadable++
 		return nil
 	}
-	if o.publisher != "" && a.Who != o.publisher || o.job != "" && !slices.Contains(a.Jobs, o.job) {
+	if o.publisher != "" && a.Who != o.publisher || o.job != "" && !slices.ContainsFunc(a.Jobs, o.names) {
 		return nil
 	}
 	e.n++
@@ -249,4 +254,24 @@ func (o *exporting) act(e *exported, r record) error {
 		return e.object(r.Data)
 	}
 	return e.row(stamp(a.At), string(a.Verb), a.Who, a.Why, string(a.Lane), stamp(a.Until), strings.Join(a.Jobs, " "))
+}
+
+// names reports whether the key in an act is that of the job that is meant.
+func (o *exporting) names(key string) bool {
+	name := jobName(o.job)
+	sequence, _, _ := strings.Cut(key, "-")
+	return o.job == key || name.key() == "" && name.sequence() != 0 && strconv.FormatUint(name.sequence(), 10) == sequence || slices.Contains(o.keys, key)
+}
+
+// keysOf are the keys of the jobs with an id that have a result.
+func (s *site) keysOf(ctx context.Context, name jobName) (keys []string, err error) {
+	if name == "" || name.key() != "" {
+		return nil, nil
+	}
+	at := place{Stream: s.subjects.ResultStream(), Subject: s.subjects.Result(string(name), "*")}
+	_, err = s.read(ctx, at, func(r record) bool {
+		keys = append(keys, r.key())
+		return true
+	})
+	return keys, err
 }

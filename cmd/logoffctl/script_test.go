@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -28,6 +29,9 @@ func TestMain(m *testing.M) {
 //	stored N            so many jobs were stored, ever
 //	lose                all jobs that wait leave their stream without a result
 //	remove N            deletes a result
+//	keep DURATION       results are kept for so long; those that were stored before are waited for until they are gone
+//	                    where it is shorter than a second
+//	now NAME            sets a variable to the time
 //	signer FILE         writes the public key that signs digests into a file
 //	digest [WHAT N...]  signs the results that no digest covers: as they are, or as if one was another (change N), or
 //	                    two had changed places (swap N N); with another key (stranger), or without storing it (unstored)
@@ -65,7 +69,11 @@ func TestScripts(t *testing.T) {
 			"settle": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(worldOf(ts).settle(jobs.Status(args[0])))
 			},
-			"lose": cmdLose, "remove": cmdRemove, "signer": cmdSigner, "digest": cmdDigest, "act": cmdAct,
+			"lose": cmdLose, "remove": cmdRemove, "keep": cmdKeep,
+			"now": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], time.Now().Format(time.RFC3339Nano))
+			},
+			"signer": cmdSigner, "digest": cmdDigest, "act": cmdAct,
 			"stored": func(ts *testscript.TestScript, _ bool, args []string) {
 				n, err := worldOf(ts).storedEver()
 				ts.Check(err)

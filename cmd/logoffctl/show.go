@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -138,34 +139,43 @@ func (s *site) inDigest(ctx context.Context, result record) (words string, err e
 		if err != nil || result.Sequence < d.From || result.Sequence > d.To {
 			continue
 		}
-		same, err := s.holds(ctx, d)
+		how, err := s.holds(ctx, d, r.Data)
 		if err != nil {
 			return "", err
 		}
-		if !same {
-			return fmt.Sprintf("%d (not as it was: logoffctl audit verify says what)", d.Number), nil
-		}
-		return fmt.Sprintf("%d (verified)", d.Number), nil
+		return fmt.Sprintf("%d (%s)", d.Number, how), nil
 	}
 	return "", nil
 }
 
-// holds reports whether a digest is signed by the key that it names, and the results that it covers are those that are
+// holds says whether a digest is signed by the key that it names, and the results that it covers are those that are
 // there.
-func (s *site) holds(ctx context.Context, d evidence.Digest) (bool, error) {
-	there := evidence.NewRange(d.From)
-	for r, err := range s.records(ctx, place{Stream: s.subjects.ResultStream(), From: d.From}) {
-		if err != nil {
-			return false, err
-		}
-		if r.Sequence > d.To {
-			break
-		}
-		there.Add(evidence.Record{Sequence: r.Sequence, Subject: r.Subject, Payload: r.Data})
+func (s *site) holds(ctx context.Context, d evidence.Digest, data []byte) (string, error) {
+	a := &audit{site: s}
+	terms, _, err := a.terms(ctx)
+	if err != nil {
+		return "", err
 	}
-	found := d
-	there.Into(&found)
-	return d.Verify() == nil && found.Root == d.Root && found.Count == d.Count, nil
+	terms.Part = true
+	one := func(yield func([]byte, error) bool) { yield(data, nil) }
+	report, err := evidence.Check(terms, one, func(from uint64) iter.Seq2[evidence.Record, error] {
+		return func(yield func(evidence.Record, error) bool) {
+			for r, err := range a.results(ctx, from, d.To) {
+				if r.Sequence > d.To || !yield(r, err) {
+					return
+				}
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(report.Findings) > 0 || report.Results == 0:
+		return "not as it was: logoffctl audit verify says what", nil
+	case len(report.Remarks) > 0:
+		return "what is left of it is as it was: logoffctl audit verify tells of the rest", nil
+	}
+	return "verified", nil
 }
 
 // complete adds the dead letter, the acts, and other jobs of the same id, as far as they may be seen.

@@ -44,10 +44,16 @@ type Terms struct {
 	Now   time.Time
 	First uint64
 	Made  time.Time
-	// Kept is how long results are kept, DigestsKept how long digests are; 0 is for ever, or not known of digests.
+	// Again returns First and Now once more, if it is given: results age out while they are read.
+	Again func() (first uint64, now time.Time, err error)
+	// Kept is how long results are kept, DigestsKept how long digests are; 0 is for ever.
 	Kept, DigestsKept time.Duration
-	// Part says that the digests are not read from the first on.
-	Part bool
+	// Crowded says that digests may go before their time, since their stream has other limits.
+	Crowded bool
+	// Part says that the digests are not read from the first on. Before is the one before them, if there is one: it
+	// tells since when the results of the next were stored.
+	Part   bool
+	Before []byte
 }
 
 // A Report is what a check comes to.
@@ -70,6 +76,10 @@ type Source func(from uint64) iter.Seq2[Record, error]
 // Check goes through all digests, as they are stored, and the results that they cover. Its error is that of a source.
 func Check(terms Terms, digests iter.Seq2[[]byte, error], results Source) (Report, error) {
 	c := &chain{terms: terms, report: Report{Signers: map[string]string{}}}
+	if terms.Before != nil {
+		c.link(terms.Before)
+		c.links, c.report = nil, Report{Findings: c.report.Findings, Signers: map[string]string{}}
+	}
 	for data, err := range digests {
 		if err != nil {
 			return c.report, err
@@ -160,6 +170,10 @@ func (c *chain) signed(d Digest) bool {
 // follows compares a digest with the one before it.
 func (c *chain) follows(d *link) {
 	before := c.previous
+	d.after = d.Made
+	if before != nil && !beginsAnew(before, d) {
+		d.after = before.Latest
+	}
 	switch {
 	case before == nil:
 		c.begins(d)
@@ -174,7 +188,6 @@ func (c *chain) follows(d *link) {
 	case d.Previous != c.hash:
 		c.found(Finding{Kind: Broken, Number: before.Number, Text: fmt.Sprintf("digest %d is not the one that digest %d names: one of them was changed", before.Number, d.Number)})
 	default:
-		d.after = before.Latest
 		c.goesOn(before, d)
 	}
 }
@@ -190,16 +203,21 @@ func missing(from, to uint64) string {
 func (c *chain) begins(d *link) {
 	switch {
 	case c.terms.Part || d.Number == 1:
-	case c.terms.DigestsKept > 0 && c.agedAfter(d.Since, c.terms.DigestsKept, c.terms.Now) > 0:
-		c.found(Finding{Kind: Broken, Number: d.Number - 1, Text: fmt.Sprintf("%s: the last of them was signed at %s, and digests are kept for %v", missing(1, d.Number-1), d.Since.Format(time.RFC3339), c.terms.DigestsKept)})
-	default:
+	case c.terms.Crowded:
+		c.remark("the chain begins with digest %d; those before it have aged out or made room: their stream has a limit of bytes or messages, so that nothing tells whether they were removed", d.Number)
+	case c.terms.DigestsKept > 0 && c.agedAfter(d.Since, c.terms.DigestsKept, c.terms.Now) <= 0:
 		c.remark("the chain begins with digest %d; those before it have aged out", d.Number)
+	default:
+		c.found(Finding{Kind: Broken, Number: d.Number - 1, Text: fmt.Sprintf("%s: the last of them was signed at %s, and cannot have aged out", missing(1, d.Number-1), d.Since.Format(time.RFC3339))})
 	}
 }
 
-// agedAfter is how long after a time something that was stored at another ages out; 0 or less where it has.
+// apart is how far the clocks of NATS' servers may be apart: each lets its own copy of a stream age out by its own.
+const apart = time.Minute
+
+// agedAfter is how long after a time something that was stored at another ages out; 0 or less where it may have.
 func (c *chain) agedAfter(stored time.Time, kept time.Duration, at time.Time) time.Duration {
-	return stored.Add(kept).Sub(at)
+	return stored.Add(kept - apart).Sub(at)
 }
 
 // gone reports whether results that were stored at a time may have aged out by another.
@@ -215,7 +233,6 @@ func (c *chain) goesOn(before, d *link) {
 	switch {
 	case beginsAnew(before, d):
 		c.links = nil
-		d.after = time.Time{}
 		text := fmt.Sprintf("the stream of results was made anew or set back after digest %d, which ended with result %d", before.Number, before.To)
 		if c.gone(before.Latest, c.terms.Now) {
 			c.remark("%s; what was in it would have aged out by now", text)
@@ -237,10 +254,6 @@ func (c *chain) compare(results Source) {
 		c.links = nil
 	}
 	from := c.terms.First
-	for len(c.links) > 0 && c.links[0].To < from {
-		c.aged(&c.links[0])
-		c.links = c.links[1:]
-	}
 	if len(c.links) > 0 {
 		from = max(from, c.links[0].From)
 		if c.terms.First < c.links[0].From && !c.terms.Part {
@@ -270,10 +283,15 @@ func (c *chain) replaced(last link) {
 	c.found(Finding{Kind: Renewed, Number: last.Number, Text: text})
 }
 
-// aged judges a digest of which no result is there any more.
-func (c *chain) aged(d *link) {
-	if !c.gone(d.Latest, c.terms.Now) {
-		c.found(Finding{Kind: Dropped, Number: d.Number, Sequence: d.From, Text: fmt.Sprintf("results %d to %d of digest %d are gone, and cannot have aged out: the last was stored at %s", d.From, d.To, d.Number, d.Latest.Format(time.RFC3339))})
+// aged judges results that are gone from the beginning of the stream: those of a digest up to a sequence.
+func (c *chain) aged(d *link, to uint64) {
+	switch {
+	case to == d.To && c.gone(d.Latest, c.terms.Now):
+	case to < d.To && c.gone(d.after, c.terms.Now):
+		c.remark("results up to %d have aged out, or were removed when their time was near: nothing tells when each of digest %d was stored, but that it was between %s and %s. Those of it that are left are compared by %d bytes of their hashes",
+			to, d.Number, d.after.Format(time.RFC3339), d.Latest.Format(time.RFC3339), printSize)
+	default:
+		c.found(Finding{Kind: Dropped, Number: d.Number, Sequence: d.From, Text: fmt.Sprintf("results %d to %d of digest %d are gone, and cannot have aged out: they were stored between %s and %s", d.From, to, d.Number, d.after.Format(time.RFC3339), d.Latest.Format(time.RFC3339))})
 	}
 }
 
@@ -282,6 +300,7 @@ type cursor struct {
 	next   func() (Record, error, bool)
 	record Record
 	there  bool
+	asked  bool // what the stream begins with, since the record was read
 	err    error
 }
 
@@ -289,6 +308,7 @@ func (a *cursor) advance() {
 	if a.err != nil {
 		return
 	}
+	a.asked = false
 	a.record, a.err, a.there = a.next()
 	a.there = a.there && a.err == nil
 }
@@ -298,11 +318,14 @@ func (c *chain) compareOne(d *link, at *cursor) {
 	for at.there && at.record.Sequence < d.From {
 		at.advance() // no digest that counts covers it
 	}
-	begin := max(d.From, c.terms.First)
-	c.beginAged(d, begin)
+	if d.To < c.terms.First && (!at.there || at.record.Sequence > d.To) {
+		c.aged(d, d.To)
+		return
+	}
 	var tree Tree
+	aged := uint64(0) // up to here the stream has lost its beginning
 	wrong := len(c.suspects)
-	for sequence := begin; at.err == nil; sequence++ {
+	for sequence := d.From; at.err == nil; sequence++ {
 		var record *Record
 		if at.there && at.record.Sequence == sequence {
 			r := at.record
@@ -314,14 +337,21 @@ func (c *chain) compareOne(d *link, at *cursor) {
 			tree.Add(leaf)
 			c.report.Results++
 		}
-		if c.differs(d, sequence, record, leaf) {
+		switch {
+		case !c.differs(d, sequence, record, leaf):
+		case record == nil && c.left(sequence, at):
+			aged = sequence
+		default:
 			c.suspects = append(c.suspects, suspect{digest: d.Digest, sequence: sequence, record: record})
 		}
 		if sequence == d.To {
 			break
 		}
 	}
-	if at.err == nil && begin == d.From && len(c.suspects) == wrong && tree.Root() != d.Root {
+	if at.err == nil && aged > 0 {
+		c.aged(d, aged)
+	}
+	if at.err == nil && aged == 0 && len(c.suspects) == wrong && tree.Root() != d.Root {
 		c.found(Finding{Kind: Changed, Number: d.Number, Sequence: d.From, Text: fmt.Sprintf("results %d to %d are not what digest %d says (%s)", d.From, d.To, d.Number, d.signature())})
 	}
 	c.settleMany()
@@ -342,15 +372,16 @@ func (c *chain) differs(d *link, sequence uint64, record *Record, leaf Hash) boo
 	return !d.is(sequence, leaf)
 }
 
-// beginAged judges a digest the beginning of which is not there any more.
-func (c *chain) beginAged(d *link, begin uint64) {
-	switch {
-	case begin == d.From:
-	case c.terms.Kept > 0 && (d.after.IsZero() || c.gone(d.after, c.terms.Now)):
-		c.remark("results up to %d have aged out; those of digest %d that are left are compared by %d bytes of their hashes", begin-1, d.Number, printSize)
-	default:
-		c.found(Finding{Kind: Dropped, Number: d.Number, Sequence: d.From, Text: fmt.Sprintf("results %d to %d of digest %d are gone, and cannot have aged out", d.From, begin-1, d.Number)})
+// left reports whether a result that is not there was before what the stream begins with. Where that is not known of
+// this moment it is asked for: the stream may have lost its beginning since.
+func (c *chain) left(sequence uint64, at *cursor) bool {
+	if sequence >= c.terms.First && !at.asked && c.terms.Again != nil {
+		at.asked = true
+		first, now, err := c.terms.Again()
+		c.terms.First, c.terms.Now = max(first, c.terms.First), now
+		at.err, at.there = err, at.there && err == nil
 	}
+	return sequence < c.terms.First
 }
 
 // signature says who signed a digest, and when.

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -267,6 +268,128 @@ func TestWhatHasAgedOutIsSaidAndNoFinding(t *testing.T) {
 				t.Errorf("findings %v, remarks %q; want %v and %d", report.Findings, report.Remarks, test.kinds, test.remarks)
 			}
 		})
+	}
+}
+
+// TestTheBeginningOfTheFirstDigestCannotAgeOutBeforeItsStream, nor that of any before the digest ahead of it.
+func TestTheBeginningOfTheFirstDigestCannotAgeOutBeforeItsStream(t *testing.T) {
+	day := 24 * time.Hour
+	for _, test := range []struct {
+		name    string
+		part    bool // read from the fourth digest on
+		first   uint64
+		made    time.Duration // before noon
+		later   time.Duration
+		tamper  func(s *store)
+		kinds   []Kind
+		remarks int
+	}{
+		{"the stream is new", false, 3, 0, time.Hour, nil, []Kind{Dropped}, 0},
+		{"the stream is old", false, 3, 31 * day, time.Hour, nil, nil, 1},
+		{"its time has come", false, 3, 0, 30*day + 30*time.Second, nil, nil, 1},
+		{"a part", true, 33, 31 * day, time.Hour, nil, []Kind{Dropped}, 0},
+		{"a part whose time has come", true, 33, 0, 30*day + 4*time.Minute, nil, nil, 1},
+		{"a part after a digest that nobody signed", true, 31, 0, time.Hour, func(s *store) { s.resign(2, newKey(s.t)) }, []Kind{Forged, Broken}, 0},
+		{"digest before is missing", false, 35, 31 * day, time.Hour, func(s *store) { s.digests = slices.Delete(s.digests, 2, 3) }, []Kind{Broken, Dropped, Dropped, Dropped}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStore(t, 100)
+			s.made = noon.Add(-test.made)
+			s.digest(10)
+			s.records = slices.DeleteFunc(s.records, func(r Record) bool { return r.Sequence < test.first })
+			if test.tamper != nil {
+				test.tamper(s)
+			}
+			terms := s.terms()
+			terms.First, terms.Now = test.first, noon.Add(test.later)
+			if test.part {
+				terms.Part, terms.Before, s.digests = true, s.digests[2], s.digests[3:]
+			}
+			report := s.check(terms)
+			var kinds []Kind
+			for _, f := range report.Findings {
+				kinds = append(kinds, f.Kind)
+			}
+			if !slices.Equal(kinds, test.kinds) || len(report.Remarks) != test.remarks || report.Digests != len(s.digests) {
+				t.Errorf("findings %v, remarks %q, %d digests; want %v and %d", report.Findings, report.Remarks, report.Digests, test.kinds, test.remarks)
+			}
+		})
+	}
+}
+
+// TestDigestsThatAreKeptForEverDoNotAgeOut, and of those that may make room for others nothing is claimed.
+func TestDigestsThatAreKeptForEverDoNotAgeOut(t *testing.T) {
+	s := newStore(t, 30)
+	s.digest(10)
+	s.digests = s.digests[1:]
+	terms := s.terms()
+	terms.DigestsKept = 0
+	terms.Now = noon.Add(9 * 365 * 24 * time.Hour)
+	if report := s.check(terms); len(report.Findings) == 0 || report.Findings[0].Kind != Broken {
+		t.Errorf("findings %v", report.Findings)
+	}
+	terms.Now, terms.Crowded = s.now, true
+	if report := s.check(terms); len(report.Findings) != 0 || len(report.Remarks) == 0 || !strings.Contains(report.Remarks[0], "nothing tells whether they were removed") {
+		t.Errorf("findings %v, remarks %q", report.Findings, report.Remarks)
+	}
+}
+
+// TestResultsMayAgeOutWhileTheyAreRead: what the stream has lost at its beginning since is judged by the clock of then,
+// and what it has lost elsewhere is missed all the same.
+func TestResultsMayAgeOutWhileTheyAreRead(t *testing.T) {
+	month := 30 * 24 * time.Hour
+	for _, test := range []struct {
+		name    string
+		gone    []uint64 // from, to, from, to: when they are read
+		first   uint64   // then
+		later   time.Duration
+		kinds   []Kind
+		remarks int
+	}{
+		{"before the first was read", []uint64{1, 34}, 35, month + 4*time.Minute, nil, 1},
+		{"whole digests", []uint64{1, 30}, 31, month + 4*time.Minute, nil, 0},
+		{"between two", []uint64{13, 34}, 35, month + 4*time.Minute, nil, 1},
+		{"all", []uint64{1, 100}, 101, month + 10*time.Minute, nil, 0},
+		{"too early", []uint64{1, 34}, 35, month - time.Hour, slices.Repeat([]Kind{Dropped}, 4), 0},
+		{"between two, too early", []uint64{13, 34}, 35, month - time.Hour, slices.Repeat([]Kind{Dropped}, 3), 0},
+		{"and one in the middle was dropped", []uint64{1, 34, 37, 37}, 35, month + 4*time.Minute, []Kind{Dropped}, 1},
+		{"nothing, and one in the middle was dropped", []uint64{37, 37}, 1, month + 10*time.Minute, []Kind{Dropped}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStore(t, 100)
+			s.digest(10)
+			terms := s.terms()
+			terms.Now = noon.Add(month - 2*time.Hour)
+			asked := 0
+			terms.Again = func() (uint64, time.Time, error) {
+				asked++
+				return test.first, noon.Add(test.later), nil
+			}
+			for ; len(test.gone) > 0; test.gone = test.gone[2:] {
+				s.records = slices.DeleteFunc(s.records, func(r Record) bool { return r.Sequence >= test.gone[0] && r.Sequence <= test.gone[1] })
+			}
+			report := s.check(terms)
+			var kinds []Kind
+			for _, f := range report.Findings {
+				kinds = append(kinds, f.Kind)
+			}
+			if !slices.Equal(kinds, test.kinds) || len(report.Remarks) != test.remarks || asked == 0 || asked > 2 {
+				t.Errorf("asked %d times, findings %v, remarks %q; want %v and %d", asked, report.Findings, report.Remarks, test.kinds, test.remarks)
+			}
+		})
+	}
+}
+
+// TestAnAuditThatCannotAskAgainHasNoReport.
+func TestAnAuditThatCannotAskAgainHasNoReport(t *testing.T) {
+	s := newStore(t, 20)
+	s.digest(10)
+	s.drop(5)
+	away := errors.New("NATS is away")
+	terms := s.terms()
+	terms.Again = func() (uint64, time.Time, error) { return 0, time.Time{}, away }
+	if _, err := Check(terms, values(s.digests), s.source); !errors.Is(err, away) {
+		t.Errorf("error %v", err)
 	}
 }
 

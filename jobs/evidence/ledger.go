@@ -14,20 +14,33 @@ import (
 type Ledger struct {
 	// Made is when the stream of jobs was made. Jobs of a stream before it are not asked for.
 	Made time.Time
-	// Aged is when the oldest result that is there was stored, if others have aged out: jobs from before it may have
-	// lost their results that way.
+	// Aged is since when results cannot have aged out (see [AgedBefore]): jobs that were stored before it may have lost
+	// theirs that way.
 	Aged time.Time
 
-	jobs []entry // with a result
-	held map[string]bool
+	jobs  []entry // with a result
+	waits entry   // the first that waits
+	held  map[string]bool
 }
 
-// An entry is a job with a result.
+// AgedBefore is when results were stored, at the latest, that may have aged out by now; zero where they are kept for
+// ever.
+func AgedBefore(now time.Time, kept time.Duration) time.Time {
+	if kept <= 0 {
+		return time.Time{}
+	}
+	return now.Add(apart - kept)
+}
+
+// An entry is a job with a result, or one that waits.
 type entry struct {
 	sequence uint64
 	stored   int64
 	result   uint64 // its sequence
 }
+
+// before reports whether the job was stored before a time.
+func (e entry) before(t time.Time) bool { return time.Unix(0, e.stored).Before(t) }
 
 // Add takes in a result. One with a subject that no worker makes is an error.
 func (l *Ledger) Add(r Record) error {
@@ -42,6 +55,11 @@ func (l *Ledger) Add(r Record) error {
 	}
 	l.jobs = append(l.jobs, entry{sequence, stored, r.Sequence})
 	return nil
+}
+
+// Waits notes the first job that waits: all after it were stored later.
+func (l *Ledger) Waits(sequence uint64, stored time.Time) {
+	l.waits = entry{sequence: sequence, stored: stored.UnixNano()}
 }
 
 // Hold notes that a job is held, by the subject of its result or its last token, the key.
@@ -72,10 +90,11 @@ func (l *Ledger) Held() (n int) {
 }
 
 // Without returns the sequences of jobs up to the last that was stored which have no result, and begin, the first
-// that must have one. Jobs that wait are among them.
+// that must have one: the first of which is known that no result of it can have aged out. When a job was stored that
+// has no result, and does not wait, is not known. Jobs that wait are among those without.
 func (l *Ledger) Without(last uint64) (begin uint64, without []uint64) {
 	l.sort()
-	begin = l.begin()
+	begin = l.begin(last)
 	next := begin
 	for _, e := range l.jobs {
 		for ; next < e.sequence && next <= last; next++ {
@@ -95,20 +114,21 @@ func (l *Ledger) sort() {
 	})
 }
 
-// begin is the sequence of the first job that must have a result.
-func (l *Ledger) begin() uint64 {
-	if l.Aged.IsZero() {
+// begin is the sequence of the first job that must have a result; one after the last if none must.
+func (l *Ledger) begin(last uint64) uint64 {
+	if !l.Made.Before(l.Aged) {
 		return 1
 	}
+	begin := last + 1
+	if l.waits.sequence > 0 && !l.waits.before(l.Aged) {
+		begin = min(begin, l.waits.sequence)
+	}
 	for _, e := range l.jobs {
-		if !time.Unix(0, e.stored).Before(l.Aged) {
-			return e.sequence
+		if !e.before(l.Aged) {
+			return min(begin, e.sequence)
 		}
 	}
-	if n := len(l.jobs); n > 0 {
-		return l.jobs[n-1].sequence + 1
-	}
-	return 1
+	return begin
 }
 
 // Doubled finds the jobs that have more than one result.

@@ -7,33 +7,41 @@ import (
 	"time"
 )
 
-// TestEachJobHasOneResult by the keys of the results alone.
+// TestEachJobHasOneResult by the keys of the results, unless it may have aged out.
 func TestEachJobHasOneResult(t *testing.T) {
 	made := noon
 	for _, test := range []struct {
 		name    string
 		keys    []int // sequences of jobs, in the order of their results; a job is stored one second after the one before
-		aged    int   // the job that was stored when the oldest result was; 0 if none aged out
+		aged    int   // the first job that was stored since results cannot have aged out; 0 if none ages out
+		waits   int   // the first job that waits
 		last    uint64
 		begin   uint64
 		without []uint64
 		doubled int
 	}{
-		{"none", nil, 0, 0, 1, nil, 0},
-		{"none has one", nil, 0, 3, 1, []uint64{1, 2, 3}, 0},
-		{"each has one", []int{2, 1, 3}, 0, 3, 1, nil, 0},
-		{"one in the middle has none", []int{1, 3}, 0, 3, 1, []uint64{2}, 0},
-		{"the last have none", []int{1, 2}, 0, 4, 1, []uint64{3, 4}, 0},
-		{"one has two", []int{1, 2, 2, 3}, 0, 3, 1, nil, 1},
-		{"the first aged out", []int{4, 7, 5, 8}, 5, 8, 5, []uint64{6}, 0},
-		{"all but late ones aged out", []int{4}, 5, 8, 5, []uint64{5, 6, 7, 8}, 0},
-		{"results are more than was asked for", []int{1, 2, 3, 4}, 0, 2, 1, nil, 0},
+		{"none", nil, 0, 0, 0, 1, nil, 0},
+		{"none has one", nil, 0, 0, 3, 1, []uint64{1, 2, 3}, 0},
+		{"each has one", []int{2, 1, 3}, 0, 0, 3, 1, nil, 0},
+		{"one in the middle has none", []int{1, 3}, 0, 0, 3, 1, []uint64{2}, 0},
+		{"the last have none", []int{1, 2}, 0, 0, 4, 1, []uint64{3, 4}, 0},
+		{"one has two", []int{1, 2, 2, 3}, 0, 0, 3, 1, nil, 1},
+		{"the first aged out", []int{4, 7, 5, 8}, 5, 0, 8, 5, []uint64{6}, 0},
+		{"all but a late one aged out", []int{4}, 9, 0, 8, 9, nil, 0},
+		{"all aged out", nil, 9, 0, 8, 9, nil, 0},
+		{"all aged out but that of one that waits", nil, 5, 6, 8, 6, []uint64{6, 7, 8}, 0},
+		{"one waits for longer than results are kept", []int{4, 7}, 5, 2, 8, 7, []uint64{8}, 0},
+		{"the results of the first are gone, and no job is so old", []int{3}, -5, 0, 3, 1, []uint64{1, 2}, 0},
+		{"results are more than was asked for", []int{1, 2, 3, 4}, 0, 0, 2, 1, nil, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stored := func(job int) time.Time { return made.Add(time.Duration(job) * time.Second) }
 			l := &Ledger{Made: made}
-			if test.aged > 0 {
+			if test.aged != 0 {
 				l.Aged = stored(test.aged)
+			}
+			if test.waits > 0 {
+				l.Waits(uint64(test.waits), stored(test.waits))
 			}
 			for i, job := range test.keys {
 				add(t, l, uint64(i+1), job, stored(job))

@@ -8,8 +8,9 @@
 //
 // What this proves: results that a digest covers are those that were there when it was made, as long as one key that
 // signed is not in the hands of whoever changes them. What it does not: that a result was true when it was written, that
-// the latest results, which no digest covers yet, are whole, or that digests were not cut off at the end of the chain.
-// For the last there is the log of the workers, which holds the hash of each digest outside of NATS.
+// the latest results, which no digest covers yet, are whole, what its headers were and when it was stored, or that
+// digests were not cut off at the end of the chain. For the last there is the log of the workers, which holds the hash of
+// each digest outside of NATS. Results that are gone and may have aged out are told as that: nothing shows more.
 package evidence
 
 import (
