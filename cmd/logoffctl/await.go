@@ -16,7 +16,7 @@ var errLate = errors.New("the results did not come in time")
 
 // await waits for the results of what is stored, and says what became of it.
 func (t *tool) await(ctx context.Context, here *site, s *sending) error {
-	if err := here.recallSwallowed(ctx, s.orders); err != nil {
+	if err := here.recallSwallowed(ctx, s.orders, s.subject); err != nil {
 		return err
 	}
 	s.bar = t.newProgress(s.total())
