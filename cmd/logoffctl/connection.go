@@ -27,9 +27,13 @@ type whereabouts struct {
 	creds, nkey                       string
 	caFile, certFile, keyFile         string
 	inboxPrefix, domain, api, subject string
+
+	flags pflag.FlagSet // that these are
 }
 
-func (w *whereabouts) addFlags(flags *pflag.FlagSet) {
+func (w *whereabouts) addFlags(all *pflag.FlagSet) {
+	flags := &w.flags
+	defer all.AddFlagSet(flags)
 	flags.StringVarP(&w.server, "server", "s", "", "NATS servers, separated by commas")
 	flags.StringVar(&w.context, "context", "", "context of the nats command, or its file")
 	flags.StringVar(&w.creds, "creds", "", "credentials: file with user JWT and seed")
@@ -43,6 +47,20 @@ func (w *whereabouts) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&w.subject, "prefix", "", "start of every subject (default LOGOFF_PREFIX, else logoff)")
 }
 
+// words are the flags that are given, as a command line has them. A URL that may hold a password is left to the reader.
+func (w *whereabouts) words() (words []string) {
+	w.flags.VisitAll(func(f *pflag.Flag) {
+		value := f.Value.String()
+		if strings.Contains(value, "@") && f.Name == "server" {
+			value = "URL"
+		}
+		if f.Changed {
+			words = append(words, "--"+f.Name, value)
+		}
+	})
+	return words
+}
+
 // settings are those of a worker that say where NATS is. So the tool works beside a worker as it is.
 type settings struct {
 	NATS   env.NATS
@@ -50,7 +68,7 @@ type settings struct {
 }
 
 // settings are those of the environment, with the flags over them.
-func (w whereabouts) settings() (settings, error) {
+func (w *whereabouts) settings() (settings, error) {
 	var s settings
 	if w.server != "" && w.context != "" {
 		return s, badUsage("--server and --context both say where NATS is; keep one")
@@ -94,6 +112,7 @@ type site struct {
 	user     string // of the credentials, where they are a name
 
 	needless error // a missing right that nothing needs
+	unread   bool  // NATS does not let us read jobs or results
 }
 
 // connect reaches NATS, or says with exit code 3 why not.

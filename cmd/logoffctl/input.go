@@ -250,43 +250,64 @@ func firstWrong(job jobs.Job) error {
 	return nil
 }
 
-// readCSV reads one column of a table whose first line has the names of the columns.
+// readCSV reads one column of a table whose first line has the names of the columns. A line that may hold others, because
+// of a quote that is missing, or because its columns are not those of the first, is refused.
 func (l *list) readCSV(text []byte, seen map[string]bool) error {
 	l.form, l.comma = formCSV, commaOf(text)
 	r := csv.NewReader(bytes.NewReader(text))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes = l.comma, -1, true
-	head, err := r.Read()
+	r.Comma, r.FieldsPerRecord = l.comma, -1
+	var err error
+	if l.head, err = readRow(r); err != nil {
+		return err
+	}
+	last, _ := r.FieldPos(0)
+	column, err := l.findColumn(last)
 	if err != nil {
 		return err
 	}
-	l.head = head
-	column, err := l.findColumn()
-	if err != nil {
-		return err
-	}
-	last := 1
+	var wrong []error
 	for {
-		row, err := r.Read()
+		row, err := readRow(r)
 		if errors.Is(err, io.EOF) {
-			return nil
+			return some(wrong)
 		}
-		if err != nil {
-			return err
+		if row == nil {
+			return some(append(wrong, err))
 		}
 		line, _ := r.FieldPos(0)
 		for last++; last < line; last++ {
 			l.empty = append(l.empty, last) // the reader passes over empty lines
 		}
-		last, _ = r.FieldPos(len(row) - 1)
-		last += strings.Count(row[len(row)-1], "\n")
-		if column >= len(row) || strings.TrimSpace(row[column]) == "" {
+		switch {
+		case err != nil:
+			wrong = append(wrong, err)
+		case strings.TrimSpace(strings.Join(row, "")) == "":
 			l.empty = append(l.empty, line)
-			continue
+		case len(row) != len(l.head):
+			wrong = append(wrong, fmt.Errorf("line %d: it has %s, and the first line has %d", line, count(len(row), "field", "fields"), len(l.head)))
+		case strings.TrimSpace(row[column]) == "":
+			l.empty = append(l.empty, line)
+		default:
+			found := targetOf(strings.TrimSpace(row[column]))
+			found.line, found.row = line, row
+			l.add(found, seen)
 		}
-		found := targetOf(strings.TrimSpace(row[column]))
-		found.line, found.row = line, row
-		l.add(found, seen)
 	}
+}
+
+// readRow reads a row of a table, and says of one with a wrong quote where it begins. There is no row where none can be
+// told from the next.
+func readRow(r *csv.Reader) ([]string, error) {
+	row, err := r.Read()
+	var syntax *csv.ParseError
+	if errors.As(err, &syntax) {
+		return nil, fmt.Errorf("line %d: a quote is missing or one too many: a field with quotes in it is quoted as a whole, and they are doubled", syntax.StartLine)
+	}
+	if err == nil && strings.ContainsAny(strings.Join(row, ""), "\r\n") {
+		line, _ := r.FieldPos(0)
+		err = fmt.Errorf("line %d: a field goes on over the end of the line: add the quote that is missing, or take such a column out of the file", line)
+	}
+	return row, err
 }
 
 // commaOf is what separates the columns of a table, as its first line shows.
@@ -300,10 +321,13 @@ func commaOf(text []byte) rune {
 	return ','
 }
 
-// findColumn is the number of the column that is meant.
-func (l *list) findColumn() (int, error) {
+// findColumn is the number of the column that is meant. The names are on a line.
+func (l *list) findColumn(line int) (int, error) {
 	if l.column == "" && len(l.head) == 1 {
 		l.column = strings.TrimSpace(l.head[0])
+		if t := targetOf(l.column); !t.isPerson() || t.user.ID != 0 || strings.ContainsAny(l.column, `@\`) {
+			return 0, fmt.Errorf("%q in line %d is somebody, and no name of a column: put one above it, or say --column if it is one", l.column, line)
+		}
 		return 0, nil
 	}
 	for i, name := range l.head {

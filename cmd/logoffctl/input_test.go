@@ -48,7 +48,7 @@ func TestAListBecomesAsFewJobsAsItCan(t *testing.T) {
 		for i := range c.sessions {
 			l.targets = append(l.targets, targetOf(fmt.Sprintf("AE92D1DD-0C68-49A6-BEBB-%012d", i)))
 		}
-		orders, err := l.orders("list", jobs.Job{Reason: "x"})
+		orders, err := l.orders("list", notes{Job: jobs.Job{Reason: "x"}})
 		if err != nil || len(orders) != c.jobs {
 			t.Errorf("%d people and %d sessions are %d jobs (%v), not %d", c.people, c.sessions, len(orders), err, c.jobs)
 		}
@@ -108,7 +108,7 @@ func FuzzReadList(f *testing.F) {
 		if l.read(map[string]bool{}) != nil || l.check() != nil {
 			return
 		}
-		orders, err := l.orders("x", jobs.Job{})
+		orders, err := l.orders("x", notes{})
 		if err != nil {
 			t.Fatalf("what was taken cannot be a job: %v", err)
 		}

@@ -91,6 +91,7 @@ func (c *choice) wants(l letter) bool {
 }
 
 // letters are those that are meant, the oldest first. One that cannot be read is told, and passed over.
+// So is one that is named and not there, of which the exit code tells, too.
 func (t *tool) letters(ctx context.Context, here *site, c choice) (all []letter, err error) {
 	_, err = here.read(ctx, place{Stream: here.subjects.DeadStream(), Subject: here.subjects.DeadLetters()}, func(r record) bool {
 		l, err := here.letterOf(r)
@@ -108,6 +109,7 @@ func (t *tool) letters(ctx context.Context, here *site, c choice) (all []letter,
 	for _, name := range c.names {
 		if !slices.ContainsFunc(all, func(l letter) bool { return l.isNamed(name) }) {
 			t.say("%s has no dead letter here, or no more", name)
+			t.unfound = true
 		}
 	}
 	return all, nil

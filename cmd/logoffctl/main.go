@@ -68,6 +68,8 @@ type tool struct {
 	where whereabouts // of NATS, as the flags say
 	json  bool        // one object a line
 	ran   bool        // the command line is understood, and what it asks for was begun
+
+	unfound bool // a job that is named is not there: exit code 1, whatever is done with others
 }
 
 // root is the command without a verb.
@@ -118,7 +120,11 @@ stored or changed; 3 it could not be found out; 4 stored, but the results did no
 func (t *tool) verb(cmd *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		t.ran = true
-		return do(cmd.Context(), args)
+		err := do(cmd.Context(), args)
+		if err == nil && t.unfound {
+			err = notSo("")
+		}
+		return err
 	}
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -28,6 +29,8 @@ type order struct {
 	targets   []target
 	messageID string
 
+	eventIn, lateIn string // the durations from now on that its times were given as
+
 	sequence  uint64       // in the stream of jobs, once it is known to be stored
 	before    bool         // it was there already
 	swallowed bool         // NATS knew its message id, and took it for the same as before
@@ -53,7 +56,7 @@ func jobOf(targets []target) jobs.Job {
 }
 
 // orders makes jobs of a list: as few as there may be, NAME alone or NAME-1, NAME-2, …
-func (l *list) orders(name string, notes jobs.Job) ([]*order, error) {
+func (l *list) orders(name string, notes notes) ([]*order, error) {
 	all := l.split()
 	for i, o := range all {
 		if o.job.ID == "" {
@@ -67,7 +70,6 @@ func (l *list) orders(name string, notes jobs.Job) ([]*order, error) {
 		if o.payload, err = o.job.Encode(); err != nil {
 			return nil, badUsage("job %s: %w", o.job.ID, err)
 		}
-		o.messageID = o.job.ID + "-" + o.digest()
 		decoded, err := jobs.Decode(o.payload, jobs.Rules{})
 		if err == nil && len(decoded.Remarks) > 0 {
 			err = errors.New(decoded.Remark())
@@ -118,8 +120,17 @@ func targetsOf(job jobs.Job, line int) (all []target) {
 	return all
 }
 
+// notes are those of the command line, which every job of a submission gets.
+type notes struct {
+	jobs.Job
+	eventIn, lateIn string // the durations that its times were given as
+}
+
+// isLate reports whether nothing would be sent any more.
+func (n notes) isLate() bool { return !n.NotAfter.IsZero() && n.NotAfter.Before(time.Now()) }
+
 // note gives a job the notes that the command line has, where it has none of its own.
-func (o *order) note(notes jobs.Job) {
+func (o *order) note(notes notes) {
 	j := &o.job
 	if j.Reason == "" {
 		j.Reason = notes.Reason
@@ -128,10 +139,10 @@ func (o *order) note(notes jobs.Job) {
 		j.RequestedBy = notes.RequestedBy
 	}
 	if j.EventTime.IsZero() {
-		j.EventTime = notes.EventTime
+		j.EventTime, o.eventIn = notes.EventTime, notes.eventIn
 	}
 	if j.NotAfter.IsZero() {
-		j.NotAfter = notes.NotAfter
+		j.NotAfter, o.lateIn = notes.NotAfter, notes.lateIn
 	}
 	for name, value := range notes.Labels {
 		if j.Labels == nil {
@@ -167,14 +178,38 @@ func (l *list) jobName() string {
 	return name.String() + "-" + hex.EncodeToString(sum.Sum(nil))[:8]
 }
 
-// digest is the same for orders that name the same. It is part of the message id, so that NATS swallows a publish that
-// is repeated, and not another job with the same name.
-func (o *order) digest() string {
+// identify gives an order a message id that is made of where it is published and of all that it says: NATS swallows a
+// publish that is repeated, and no other job of the same name.
+func (o *order) identify(subject string) error {
+	meaning, err := o.meaning(o.payload)
 	sum := sha256.New()
-	for _, t := range o.targets {
-		fmt.Fprintf(sum, "%s\x00", t.key())
+	fmt.Fprintf(sum, "%s\x00%s\x00%s\x00%s", subject, o.eventIn, o.lateIn, meaning)
+	o.messageID = o.job.ID + "-" + hex.EncodeToString(sum.Sum(nil))[:32]
+	return err
+}
+
+// meaning is what a payload says, but for what the clock made of a duration: that is another when the same command comes
+// again.
+func (o *order) meaning(payload []byte) ([]byte, error) {
+	job, err := jobs.Decode(payload, jobs.Rules{})
+	if err != nil {
+		return nil, err
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:16]
+	some := time.Unix(0, 0).UTC()
+	if o.eventIn != "" && !job.EventTime.IsZero() {
+		job.EventTime = some
+	}
+	if o.lateIn != "" && !job.NotAfter.IsZero() {
+		job.NotAfter = some
+	}
+	return job.Encode()
+}
+
+// isStoredAs reports whether a message of the stream of jobs is what the order is published as.
+func (o *order) isStoredAs(r record, subject string) bool {
+	want, err := o.meaning(o.payload)
+	got, wrong := o.meaning(r.Data)
+	return err == nil && wrong == nil && r.Subject == subject && bytes.Equal(got, want)
 }
 
 // sameFor is how long a job with a result counts as the same that is asked for again. After it, who is on the list
@@ -188,13 +223,18 @@ func (s *site) recall(ctx context.Context, all []*order, subject string) error {
 	for _, o := range all {
 		known[o.messageID] = o
 	}
+	is := func(r record) *order {
+		id := r.Header.Get(nats.MsgIdHdr)
+		again := id[:max(0, strings.LastIndexByte(id, '-'))] // with what makes it a new one, as of --again
+		return cmp.Or(known[id], known[again])
+	}
 	waiting, err := s.waiting(ctx, subject)
 	if err != nil {
 		return err
 	}
 	if waiting > 0 {
 		_, err = s.read(ctx, place{Stream: s.subjects.RequestStream(), Subject: subject}, func(r record) bool {
-			if o := known[r.Header.Get(nats.MsgIdHdr)]; o != nil {
+			if o := is(r); o != nil && o.isStoredAs(r, subject) {
 				o.sequence, o.before, o.key = r.Sequence, true, jobs.Key(r.Sequence, r.Time)
 			}
 			waiting--
@@ -229,25 +269,39 @@ func (s *site) waiting(ctx context.Context, subject string) (n uint64, err error
 }
 
 // recallResult finds the result that an order has already: that of its message where it waits, which is there before the
-// job has left the stream.
+// job has left the stream. Else it is the latest of the last day that answers it: what is left of a job and replayed has
+// the same id.
 func (s *site) recallResult(ctx context.Context, o *order) error {
-	r, found, err := s.last(ctx, s.subjects.ResultStream(), s.subjects.Result(o.job.ID, cmp.Or(o.key, "*")))
-	if err != nil || !found {
-		return err
+	at := place{Stream: s.subjects.ResultStream(), Subject: s.subjects.Result(o.job.ID, cmp.Or(o.key, "*"))}
+	if !o.before {
+		at.Since = time.Now().Add(-sameFor)
 	}
-	result, err := r.result()
-	if err != nil || !o.before && (time.Since(result.RequestedAt) > sameFor || !o.isAnsweredBy(result)) {
-		return nil // it is another job's
-	}
-	o.before, o.sequence, o.key = true, r.jobSequence(), r.key()
-	o.result, o.stored = &result, r.Data
-	return nil
+	found, err := s.findResult(ctx, o, at, func(r record, result jobs.Result) bool {
+		return o.before || time.Since(r.Time) <= sameFor && o.isAnsweredBy(result)
+	})
+	o.before = o.before || found
+	return err
 }
 
-// isAnsweredBy reports whether a result is of a job that names the same. One id may be that of several jobs.
+// findResult gives an order the latest result at a place that is its own.
+func (s *site) findResult(ctx context.Context, o *order, at place, isOwn func(record, jobs.Result) bool) (found bool, err error) {
+	_, err = s.read(ctx, at, func(r record) bool {
+		if result, err := r.result(); err == nil && isOwn(r, result) {
+			o.sequence, o.key, o.result, o.stored, found = r.jobSequence(), r.key(), &result, r.Data, true
+		}
+		return true
+	})
+	return found, err
+}
+
+// isAnsweredBy reports whether a result is of a job that names the same, and has the same event time: what began after
+// that is left on. One id may be that of several jobs.
 func (o *order) isAnsweredBy(result jobs.Result) bool {
 	if result.Status == jobs.Held {
 		return result.HeldSHA256 == fmt.Sprintf("%x", sha256.Sum256(o.payload))
+	}
+	if !o.isOfEvent(result) {
+		return false
 	}
 	named := map[string]bool{}
 	for _, s := range result.Sessions {
@@ -264,6 +318,16 @@ func (o *order) isAnsweredBy(result jobs.Result) bool {
 		}
 	}
 	return len(named) == len(o.targets)
+}
+
+// isOfEvent reports whether a result has the order's event time, or one that the same duration made shortly before its job
+// was stored.
+func (o *order) isOfEvent(result jobs.Result) bool {
+	if o.eventIn == "" || result.EventTime.IsZero() {
+		return result.EventTime.Equal(o.job.EventTime)
+	}
+	d, err := readSpan(o.eventIn)
+	return err == nil && result.RequestedAt.Add(d).Sub(result.EventTime).Abs() <= time.Minute
 }
 
 // window is how many jobs may be on their way to be stored.
@@ -288,20 +352,60 @@ func (s *site) store(ctx context.Context, all []*order, subject string, told fun
 
 // recallSwallowed finds the results of orders whose message NATS took for one that it had already: they may be there
 // from before, where nobody waits for them.
-func (s *site) recallSwallowed(ctx context.Context, all []*order) error {
+func (s *site) recallSwallowed(ctx context.Context, all []*order, subject string) error {
 	for _, o := range all {
-		if !o.swallowed {
-			continue
-		}
-		r, found, err := s.last(ctx, s.subjects.ResultStream(), s.subjects.Result(o.job.ID, "*"))
-		if err != nil {
-			return err
-		}
-		if result, err := r.result(); found && err == nil && r.jobSequence() == o.sequence {
-			o.result, o.stored, o.key = &result, r.Data, r.key()
+		if o.swallowed && o.result == nil {
+			if _, err := s.settled(ctx, o, subject); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// settled finds the result of the message that an order is stored as, and reports whether it is there.
+func (s *site) settled(ctx context.Context, o *order, subject string) (bool, error) {
+	sequence := o.sequence
+	at := place{Stream: s.subjects.ResultStream(), Subject: s.subjects.Result(o.job.ID, "*")}
+	return s.findResult(ctx, o, at, func(r record, result jobs.Result) bool {
+		return r.jobSequence() == sequence && s.subjects.Request(result.Lane, result.Publisher) == subject
+	})
+}
+
+// ensure sees to it that an order is stored whose message id NATS knew: another message may have had that id, of a user
+// who stores what is not ours. It is looked at, or its result if it is gone. Then the order is stored under an id that
+// nobody knows. Who may not read jobs and results relies on the message id alone.
+func (s *site) ensure(ctx context.Context, o *order, subject string) error {
+	if s.unread {
+		return nil
+	}
+	r, found, err := s.leader(ctx, s.subjects.RequestStream(), ask{Seq: o.sequence})
+	ours := found && o.isStoredAs(r, subject)
+	if err == nil && !found {
+		ours, err = s.settled(ctx, o, subject)
+	}
+	if err != nil && s.denial() != nil {
+		s.forgive()
+		s.unread = true
+		return nil
+	}
+	if err != nil || ours {
+		return err
+	}
+	o.messageID += "-" + nuid.Next()
+	future, err := s.publish(o, subject)
+	if err != nil {
+		return err
+	}
+	return s.stored(ctx, o, future)
+}
+
+// publish begins to store an order.
+func (s *site) publish(o *order, subject string) (jetstream.PubAckFuture, error) {
+	msg := nats.NewMsg(subject)
+	msg.Data = o.payload
+	msg.Header.Set(nats.MsgIdHdr, o.messageID)
+	return s.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 }
 
 func (s *site) storeSome(ctx context.Context, some []*order, subject string, told func(*order)) error {
@@ -321,19 +425,23 @@ func (s *site) storeSome(ctx context.Context, some []*order, subject string, tol
 func (s *site) storeOnce(ctx context.Context, some []*order, subject string, told func(*order)) (rest []*order, failed error) {
 	pending := make([]jetstream.PubAckFuture, len(some))
 	for i, o := range some {
-		msg := nats.NewMsg(subject)
-		msg.Data = o.payload
-		msg.Header.Set(nats.MsgIdHdr, o.messageID)
-		if pending[i], failed = s.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0)); failed != nil {
+		if pending[i], failed = s.publish(o, subject); failed != nil {
 			break
 		}
 	}
+	acknowledged := make([]error, len(some))
 	for i, o := range some {
-		err := failed
-		if pending[i] != nil {
-			err = s.stored(ctx, o, pending[i])
+		if acknowledged[i] = failed; pending[i] != nil {
+			acknowledged[i] = s.stored(ctx, o, pending[i])
+		}
+	}
+	for i, o := range some {
+		err := acknowledged[i]
+		if err == nil && o.swallowed {
+			err = s.ensure(ctx, o, subject)
 		}
 		if err != nil {
+			o.sequence, o.swallowed = 0, false
 			failed, rest = err, append(rest, o)
 			continue
 		}

@@ -361,20 +361,24 @@ func (n jobName) names(r record) bool {
 	return string(n) == r.key() || string(n) == id[strings.LastIndex(id, ".")+1:] || n.sequence() != 0 && n.key() == "" && n.sequence() == r.jobSequence()
 }
 
-// lastResult is the latest result of a job. By a sequence alone it is found by reading the results.
-func (s *site) lastResult(ctx context.Context, n jobName) (record, bool, error) {
+// lastKnown is the latest result of a job that is named by its key or id.
+func (s *site) lastKnown(ctx context.Context, n jobName) (record, bool, error) {
 	if err := n.check(); err != nil {
 		return record{}, false, err
 	}
-	results := s.subjects.ResultStream()
 	if key := n.key(); key != "" {
-		return s.last(ctx, results, s.subjects.Result("*", key))
+		return s.last(ctx, s.subjects.ResultStream(), s.subjects.Result("*", key))
 	}
-	r, found, err := s.last(ctx, results, s.subjects.Result(string(n), "*"))
-	if found || err != nil || n.sequence() == 0 {
+	return s.last(ctx, s.subjects.ResultStream(), s.subjects.Result(string(n), "*"))
+}
+
+// lastResult is the latest result of a job. By a sequence alone it is found by reading the results.
+func (s *site) lastResult(ctx context.Context, n jobName) (record, bool, error) {
+	r, found, err := s.lastKnown(ctx, n)
+	if found || err != nil || n.key() != "" || n.sequence() == 0 {
 		return r, found, err
 	}
-	_, err = s.read(ctx, place{Stream: results}, func(candidate record) bool {
+	_, err = s.read(ctx, place{Stream: s.subjects.ResultStream()}, func(candidate record) bool {
 		if candidate.jobSequence() == n.sequence() {
 			r, found = candidate, true
 		}

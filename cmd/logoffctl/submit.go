@@ -48,8 +48,9 @@ named twice is sent once. More than 1,000 people or 10,000 sessions become sever
 
 The name of a file's jobs is made of its name and content, so that the same command again goes
 on where it stopped: a job that waits, or has a result of the last 24 hours, is not stored twice
-(--again does). Who is not known to be off is written to FILE.not-done, which can be submitted
-again.`,
+(--again does). Another lane, publisher, reason, label or time makes another job, as long as the
+first waits; a duration such as --not-after 2h is the same however much later it is given. Who is
+not known to be off is written to FILE.not-done, which can be submitted again.`,
 		Example: `  logoffctl submit 'CORP\jane' --why "credential compromise" --label case=INC-1 --wait
   logoffctl submit AE92D1DD-0C68-49A6-BEBB-404D96D7A4BF@42 jane@corp.example
   logoffctl submit -f leavers.csv --column upn --why offboarding --wait --yes
@@ -87,11 +88,14 @@ func (t *tool) submit(ctx context.Context, o submission, args []string) error {
 	if err != nil {
 		return err
 	}
-	notes, err := o.notes()
+	notes, err := o.readNotes()
 	if err != nil {
 		return err
 	}
-	s := &sending{submission: o, list: l, lane: jobs.Lane(o.lane), name: o.id}
+	s := &sending{submission: o, notes: notes, list: l, lane: jobs.Lane(o.lane), name: o.id}
+	if notes.isLate() && (o.dryRun || !s.mayBeStored()) {
+		return errLateNotes
+	}
 	if s.name == "" {
 		s.name = l.jobName()
 	} else if err := jobs.LegalID(s.name + "-10000"); err != nil {
@@ -113,9 +117,12 @@ func (t *tool) submit(ctx context.Context, o submission, args []string) error {
 	return t.send(ctx, s)
 }
 
-// notes are those that every job of the submission gets.
-func (o submission) notes() (jobs.Job, error) {
-	notes := jobs.Job{Reason: o.why}
+// errLateNotes refuses jobs of which nothing would be sent.
+var errLateNotes = badUsage("--not-after has passed: nothing would be sent")
+
+// readNotes reads those that every job of the submission gets.
+func (o submission) readNotes() (notes, error) {
+	notes := notes{Job: jobs.Job{Reason: o.why}}
 	for _, label := range o.labels {
 		name, value, found := strings.Cut(label, "=")
 		if !found || name == "" {
@@ -127,36 +134,33 @@ func (o submission) notes() (jobs.Job, error) {
 		notes.Labels[name] = value
 	}
 	var err error
-	if notes.EventTime, err = readTime(o.eventTime); err != nil {
+	if notes.EventTime, notes.eventIn, err = readTime(o.eventTime); err != nil {
 		return notes, badUsage("--event-time: %w", err)
 	}
-	if notes.NotAfter, err = readTime(o.notAfter); err != nil {
+	if notes.NotAfter, notes.lateIn, err = readTime(o.notAfter); err != nil {
 		return notes, badUsage("--not-after: %w", err)
-	}
-	if !notes.NotAfter.IsZero() && notes.NotAfter.Before(time.Now()) {
-		return notes, badUsage("--not-after has passed: nothing would be sent")
 	}
 	return notes, nil
 }
 
-// readTime reads a time, or a duration from now on.
-func readTime(text string) (time.Time, error) {
+// readTime reads a time, or a duration from now on, which it returns as well.
+func readTime(text string) (at time.Time, duration string, err error) {
 	if text == "" {
-		return time.Time{}, nil
+		return at, "", nil
 	}
 	if d, err := readSpan(text); err == nil {
-		return time.Now().Add(d).Truncate(time.Second).UTC(), nil
+		return time.Now().Add(d).Truncate(time.Second).UTC(), text, nil
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return at, fmt.Errorf("%q is no time such as 2026-11-23T10:00:00Z, and no duration such as 2h", text)
+	if at, err = time.Parse(time.RFC3339, text); err != nil {
+		return at, "", fmt.Errorf("%q is no time such as 2026-11-23T10:00:00Z, and no duration such as 2h", text)
 	}
-	return at, nil
+	return at, "", nil
 }
 
 // A sending is a submission on its way.
 type sending struct {
 	submission
+	notes   notes
 	list    *list
 	name    string
 	lane    jobs.Lane
@@ -165,6 +169,12 @@ type sending struct {
 	bar     *progress
 	from    uint64 // where in the results to look for those that come
 }
+
+// isFile reports whether a file names what is to be logged off, whose name and content are those of the jobs.
+func (s *sending) isFile() bool { return s.list.path != "" && s.list.path != "-" }
+
+// mayBeStored reports whether the same command may have stored the jobs before.
+func (s *sending) mayBeStored() bool { return !s.again && (s.isFile() || s.id != "") }
 
 // total is how many people and sessions are meant.
 func (s *sending) total() (n int) {
@@ -284,10 +294,13 @@ func (t *tool) send(ctx context.Context, s *sending) error {
 	return t.await(ctx, here, s)
 }
 
-// prepare finds out what was stored before.
+// prepare names the messages, and finds out which were stored before.
 func (t *tool) prepare(ctx context.Context, here *site, s *sending) error {
-	if s.again {
-		for _, o := range s.orders {
+	for _, o := range s.orders {
+		if err := o.identify(s.subject); err != nil {
+			return badUsage("job %s: %w", o.job.ID, err)
+		}
+		if s.again {
 			o.messageID += "-" + nuid.Next()
 		}
 	}
@@ -298,8 +311,7 @@ func (t *tool) prepare(ctx context.Context, here *site, s *sending) error {
 		}
 		s.from = results.CachedInfo().State.LastSeq + 1
 	}
-	isNamed := s.list.path != "" && s.list.path != "-" || s.id != ""
-	if s.again || !isNamed {
+	if !s.mayBeStored() {
 		return nil
 	}
 	if err := here.recall(ctx, s.orders, s.subject); err != nil {
@@ -323,6 +335,9 @@ func (t *tool) prepare(ctx context.Context, here *site, s *sending) error {
 	}
 	if waiting > 0 {
 		t.say("%s stored before, and not stored again", were(waiting))
+	}
+	if s.notes.isLate() && settled+waiting < len(s.orders) {
+		return errLateNotes
 	}
 	return nil
 }
@@ -368,45 +383,61 @@ func (t *tool) leave(s *sending) error {
 	if len(s.orders) > mostUrgent && !t.json {
 		_ = t.print("%s  stored %s, %s", s.name, count(stored, "job", "jobs"), s.lane)
 	}
-	t.say("what becomes of it: %s", s.goOn())
+	t.say("what becomes of it: %s", t.goOn(s))
 	return nil
 }
 
-// goOn is the command that goes on waiting.
-func (s *sending) goOn() string {
-	if s.list.path == "" || s.list.path == "-" {
-		var ids []string
-		for _, o := range s.orders {
-			name := o.job.ID
-			if s.id != "" { // which may be that of other jobs
-				name = strconv.FormatUint(o.sequence, 10)
-			}
-			ids = append(ids, name)
+// goOn says how waiting goes on, once all is stored: by their sequences, since a name may be that of other jobs.
+func (t *tool) goOn(s *sending) string {
+	words := []string{"watch"}
+	for _, o := range s.orders {
+		if o.result == nil || !s.wait {
+			words = append(words, strconv.FormatUint(o.sequence, 10))
 		}
-		if len(ids) > mostUrgent {
-			ids = append(ids[:mostUrgent], "…")
-		}
-		return "logoffctl watch " + strings.Join(ids, " ")
 	}
-	return s.sameCommand() + " --wait"
+	watch := t.command(words...)
+	switch {
+	case s.again || !s.isFile():
+		return watch
+	case len(words) > mostUrgent:
+		return "the same command, with --wait"
+	}
+	return watch + " (or the same command with --wait, which writes down what is not done)"
 }
 
-// sameCommand is the command that submits the same list.
-func (s *sending) sameCommand() string {
-	words := []string{"logoffctl submit -f", quoted(s.list.path)}
-	if s.list.form == formCSV {
-		words = append(words, "--column", quoted(s.list.column))
+// resubmit is the command that submits a list as this one was, but for its name.
+func (t *tool) resubmit(s *sending, l *list) string {
+	words := []string{"submit", "-f", l.path}
+	add := func(flag, value string) {
+		if value != "" {
+			words = append(words, flag, value)
+		}
 	}
-	if s.id != "" {
-		words = append(words, "--id", s.id)
+	if l.form == formCSV {
+		add("--column", l.column)
 	}
-	if s.submission.lane != "" {
-		words = append(words, "--lane", s.submission.lane)
+	add("--lane", s.submission.lane)
+	add("--why", s.why)
+	for _, label := range s.labels {
+		add("--label", label)
 	}
-	if s.why != "" {
-		words = append(words, "--why", quoted(s.why))
+	if !s.notes.EventTime.IsZero() {
+		add("--event-time", s.notes.EventTime.Format(time.RFC3339Nano))
 	}
-	return strings.Join(words, " ")
+	if !s.notes.NotAfter.IsZero() && !s.notes.isLate() { // or nothing would be sent
+		add("--not-after", s.notes.NotAfter.Format(time.RFC3339Nano))
+	}
+	add("--as", s.submission.publisher)
+	return t.command(words...)
+}
+
+// command is a command of the tool as a shell takes it, for the same place.
+func (t *tool) command(words ...string) string {
+	line := "logoffctl"
+	for _, word := range append(words, t.where.words()...) {
+		line += " " + quoted(word)
+	}
+	return line
 }
 
 // quoted is a word as a shell takes it.
@@ -427,9 +458,14 @@ func (t *tool) notStored(ctx context.Context, here *site, s *sending, err error)
 			stored++
 		}
 	}
-	t.say("%s of %s stored; the same command again goes on from there", number(stored), count(len(s.orders), "job is", "jobs are"))
-	if s.list.path == "" || s.list.path == "-" {
-		t.say("(with --id %s, or those that are stored are stored twice, which does no harm)", s.name)
+	told := fmt.Sprintf("%s of %s stored", number(stored), count(len(s.orders), "job is", "jobs are"))
+	switch {
+	case s.again:
+		t.say("%s; the same command again stores them all once more, which does no harm", told)
+	case s.mayBeStored():
+		t.say("%s; the same command again goes on from there", told)
+	default:
+		t.say("%s; the same command again with --id %s goes on from there; without it, those that are stored are stored twice, which does no harm", told, quoted(s.name))
 	}
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return interrupted("interrupted")

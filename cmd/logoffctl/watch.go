@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +46,9 @@ its id, its key or its sequence, whatever another command printed.`,
 	t.completesArgs(cmd, jobKeys)
 	return t.verb(cmd, func(ctx context.Context, args []string) error {
 		for _, arg := range args {
-			o.names = append(o.names, jobName(arg))
+			if name := jobName(arg); !slices.Contains(o.names, name) {
+				o.names = append(o.names, name)
+			}
 		}
 		return t.watch(ctx, o)
 	})
@@ -108,16 +111,40 @@ type watch struct {
 	failed  error
 }
 
-// lookBack finds results that are there already.
+// lookBack finds results that are there already. Each is taken once, by however many names, and the oldest first, so that
+// an id means the latest. All jobs that are named by a sequence are found by reading the results once.
 func (w *watch) lookBack(ctx context.Context, here *site) error {
+	there := map[uint64]record{} // by their sequence
+	last := map[uint64]record{}  // of the jobs that are named by theirs
 	for _, name := range w.names {
-		r, found, err := here.lastResult(ctx, name)
+		r, found, err := here.lastKnown(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case found:
+			there[r.Sequence] = r
+		case name.sequence() != 0 && name.key() == "":
+			last[name.sequence()] = record{}
+		}
+	}
+	if len(last) > 0 {
+		_, err := here.read(ctx, place{Stream: here.subjects.ResultStream()}, func(r record) bool {
+			if _, asked := last[r.jobSequence()]; asked {
+				last[r.jobSequence()] = r
+			}
+			return true
+		})
 		if err != nil {
 			return err
 		}
-		if found {
-			w.take(r)
+	}
+	for _, r := range last {
+		if r.Sequence != 0 {
+			there[r.Sequence] = r
 		}
+	}
+	for _, sequence := range slices.Sorted(maps.Keys(there)) {
+		w.take(there[sequence])
 	}
 	return w.failed
 }
@@ -187,7 +214,7 @@ func (w *watch) end(ctx context.Context, err error) error {
 	}
 	goOn := ""
 	if left := w.left(); len(left) > 0 {
-		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: logoffctl watch %s", have(len(left)), strings.Join(left, " "))
+		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: %s", have(len(left)), w.command(append([]string{"watch"}, left...)...))
 	}
 	switch {
 	case errors.Is(err, errLate) && len(w.names) == 0:

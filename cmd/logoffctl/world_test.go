@@ -181,7 +181,7 @@ func (w *world) storeResult(ctx context.Context, by jetstream.JetStream, msg jet
 	r := jobs.Result{
 		Version: jobs.ResultVersion, JobID: job.ID, Status: status, Lane: lane, Publisher: publisher, Worker: "worker-1", Deliveries: 1,
 		RequestedAt: at, ReceivedAt: at, CompletedAt: at.Add(time.Second), TimeToLogoffMS: 1000, Counts: map[jobs.Outcome]int{},
-		Error: fmt.Sprintf("stored by a test as %s", status), Reason: job.Reason, Labels: job.Labels,
+		EventTime: job.EventTime, Error: fmt.Sprintf("stored by a test as %s", status), Reason: job.Reason, Labels: job.Labels,
 	}
 	if status == jobs.Held {
 		r.HeldSHA256 = fmt.Sprintf("%x", sha256.Sum256(msg.Data()))
