@@ -33,10 +33,10 @@ func (t *tool) await(ctx context.Context, here *site, s *sending) error {
 	case err == nil:
 		return t.verdictOf(s)
 	case errors.Is(err, errLate):
-		t.say("%s no result after %v; none is lost, and waiting goes on with: %s", have(left), s.timeout, s.goOn())
+		t.say("%s no result after %v; none is lost, and waiting goes on with: %s", have(left), s.timeout, t.goOn(s))
 		return late("")
 	case ctx.Err() != nil:
-		t.say("%s no result yet; none is lost, and waiting goes on with: %s", have(left), s.goOn())
+		t.say("%s no result yet; none is lost, and waiting goes on with: %s", have(left), t.goOn(s))
 		return interrupted("interrupted")
 	}
 	return err
@@ -122,7 +122,7 @@ func (t *tool) report(s *sending) error {
 	}
 	for _, o := range s.orders {
 		if o.held() {
-			t.say("%s is held: logoffctl approve %s", o.job.ID, o.key)
+			t.say("%s is held: %s", o.job.ID, t.command("approve", o.key))
 		}
 	}
 	if len(f.left) == 0 {

@@ -22,10 +22,8 @@ func (t *tool) writeDown(s *sending, f findings) error {
 		_, err := t.stderr.Write(data)
 		return err
 	}
-	again := *s
-	again.list = &list{path: path, form: s.list.form, column: s.list.column}
-	again.id = ""
-	t.say("not done: %s, in %s; again with: %s", who, path, again.sameCommand())
+	again := t.resubmit(s, &list{path: path, form: s.list.form, column: s.list.column})
+	t.say("not done: %s, in %s; again with: %s", who, path, again)
 	return nil
 }
 

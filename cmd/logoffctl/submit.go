@@ -383,45 +383,61 @@ func (t *tool) leave(s *sending) error {
 	if len(s.orders) > mostUrgent && !t.json {
 		_ = t.print("%s  stored %s, %s", s.name, count(stored, "job", "jobs"), s.lane)
 	}
-	t.say("what becomes of it: %s", s.goOn())
+	t.say("what becomes of it: %s", t.goOn(s))
 	return nil
 }
 
-// goOn is the command that goes on waiting.
-func (s *sending) goOn() string {
-	if s.list.path == "" || s.list.path == "-" {
-		var ids []string
-		for _, o := range s.orders {
-			name := o.job.ID
-			if s.id != "" { // which may be that of other jobs
-				name = strconv.FormatUint(o.sequence, 10)
-			}
-			ids = append(ids, name)
+// goOn says how waiting goes on, once all is stored: by their sequences, since a name may be that of other jobs.
+func (t *tool) goOn(s *sending) string {
+	words := []string{"watch"}
+	for _, o := range s.orders {
+		if o.result == nil || !s.wait {
+			words = append(words, strconv.FormatUint(o.sequence, 10))
 		}
-		if len(ids) > mostUrgent {
-			ids = append(ids[:mostUrgent], "…")
-		}
-		return "logoffctl watch " + strings.Join(ids, " ")
 	}
-	return s.sameCommand() + " --wait"
+	watch := t.command(words...)
+	switch {
+	case s.again || !s.isFile():
+		return watch
+	case len(words) > mostUrgent:
+		return "the same command, with --wait"
+	}
+	return watch + " (or the same command with --wait, which writes down what is not done)"
 }
 
-// sameCommand is the command that submits the same list.
-func (s *sending) sameCommand() string {
-	words := []string{"logoffctl submit -f", quoted(s.list.path)}
-	if s.list.form == formCSV {
-		words = append(words, "--column", quoted(s.list.column))
+// resubmit is the command that submits a list as this one was, but for its name.
+func (t *tool) resubmit(s *sending, l *list) string {
+	words := []string{"submit", "-f", l.path}
+	add := func(flag, value string) {
+		if value != "" {
+			words = append(words, flag, value)
+		}
 	}
-	if s.id != "" {
-		words = append(words, "--id", s.id)
+	if l.form == formCSV {
+		add("--column", l.column)
 	}
-	if s.submission.lane != "" {
-		words = append(words, "--lane", s.submission.lane)
+	add("--lane", s.submission.lane)
+	add("--why", s.why)
+	for _, label := range s.labels {
+		add("--label", label)
 	}
-	if s.why != "" {
-		words = append(words, "--why", quoted(s.why))
+	if !s.notes.EventTime.IsZero() {
+		add("--event-time", s.notes.EventTime.Format(time.RFC3339Nano))
 	}
-	return strings.Join(words, " ")
+	if !s.notes.NotAfter.IsZero() && !s.notes.isLate() { // or nothing would be sent
+		add("--not-after", s.notes.NotAfter.Format(time.RFC3339Nano))
+	}
+	add("--as", s.publisher)
+	return t.command(words...)
+}
+
+// command is a command of the tool as a shell takes it, for the same place.
+func (t *tool) command(words ...string) string {
+	line := "logoffctl"
+	for _, word := range append(words, t.where.words()...) {
+		line += " " + quoted(word)
+	}
+	return line
 }
 
 // quoted is a word as a shell takes it.
@@ -442,9 +458,14 @@ func (t *tool) notStored(ctx context.Context, here *site, s *sending, err error)
 			stored++
 		}
 	}
-	t.say("%s of %s stored; the same command again goes on from there", number(stored), count(len(s.orders), "job is", "jobs are"))
-	if s.list.path == "" || s.list.path == "-" {
-		t.say("(with --id %s, or those that are stored are stored twice, which does no harm)", s.name)
+	told := fmt.Sprintf("%s of %s stored", number(stored), count(len(s.orders), "job is", "jobs are"))
+	switch {
+	case s.again:
+		t.say("%s; the same command again stores them all once more, which does no harm", told)
+	case s.mayBeStored():
+		t.say("%s; the same command again goes on from there", told)
+	default:
+		t.say("%s; the same command again with --id %s goes on from there; without it, those that are stored are stored twice, which does no harm", told, quoted(s.name))
 	}
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return interrupted("interrupted")

@@ -214,7 +214,7 @@ func (w *watch) end(ctx context.Context, err error) error {
 	}
 	goOn := ""
 	if left := w.left(); len(left) > 0 {
-		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: logoffctl watch %s", have(len(left)), strings.Join(left, " "))
+		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: %s", have(len(left)), w.command(append([]string{"watch"}, left...)...))
 	}
 	switch {
 	case errors.Is(err, errLate) && len(w.names) == 0:
