@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -52,5 +53,25 @@ func TestAPrintedCommandHasEveryFlagThatChangesItsJobs(t *testing.T) {
 	}
 	if printed := tool.command("watch", "1"); strings.Contains(printed, "canary") || !strings.Contains(printed, "--server URL") {
 		t.Error(printed)
+	}
+}
+
+// Of a submission that was stopped it is said that the same command goes on only where it does.
+func TestTheSameCommandIsSaidToGoOnWhereItDoes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for want, s := range map[string]*sending{
+		"1 of 2 jobs are stored; the same command again goes on from there\n":                       {list: &list{path: "list.txt"}},
+		"1 of 2 jobs are stored; the same command again with --id x goes on from there; without it": {list: &list{}, name: "x"},
+		"1 of 2 jobs are stored; the same command again stores them all once more":                  {list: &list{path: "list.txt"}, submission: submission{again: true}},
+	} {
+		var told strings.Builder
+		s.orders = []*order{{sequence: 1}, {}}
+		if err := (&tool{stderr: &told}).notStored(ctx, nil, s, ctx.Err()); exitCode(ctx, err) != codeInterrupted {
+			t.Error(err)
+		}
+		if !strings.HasPrefix(told.String(), want) {
+			t.Errorf("%q, not %q", told.String(), want)
+		}
 	}
 }

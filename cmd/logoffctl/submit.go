@@ -427,7 +427,7 @@ func (t *tool) resubmit(s *sending, l *list) string {
 	if !s.notes.NotAfter.IsZero() && !s.notes.isLate() { // or nothing would be sent
 		add("--not-after", s.notes.NotAfter.Format(time.RFC3339Nano))
 	}
-	add("--as", s.submission.publisher)
+	add("--as", s.publisher)
 	return t.command(words...)
 }
 
