@@ -20,9 +20,9 @@ func (rc *Receiver) hookEndpoint(hook issuers.Hook) endpoint {
 				return problem(http.StatusUnauthorized, "what proves the sender is missing or wrong")
 			})
 		},
-		take: func(ctx context.Context, _ *http.Request, body []byte) answer {
+		take: func(ctx context.Context, r *http.Request, body []byte) answer {
 			s := sender{
-				publisher: hook.Recipe, lane: jobs.Urgent, say: problem,
+				publisher: hook.Recipe, lane: jobs.Urgent, secrets: shownTo(hook, r), say: problem,
 				done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusOK, id, a) },
 				invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 			}

@@ -27,7 +27,7 @@ func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 				return pushError(signals.InvalidRequest, "the content type must be application/secevent+jwt")
 			}
 			s := sender{
-				publisher: issuer.Name, lane: jobs.Urgent, say: sayPush,
+				publisher: issuer.Name, lane: jobs.Urgent, secrets: []string{bearer(r)}, say: sayPush,
 				done:    func(string, signals.Answer) answer { return answer{code: http.StatusAccepted} },
 				invalid: func(a signals.Answer) answer { return pushError(a.Code, a.Why) },
 			}

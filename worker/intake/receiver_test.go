@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
 	"logoffworker/worker/stage"
@@ -261,6 +262,58 @@ func TestHooksAreProvedAndChallenged(t *testing.T) {
 	}
 	if n := len(r.stored()); n != 2 {
 		t.Errorf("%d jobs are stored", n)
+	}
+}
+
+// Whatever is in the stream already, under whatever message id somebody could calculate, what was answered with success
+// is stored, and a repetition is stored once.
+func TestNobodyKeepsAnothersJobFromBeingStored(t *testing.T) {
+	const job = `{"id":"case-17","users":[{"email":"jane@corp.example"}]}`
+	const iss = "https://idp.example.com/123456789/"
+	r := newRig(t, 0)
+	x := r.receive()
+	plant := func(id string) {
+		msg := nats.NewMsg("logoff.requests.bulk.hr")
+		msg.Header.Set(nats.MsgIdHdr, id)
+		msg.Data = []byte(`{"users":[{"id":999}]}`)
+		if _, err := r.js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook := map[string]string{"Authorization": "hook-secret"}
+	plant(jobs.SignalID("soar", "urgent", job))
+	plant(jobs.SignalID(iss, "push-ok"))
+	plant(jobs.SignalID("okta-hook", example(t, "okta-hook-two")))
+	for name, send := range map[string]func() reply{
+		"a job":    func() reply { return x.post("/v1/jobs", "job-secret", jsonType, job) },
+		"a push":   func() reply { return x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")) },
+		"a hook":   func() reply { return x.send(http.MethodPost, "/v1/hooks/okta", hook, example(t, "okta-hook-two")) },
+		"in bulk":  func() reply { return x.post("/v1/jobs?lane=bulk", "job-secret", setType, example(t, "caep-revoked-iat")) },
+		"urgently": func() reply { return x.post("/v1/jobs", "job-secret", setType, example(t, "caep-revoked-iat")) },
+		"as hr":    func() reply { return x.post("/v1/jobs", "hr-secret", setType, example(t, "caep-revoked-iat")) },
+	} {
+		before := len(r.stored())
+		for range 2 {
+			if got := send(); got.code/100 != 2 {
+				t.Errorf("%s: %d %s", name, got.code, got.body)
+			}
+		}
+		if n := len(r.stored()) - before; n != 1 {
+			t.Errorf("%s is stored %d times", name, n)
+		}
+	}
+}
+
+// From the names of jobs that have none of their own, nobody can tell what the next will be.
+func TestNamesOfJobsCannotBeGuessed(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	for range 2 {
+		x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`)
+	}
+	one, two := r.stored()[0].Header.Get(nats.MsgIdHdr), r.stored()[1].Header.Get(nats.MsgIdHdr)
+	if same := len("http-") + 6; len(one) < same || one[:same] == two[:same] {
+		t.Errorf("they are called %s and %s", one, two)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"logoffworker/jobs"
@@ -17,6 +18,7 @@ const headerRoom = 8 << 10
 type sender struct {
 	publisher string
 	lane      jobs.Lane
+	secrets   []string // that it has shown
 	say       func(code int, words string) answer
 	done      func(id string, a signals.Answer) answer // stored, or ignored: then the id is empty
 	invalid   func(a signals.Answer) answer
@@ -29,6 +31,7 @@ func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answ
 	}
 	switch a.Verdict {
 	case signals.Job:
+		a.Proof = strings.Join(append(s.secrets, a.Proof), "\x00")
 		id, err := rc.Store.Put(ctx, s.publisher, s.lane, a)
 		if err != nil {
 			return rc.unstored(s, err)
