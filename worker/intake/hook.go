@@ -13,7 +13,7 @@ import (
 // of webhooks wait.
 func (rc *Receiver) hookEndpoint(hook issuers.Hook) endpoint {
 	return endpoint{
-		kind: "hook", limit: MaxBody, say: problem,
+		kind: "hook", limit: MaxBody, proved: true, say: problem,
 		greet: func(r *http.Request) answer { return challenged(hook, r) },
 		prove: func(r *http.Request) answer {
 			return rc.unproven(ofHook(hook, r), "hook "+hook.Recipe, "whoever posts to the hook "+hook.Recipe, func() answer {

@@ -16,7 +16,7 @@ const jobsPath = "/v1/jobs"
 
 func (rc *Receiver) jobsEndpoint(file *issuers.File) endpoint {
 	return endpoint{
-		kind: "jobs", limit: MaxBody, greet: allowOrigin, say: problem,
+		kind: "jobs", limit: MaxBody, proved: true, greet: allowOrigin, say: problem,
 		prove: func(r *http.Request) answer {
 			_, p := ofPublisher(file, r)
 			return rc.unproven(p, "jobs", "whoever posts jobs", bearerWanted)

@@ -13,7 +13,7 @@ import (
 // pushEndpoint is where an issuer pushes security event tokens (RFC 8935).
 func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 	return endpoint{
-		kind: "push", limit: maxToken, say: sayPush,
+		kind: "push", limit: maxToken, proved: issuer.PushBearer != nil, say: sayPush,
 		prove: func(r *http.Request) answer {
 			if issuer.PushBearer == nil {
 				return answer{}

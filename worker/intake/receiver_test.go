@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,18 +194,7 @@ func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 	if got := x.post("/v1/events/keycloak", "", formType, "logout_token="+strings.Repeat("x", 100<<10)); got.code != 400 || !got.says("invalid_request") {
 		t.Errorf("a large one: %d %s", got.code, got.body)
 	}
-	revoke := map[string]string{}
-	index, err := os.ReadFile(examples + "/index.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for row := range strings.Lines(string(index)) {
-		if column := strings.Split(row, "\t"); column[0] == "revoke-email" {
-			if err := json.Unmarshal([]byte(column[3]), &revoke); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	revoke := x.example("revoke-email")
 	for body, code := range map[string]int{
 		`{"sub_id":{"format":"iss_sub","iss":"https://org.okta.com","sub":"nobody"}}`: 404,
 		`{"sub_id":{"format":"did","url":"did:example:1"}}`:                           404,
@@ -285,10 +276,12 @@ func TestNobodyKeepsAnothersJobFromBeingStored(t *testing.T) {
 	plant(jobs.SignalID(iss, "push-ok"))
 	plant(jobs.SignalID("okta-hook", example(t, "okta-hook-two")))
 	for name, send := range map[string]func() reply{
-		"a job":    func() reply { return x.post("/v1/jobs", "job-secret", jsonType, job) },
-		"a push":   func() reply { return x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")) },
-		"a hook":   func() reply { return x.send(http.MethodPost, "/v1/hooks/okta", hook, example(t, "okta-hook-two")) },
-		"in bulk":  func() reply { return x.post("/v1/jobs?lane=bulk", "job-secret", setType, example(t, "caep-revoked-iat")) },
+		"a job":  func() reply { return x.post("/v1/jobs", "job-secret", jsonType, job) },
+		"a push": func() reply { return x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")) },
+		"a hook": func() reply { return x.send(http.MethodPost, "/v1/hooks/okta", hook, example(t, "okta-hook-two")) },
+		"in bulk": func() reply {
+			return x.post("/v1/jobs?lane=bulk", "job-secret", setType, example(t, "caep-revoked-iat"))
+		},
 		"urgently": func() reply { return x.post("/v1/jobs", "job-secret", setType, example(t, "caep-revoked-iat")) },
 		"as hr":    func() reply { return x.post("/v1/jobs", "hr-secret", setType, example(t, "caep-revoked-iat")) },
 	} {
@@ -410,7 +403,7 @@ func TestCrowdIsToldToComeAgain(t *testing.T) {
 	x := r.receive()
 	var leave []func()
 	for {
-		out, ok := x.rc.enter()
+		out, ok := x.rc.proved.enter()
 		if !ok {
 			break
 		}
@@ -428,6 +421,79 @@ func TestCrowdIsToldToComeAgain(t *testing.T) {
 	}
 }
 
+// A stalled is a body that does not come until it is let go.
+type stalled struct {
+	began func()
+	let   chan struct{}
+}
+
+func (s stalled) Read([]byte) (int, error) {
+	s.began()
+	<-s.let
+	return 0, io.EOF
+}
+
+// However many strangers begin requests that need no secret, and do not go on: senders with a bearer are answered, and so
+// are those whose signature is all that proves them.
+func TestStrangersTakeNobodysPlace(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	revoke := x.example("revoke-email")
+	let, begun := make(chan struct{}), make(chan struct{}, 3*(atOnce+1))
+	var strangers sync.WaitGroup
+	for target, header := range map[string]map[string]string{
+		"/v1/events/idp":         {"Content-Type": formType},
+		"/v1/events/keycloak":    {"Content-Type": setType},
+		"/v1/events/okta/revoke": {"Authorization": "Bearer x"},
+	} {
+		for range atOnce + 1 {
+			var once sync.Once
+			began := func() { once.Do(func() { begun <- struct{}{} }) }
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, stalled{began, let})
+			for name, value := range header {
+				request.Header.Set(name, value)
+			}
+			strangers.Go(func() {
+				defer began() // who is sent away has begun, too
+				x.rc.ServeHTTP(httptest.NewRecorder(), request)
+			})
+		}
+	}
+	for range cap(begun) {
+		<-begun
+	}
+	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
+		t.Errorf("a job: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")); got.code != 202 {
+		t.Errorf("a push: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/events/keycloak", "", formType, example(t, "logout-sub-sid")); got.code != 200 {
+		t.Errorf("a logout token: %d %s", got.code, got.body)
+	}
+	if got := x.send(http.MethodPost, "/v1/events/okta/revoke", revoke, example(t, "revoke-email")); got.code != 204 {
+		t.Errorf("a call: %d %s", got.code, got.body)
+	}
+	close(let)
+	strangers.Wait()
+}
+
+// Requests that their signature alone proves have places of their own, of which they take no more.
+func TestSignedRequestsAreACrowdOfTheirOwn(t *testing.T) {
+	x := newRig(t, 0).receive()
+	for range atOnce {
+		if _, ok := x.rc.signed.enter(); !ok {
+			t.Fatal("there is no place")
+		}
+	}
+	if got := x.post("/v1/events/keycloak", "", formType, example(t, "logout-sub-sid")); got.code != 503 || got.header.Get("Retry-After") != "1" {
+		t.Errorf("a logout token: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
+		t.Errorf("a job: %d %s", got.code, got.body)
+	}
+}
+
 // A stop lets a request finish that has begun, and takes no other.
 func TestStopLetsRequestsFinish(t *testing.T) {
 	r := newRig(t, 0)
@@ -438,7 +504,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer job-secret")
-	x.rc.once.Do(x.rc.makeSlots) // before anybody asks, so that they can be looked at
+	x.rc.proved.once.Do(x.rc.proved.make) // before anybody asks, so that they can be looked at
 	answered := make(chan error, 1)
 	go func() {
 		response, err := x.server.Client().Do(request)
@@ -452,7 +518,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	if _, err := io.WriteString(write, `{"users":`); err != nil {
 		t.Fatal(err)
 	}
-	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.rc.slots) == 1 }) {
+	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.rc.proved.places) == 1 }) {
 		t.Fatal("the request does not begin")
 	}
 	stopped := make(chan error, 1)

@@ -73,12 +73,13 @@ func (rc *Receiver) unproven(p proof, kind, who string, refusal func() answer) a
 	return refusal()
 }
 
-// crowded tells that more came at once than is taken.
-func (rc *Receiver) crowded() {
+// crowded tells that more came at once than is taken, and is the answer to who found no place.
+func (rc *Receiver) crowded(e endpoint) answer {
 	rc.Health.Begin(metrics.Condition{
 		Part: Part, Kind: "crowded", Harmless: true, Quiet: unstoredQuiet,
 		What: fmt.Sprintf("more than %d requests came at once, and some were told to come again", atOnce),
 	})
+	return e.say(http.StatusServiceUnavailable, "too many requests at once; come again").after(crowdedWait)
 }
 
 // askEvery is how often it is asked whether the stream takes the jobs of everybody in the issuers file.
