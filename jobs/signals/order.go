@@ -1,6 +1,7 @@
 package signals
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -103,6 +104,12 @@ func (g *reading) requester() string {
 func unnamed(err error) jobs.User {
 	whole, _ := json.Marshal(map[string]string{"unnamed": cut(err.Error(), 100)})
 	return jobs.User{Entry: &jobs.Entry{Text: cut(string(whole), 100), Wrong: err.Error(), JSON: string(whole)}}
+}
+
+// Unnamed is in place of an invalid message that should have named somebody. It can be no job, whoever reads it: it names
+// nobody, and says why.
+func (a Answer) Unnamed() jobs.Job {
+	return jobs.Job{ID: a.Job.ID, Users: []jobs.User{unnamed(errors.New(a.Why))}, Reason: "refused: " + cut(a.Why, 1<<10), RequestedBy: a.Issuer}
 }
 
 // noteOf is an event's name, and what its issuer tells administrators of it.

@@ -27,9 +27,12 @@ func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 				return pushError(signals.InvalidRequest, "the content type must be application/secevent+jwt")
 			}
 			s := sender{
-				publisher: issuer.Name, lane: jobs.Urgent, secrets: []string{bearer(r)}, say: sayPush,
+				publisher: issuer.Name, lane: jobs.Urgent, tokens: true, say: sayPush,
 				done:    func(string, signals.Answer) answer { return answer{code: http.StatusAccepted} },
 				invalid: func(a signals.Answer) answer { return pushError(a.Code, a.Why) },
+			}
+			if issuer.PushBearer != nil {
+				s.secrets = []string{bearer(r)}
 			}
 			return rc.settle(ctx, s, rc.reader().SET(issuer.Name, body))
 		},

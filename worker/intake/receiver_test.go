@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/stage"
 )
 
@@ -59,7 +61,7 @@ func TestExamplesAreAnswered(t *testing.T) {
 			wanted++
 		}
 	}
-	if n := len(r.stored()); n != wanted || len(codes) > 0 {
+	if n := len(r.jobs()); n != wanted || len(codes) > 0 {
 		t.Errorf("%d jobs are stored, want %d; not sent: %v", n, wanted, codes)
 	}
 }
@@ -155,7 +157,7 @@ func TestPushedEventsAreAnsweredByTheRFC(t *testing.T) {
 			t.Errorf("%s: %v", test.id, got.header)
 		}
 	}
-	if n := len(r.stored()); n != 2 {
+	if n := len(r.jobs()); n != 2 {
 		t.Errorf("%d jobs are stored", n)
 	}
 	for _, line := range []string{
@@ -183,6 +185,97 @@ func TestRefusedEventIsToldOnce(t *testing.T) {
 	}
 }
 
+// Whatever is known to come of somebody who may have sessions ended, and names nobody, has a dead letter: a person has to
+// look, whatever its sender makes of the answer. What is stored can be no job.
+func TestARevocationThatNamesNobodyIsKept(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	revoke, hook := x.example("revoke-email"), map[string]string{"Authorization": "hook-secret"}
+	const nobody = `{"sub_id":{"format":"iss_sub","iss":"https://org.okta.com","sub":"nobody"}}`
+	const noUser = `{"data":{"events":[{"eventType":"user.session.clear","target":[{"type":"App"}]}]}}`
+	sent := []struct {
+		name, publisher string
+		got             reply
+		code            int
+	}{
+		{"an unknown user", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped")), 400},
+		{"no subject", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "subject-missing")), 400},
+		{"another domain", "keycloak", x.post("/v1/events/keycloak", "", setType, example(t, "subject-other-domain")), 400},
+		{"no jti", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "jti-missing")), 400},
+		{"through a publisher", "soar", x.post("/v1/jobs", "job-secret", setType, example(t, "risc-unmapped")), 400},
+		{"a logout token", "keycloak", x.post("/v1/events/keycloak", "", formType, example(t, "logout-sid-only")), 400},
+		{"a call", "okta", x.send(http.MethodPost, "/v1/events/okta/revoke", revoke, nobody), 404},
+		{"a hook without a user", "okta-hook", x.send(http.MethodPost, "/v1/hooks/okta", hook, noUser), 400},
+		{"a hook's rubbish", "okta-hook", x.send(http.MethodPost, "/v1/hooks/okta", hook, `{"users":[{"id":7}]`), 400},
+	}
+	all := r.stored()
+	if len(all) != len(sent) {
+		t.Fatalf("%d of %d are stored", len(all), len(sent))
+	}
+	for i, test := range sent {
+		msg := all[i]
+		if test.got.code != test.code {
+			t.Errorf("%s: %d %s", test.name, test.got.code, test.got.body)
+		}
+		if msg.Subject != "logoff.requests.urgent."+test.publisher {
+			t.Errorf("%s is stored on %s", test.name, msg.Subject)
+		}
+		if a := x.rc.reader().Message(msg.Header, msg.Data); a.Verdict != signals.Invalid {
+			t.Errorf("%s is read as %s: %s", test.name, a.Verdict, msg.Data)
+		}
+		for _, secret := range []string{"hook-secret", strings.TrimPrefix(revoke["Authorization"], "Bearer ")} {
+			if strings.Contains(fmt.Sprint(msg.Header, string(msg.Data)), secret) {
+				t.Errorf("%s is stored with a credential", test.name)
+			}
+		}
+	}
+	for _, got := range []reply{
+		x.post("/v1/events/keycloak", "", setType, example(t, "aud-other")),
+		x.post("/v1/events/idp", "push-secret", setType, example(t, "key-attacker")),
+		x.post("/v1/events/idp", "push-secret", setType, example(t, "push-garbage")),
+		x.post("/v1/jobs", "job-secret", jsonType, `{"users":[]}`),
+		x.send(http.MethodPost, "/v1/events/okta/revoke", x.example("revoke-aud"), nobody),
+	} {
+		if n := len(r.stored()); n > len(all) || got.code/100 != 4 {
+			t.Errorf("%d %s: %d are stored", got.code, got.body, n)
+		}
+	}
+}
+
+// A refused event that cannot be stored stays with its sender.
+func TestARefusedEventIsNotRefusedBeforeItIsStored(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	if err := r.js.DeleteStream(t.Context(), subjects.RequestStream()); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped")); got.code != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", got.code, got.body)
+	}
+}
+
+// What a stranger sends in an issuer's name neither counts as the issuer's nor hides what is told of it.
+func TestAStrangerHidesNoRefusedEvent(t *testing.T) {
+	x := newRig(t, 0).receive()
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, typ := range []string{"x", "logout+jwt"} {
+		token := encode([]byte(`{"alg":"RS256","kid":"new","typ":"`+typ+`"}`)) + "." + encode([]byte(`{"iss":"https://idp.example.com/123456789/"}`)) + ".eA"
+		x.post("/v1/events/idp", "", formType, "logout_token="+token)
+	}
+	if strings.Contains(x.out.String(), "an event of idp") || !strings.Contains(x.out.String(), "what somebody sent to the address of idp was refused") {
+		t.Errorf("it is told:\n%s", x.out)
+	}
+	x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped"))
+	if !strings.Contains(x.out.String(), "an event of idp was refused") {
+		t.Errorf("it is not told:\n%s", x.out)
+	}
+	for _, line := range []string{`logoff_signals_total{issuer="idp",verdict="invalid"} 1`, `logoff_signals_total{issuer="idp",verdict="retry"} 0`} {
+		if !strings.Contains(x.metricsText(), line+"\n") {
+			t.Errorf("there is no %s", line)
+		}
+	}
+}
+
 // Logout tokens are answered as OpenID Connect has it, Universal Logout as its draft has it.
 func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 	r := newRig(t, 0)
@@ -206,7 +299,7 @@ func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", body, got.code, got.body, code)
 		}
 	}
-	if n := len(r.stored()); n != 1 {
+	if n := len(r.jobs()); n != 1 {
 		t.Errorf("%d jobs are stored", n)
 	}
 }
@@ -251,7 +344,7 @@ func TestHooksAreProvedAndChallenged(t *testing.T) {
 			}
 		})
 	}
-	if n := len(r.stored()); n != 2 {
+	if n := len(r.jobs()); n != 2 {
 		t.Errorf("%d jobs are stored", n)
 	}
 }

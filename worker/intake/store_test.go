@@ -73,6 +73,17 @@ func (r *rig) stored() []*jetstream.RawStreamMsg {
 	return r.messages(subjects.RequestStream())
 }
 
+// jobs are those messages in the stream that are jobs.
+func (r *rig) jobs() (all []*jetstream.RawStreamMsg) {
+	r.t.Helper()
+	for _, msg := range r.stored() {
+		if _, err := jobs.Decode(msg.Data, jobs.Rules{}); err == nil {
+			all = append(all, msg)
+		}
+	}
+	return all
+}
+
 // messages are those of a stream, the earliest first.
 func (r *rig) messages(stream string) (all []*jetstream.RawStreamMsg) {
 	r.t.Helper()
