@@ -304,6 +304,26 @@ func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 	}
 }
 
+// A call of Universal Logout that comes again with the same token is stored once if it is repeated at once, and again if it
+// comes later.
+func TestALaterCallOfUniversalLogoutIsStored(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	header := x.example("revoke-email")
+	for _, test := range []struct {
+		after  time.Duration
+		stored int
+	}{{0, 1}, {2 * time.Second, 1}, {4 * time.Minute, 2}} {
+		x.rc.clock = func() time.Time { return noon().Add(test.after) }
+		if got := x.send(http.MethodPost, "/v1/events/okta/revoke", header, example(t, "revoke-email")); got.code != 204 {
+			t.Errorf("after %v: %d %s", test.after, got.code, got.body)
+		}
+		if n := len(r.stored()); n != test.stored {
+			t.Errorf("after %v %d jobs are stored, want %d", test.after, n, test.stored)
+		}
+	}
+}
+
 // Hooks are known by their secrets, all of them, and their senders' challenges are answered.
 func TestHooksAreProvedAndChallenged(t *testing.T) {
 	r := newRig(t, 0)
