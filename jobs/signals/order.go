@@ -30,19 +30,29 @@ type order struct {
 	by       string // the rule by which it counts
 	notes    []string
 	wrong    []error // why somebody who should be logged off cannot be named
+	misfits  []error // why it is not known whether somebody should be
 	ignored  []error
 }
 
-func (o *order) passed(err error) { o.ignored = append(o.ignored, err) }
+// failed notes why something in a message is no revocation that is understood.
+func (o *order) failed(err error) {
+	switch {
+	case isIgnored(err):
+		o.ignored = append(o.ignored, err)
+	case isMisfit(err):
+		o.misfits = append(o.misfits, err)
+	default:
+		o.wrong = append(o.wrong, err)
+	}
+}
 
 // add takes an event in. Where it counts, the latest time does: more is ended rather than less.
 func (o *order) add(found people, err error, at time.Time, newer bool, e event) {
-	switch {
-	case isIgnored(err):
-		o.passed(err)
+	if err != nil {
+		o.failed(err)
+	}
+	if isIgnored(err) {
 		return
-	case err != nil:
-		o.wrong = append(o.wrong, err)
 	}
 	if o.by == "" {
 		o.event, o.by = e, found.by
@@ -67,7 +77,7 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 // so that the result tells of it.
 func (g *reading) give(o *order) error {
 	if len(o.users)+len(o.sessions) == 0 {
-		if reasons := append(o.wrong, o.ignored...); len(reasons) > 0 {
+		if reasons := slices.Concat(o.wrong, o.misfits, o.ignored); len(reasons) > 0 {
 			return reasons[0]
 		}
 		return ignored("nothing in the message is a revocation")
@@ -75,7 +85,7 @@ func (g *reading) give(o *order) error {
 	g.answer.Signal.Event = o.event.uri
 	g.answer.Signal.Rule = strings.Trim(o.event.name()+", "+o.by, ", ")
 	users := slices.Clone(o.users)
-	for _, err := range o.wrong {
+	for _, err := range slices.Concat(o.wrong, o.misfits) {
 		users = append(users, unnamed(err))
 	}
 	at := o.at

@@ -53,12 +53,23 @@ type ending struct {
 	code     Code
 	why      string
 	keysRead bool
+	misfit   bool // a recipe cannot be followed; another may be
 }
 
 func (e *ending) Error() string { return e.why }
 
 func invalid(code Code, format string, values ...any) error {
 	return &ending{verdict: Invalid, code: code, why: fmt.Sprintf(format, values...)}
+}
+
+// misfit is why a recipe does not understand a body.
+func misfit(format string, values ...any) error {
+	return &ending{verdict: Invalid, code: InvalidRequest, why: fmt.Sprintf(format, values...), misfit: true}
+}
+
+func isMisfit(err error) bool {
+	var ended *ending
+	return errors.As(err, &ended) && ended.misfit
 }
 
 func ignored(format string, values ...any) error {
