@@ -22,6 +22,7 @@ type people struct {
 // An order is the job that comes together of the events of one message.
 type order struct {
 	users    []jobs.User
+	named    map[jobs.User]bool // those of users
 	sessions []jobs.Session
 	at       time.Time
 	untimed  bool // what happened when cannot be told of one of them
@@ -58,8 +59,8 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 		o.event, o.by = e, found.by
 	}
 	for _, user := range found.users {
-		if !slices.Contains(o.users, user) {
-			o.users = append(o.users, user)
+		if !o.named[user] {
+			o.name(user)
 		}
 	}
 	o.sessions = append(o.sessions, found.sessions...)
@@ -72,6 +73,17 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 		o.notes = append(o.notes, note)
 	}
 }
+
+func (o *order) name(user jobs.User) {
+	if o.named == nil {
+		o.named = map[jobs.User]bool{}
+	}
+	o.named[user] = true
+	o.users = append(o.users, user)
+}
+
+// full reports whether an order has more than a job may, and is refused whatever else there is.
+func (o *order) full() bool { return len(o.users)+len(o.wrong)+len(o.misfits) > jobs.MaxUsers }
 
 // give makes the order the answer's job. Somebody who cannot be named beside others who can is in it as an invalid entry,
 // so that the result tells of it.

@@ -14,6 +14,9 @@ type reading struct {
 	issuer Issuer // whose token it is, once that is known
 }
 
+// maxSteps is how many steps are told of one message.
+const maxSteps = 1 << 10
+
 func (r Reader) read(format jobs.Format) *reading {
 	if r.Policy == nil {
 		r.Policy = &Policy{}
@@ -43,7 +46,12 @@ func (g *reading) looked(at string, err error, found string) error {
 	if err != nil {
 		found = err.Error()
 	}
-	g.answer.Steps = append(g.answer.Steps, Step{What: at, OK: err == nil, Why: found})
+	switch n := len(g.answer.Steps); {
+	case n < maxSteps:
+		g.answer.Steps = append(g.answer.Steps, Step{What: at, OK: err == nil, Why: found})
+	case n == maxSteps:
+		g.answer.Steps = append(g.answer.Steps, Step{What: "more", OK: true, Why: "what else was looked at is not listed"})
+	}
 	return err
 }
 

@@ -49,6 +49,9 @@ func (g *reading) follow(recipe Recipe, body any, typ string) *order {
 		o.failed(g.looked("recipe "+recipe.Name, misfit("the body cannot be followed to %s, where the recipe %s has its events", recipe.Each, recipe.Name), ""))
 	}
 	for _, e := range events {
+		if o.full() {
+			break
+		}
 		uri, err := fits(e, recipe.When, "event")
 		if typ != "" {
 			uri = typ
@@ -71,6 +74,9 @@ func (g *reading) each(o *order, recipe Recipe, e any, when time.Time, named eve
 		o.failed(g.looked("user", misfit("the event cannot be followed to %s, where the recipe %s has its users", recipe.Users, recipe.Name), ""))
 	}
 	for _, u := range users {
+		if o.full() {
+			return
+		}
 		if _, err := fits(u, recipe.UserWhen, "user"); err != nil {
 			_ = g.looked("user", err, "")
 			if isMisfit(err) {

@@ -1,12 +1,15 @@
 package signals
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"logoffworker/jobs"
 )
 
 func TestARecipeReadsAFixedBody(t *testing.T) {
@@ -49,6 +52,44 @@ func TestARecipeReadsAFixedBody(t *testing.T) {
 		}
 	}
 	expect(t, Reader{Now: noon}.Hook("tool", []byte("{}")), Invalid, "no recipe")
+}
+
+// A body that names more people than a job may is not read to its end, and one that names somebody again and again costs no
+// more than its length.
+func TestABodyOfManyPeopleIsBounded(t *testing.T) {
+	const many = 20_000
+	looked := 0
+	count := func(subject string) (string, bool) {
+		looked++
+		return "name:" + strings.TrimPrefix(subject, "nobody"), !strings.HasPrefix(subject, "nobody")
+	}
+	r := Reader{Now: noon, Policy: &Policy{Recipes: []Recipe{{Name: "tool", Each: "/e/*", Users: "/p/*", User: Template{Text: "map:people{/n}", Map: count}}}}}
+	list := func(entry func(i int) string) string {
+		entries := make([]string, many)
+		for i := range entries {
+			entries[i] = entry(i)
+		}
+		return "[" + strings.Join(entries, ",") + "]"
+	}
+	other := func(i int) string { return fmt.Sprintf(`{"n":"p%d"}`, i) }
+	nobody := func(i int) string { return fmt.Sprintf(`{"n":"nobody%d"}`, i) }
+	same := func(int) string { return `{"n":"jane"}` }
+	for name, test := range map[string]struct {
+		body, want string
+		most       int
+	}{
+		"others":                  {`{"e":[{"p":` + list(other) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
+		"others, an event each":   {`{"e":` + list(func(i int) string { return `{"p":[` + other(i) + `]}` }) + `}`, "invalid: ", jobs.MaxUsers + 1},
+		"nobody":                  {`{"e":[{"p":` + list(nobody) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
+		"the same":                {`{"e":[{"p":` + list(same) + `}]}`, "jane", many},
+		"the same, an event each": {`{"e":` + list(func(i int) string { return `{"p":[` + same(i) + `]}` }) + `}`, "jane", many},
+	} {
+		looked = 0
+		a := r.Hook("tool", []byte(test.body))
+		if !strings.HasPrefix(named(a), test.want) || looked > test.most || len(a.Steps) > maxSteps+1 {
+			t.Errorf("%s: %.200s, with %d looked up and %d steps", name, named(a), looked, len(a.Steps))
+		}
+	}
 }
 
 // A body without a time may come again and be meant anew; one with a time that comes again is a repetition.
