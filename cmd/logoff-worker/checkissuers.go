@@ -139,8 +139,8 @@ func recipeInWords(recipe signals.Recipe, hooks []issuers.Hook) string {
 	if recipe.CloudEvent != "" {
 		from = append(from, "CloudEvents of the type "+recipe.CloudEvent)
 	}
-	if at := slices.IndexFunc(hooks, func(h issuers.Hook) bool { return h.Recipe == recipe.Name }); at >= 0 {
-		from = append(from, "what is posted to "+hooks[at].Path+" with its secret")
+	if slices.ContainsFunc(hooks, func(h issuers.Hook) bool { return h.Recipe == recipe.Name }) {
+		from = append(from, "what is posted to its path with its secret") // whose address may be a secret as well
 	}
 	words := strings.Join(from, ", and ")
 	for _, pointer := range slices.Sorted(maps.Keys(recipe.When)) {

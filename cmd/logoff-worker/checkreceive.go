@@ -116,8 +116,13 @@ func (r *report) checkReceiving(ctx context.Context, s settings, nc *nats.Conn) 
 		return // which is told
 	}
 	store, file := &intake.Store{NATS: nc, Subjects: s.streamConfig().Subjects}, trusted.File()
+	names := intake.Names(file)
+	if len(names) == 0 {
+		r.note("rights", "the issuers file has nobody who may send to "+receiverAddr+": no issuer, no publisher, and no recipe with a path")
+		return
+	}
 	var why *intake.StoreError
-	if err := store.Reach(ctx, intake.Names(file)[0]); errors.As(err, &why) && why.Kind == intake.NoStream {
+	if err := store.Reach(ctx, names[0]); errors.As(err, &why) && why.Kind == intake.NoStream {
 		r.warn("rights", "whether what is received can be stored was not tried, since the stream of jobs is not there")
 		return
 	}

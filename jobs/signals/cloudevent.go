@@ -105,7 +105,8 @@ func (g *reading) cloudEvent(e cloudEvent, recipes []Recipe) error {
 	if typ == JobType {
 		return g.inner(e)
 	}
-	last := ignored("no recipe is for CloudEvents of the type %s", quote(typ))
+	best := ignored("no recipe is for CloudEvents of the type %s", quote(typ))
+	told, tried := g.answer, false
 	for _, recipe := range recipes {
 		if recipe.CloudEvent != typ {
 			continue
@@ -113,11 +114,17 @@ func (g *reading) cloudEvent(e cloudEvent, recipes []Recipe) error {
 		id, _ := e.attributes["id"].(string)
 		source, _ := e.attributes["source"].(string)
 		g.answer.Job.ID = jobs.SignalID(recipe.Name, source, id)
-		if last = g.byRecipe(recipe, e, typ, id); !isIgnored(last) {
-			break
+		err := g.byRecipe(recipe, e, typ, id)
+		if !isIgnored(err) && !isMisfit(err) {
+			return err
+		}
+		if !tried || isIgnored(err) { // a recipe that understands it knows better than one that does not
+			best, told, tried = err, g.answer, true
 		}
 	}
-	return last
+	told.Steps = g.answer.Steps
+	g.answer = told
+	return best
 }
 
 func (g *reading) byRecipe(recipe Recipe, e cloudEvent, typ, id string) error {

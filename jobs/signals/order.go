@@ -1,6 +1,7 @@
 package signals
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type people struct {
 // An order is the job that comes together of the events of one message.
 type order struct {
 	users    []jobs.User
+	named    map[jobs.User]bool // those of users
 	sessions []jobs.Session
 	at       time.Time
 	untimed  bool // what happened when cannot be told of one of them
@@ -29,26 +31,36 @@ type order struct {
 	by       string // the rule by which it counts
 	notes    []string
 	wrong    []error // why somebody who should be logged off cannot be named
+	misfits  []error // why it is not known whether somebody should be
 	ignored  []error
 }
 
-func (o *order) passed(err error) { o.ignored = append(o.ignored, err) }
+// failed notes why something in a message is no revocation that is understood.
+func (o *order) failed(err error) {
+	switch {
+	case isIgnored(err):
+		o.ignored = append(o.ignored, err)
+	case isMisfit(err):
+		o.misfits = append(o.misfits, err)
+	default:
+		o.wrong = append(o.wrong, err)
+	}
+}
 
 // add takes an event in. Where it counts, the latest time does: more is ended rather than less.
 func (o *order) add(found people, err error, at time.Time, newer bool, e event) {
-	switch {
-	case isIgnored(err):
-		o.passed(err)
+	if err != nil {
+		o.failed(err)
+	}
+	if isIgnored(err) {
 		return
-	case err != nil:
-		o.wrong = append(o.wrong, err)
 	}
 	if o.by == "" {
 		o.event, o.by = e, found.by
 	}
 	for _, user := range found.users {
-		if !slices.Contains(o.users, user) {
-			o.users = append(o.users, user)
+		if !o.named[user] {
+			o.name(user)
 		}
 	}
 	o.sessions = append(o.sessions, found.sessions...)
@@ -62,11 +74,22 @@ func (o *order) add(found people, err error, at time.Time, newer bool, e event) 
 	}
 }
 
+func (o *order) name(user jobs.User) {
+	if o.named == nil {
+		o.named = map[jobs.User]bool{}
+	}
+	o.named[user] = true
+	o.users = append(o.users, user)
+}
+
+// full reports whether an order has more than a job may, and is refused whatever else there is.
+func (o *order) full() bool { return len(o.users)+len(o.wrong)+len(o.misfits) > jobs.MaxUsers }
+
 // give makes the order the answer's job. Somebody who cannot be named beside others who can is in it as an invalid entry,
 // so that the result tells of it.
 func (g *reading) give(o *order) error {
 	if len(o.users)+len(o.sessions) == 0 {
-		if reasons := append(o.wrong, o.ignored...); len(reasons) > 0 {
+		if reasons := slices.Concat(o.wrong, o.misfits, o.ignored); len(reasons) > 0 {
 			return reasons[0]
 		}
 		return ignored("nothing in the message is a revocation")
@@ -74,7 +97,7 @@ func (g *reading) give(o *order) error {
 	g.answer.Signal.Event = o.event.uri
 	g.answer.Signal.Rule = strings.Trim(o.event.name()+", "+o.by, ", ")
 	users := slices.Clone(o.users)
-	for _, err := range o.wrong {
+	for _, err := range slices.Concat(o.wrong, o.misfits) {
 		users = append(users, unnamed(err))
 	}
 	at := o.at
@@ -103,6 +126,12 @@ func (g *reading) requester() string {
 func unnamed(err error) jobs.User {
 	whole, _ := json.Marshal(map[string]string{"unnamed": cut(err.Error(), 100)})
 	return jobs.User{Entry: &jobs.Entry{Text: cut(string(whole), 100), Wrong: err.Error(), JSON: string(whole)}}
+}
+
+// Unnamed is in place of an invalid message that should have named somebody. It can be no job, whoever reads it: it names
+// nobody, and says why.
+func (a Answer) Unnamed() jobs.Job {
+	return jobs.Job{ID: a.Job.ID, Users: []jobs.User{unnamed(errors.New(a.Why))}, Reason: "refused: " + cut(a.Why, 1<<10), RequestedBy: a.Issuer}
 }
 
 // noteOf is an event's name, and what its issuer tells administrators of it.

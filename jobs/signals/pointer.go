@@ -37,8 +37,14 @@ var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
 // at is what a pointer points at within a value: nothing, one value, or each entry of a list where a part is an asterisk.
 func at(value any, pointer string) []any {
+	found, _ := reach(value, pointer)
+	return found
+}
+
+// reach is at, and tells whether the pointer can be followed in all of the value: an empty list can be.
+func reach(value any, pointer string) (found []any, whole bool) {
 	if pointer == "" {
-		return []any{value}
+		return []any{value}, true
 	}
 	part, rest, more := strings.Cut(pointer[1:], "/")
 	if more {
@@ -47,19 +53,20 @@ func at(value any, pointer string) []any {
 	switch value := value.(type) {
 	case map[string]any:
 		if member, ok := value[unescape.Replace(part)]; ok {
-			return at(member, rest)
+			return reach(member, rest)
 		}
 	case []any:
 		if part == "*" {
-			var all []any
+			whole = true
 			for _, entry := range value {
-				all = append(all, at(entry, rest)...)
+				more, followed := reach(entry, rest)
+				found, whole = append(found, more...), whole && followed
 			}
-			return all
+			return found, whole
 		}
 		if i, err := strconv.Atoi(part); err == nil && i >= 0 && i < len(value) && strconv.Itoa(i) == part {
-			return at(value[i], rest)
+			return reach(value[i], rest)
 		}
 	}
-	return nil
+	return nil, false
 }

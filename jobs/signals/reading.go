@@ -14,6 +14,9 @@ type reading struct {
 	issuer Issuer // whose token it is, once that is known
 }
 
+// maxSteps is how many steps are told of one message.
+const maxSteps = 1 << 10
+
 func (r Reader) read(format jobs.Format) *reading {
 	if r.Policy == nil {
 		r.Policy = &Policy{}
@@ -43,7 +46,12 @@ func (g *reading) looked(at string, err error, found string) error {
 	if err != nil {
 		found = err.Error()
 	}
-	g.answer.Steps = append(g.answer.Steps, Step{What: at, OK: err == nil, Why: found})
+	switch n := len(g.answer.Steps); {
+	case n < maxSteps:
+		g.answer.Steps = append(g.answer.Steps, Step{What: at, OK: err == nil, Why: found})
+	case n == maxSteps:
+		g.answer.Steps = append(g.answer.Steps, Step{What: "more", OK: true, Why: "what else was looked at is not listed"})
+	}
 	return err
 }
 
@@ -53,12 +61,23 @@ type ending struct {
 	code     Code
 	why      string
 	keysRead bool
+	misfit   bool // a recipe cannot be followed; another may be
 }
 
 func (e *ending) Error() string { return e.why }
 
 func invalid(code Code, format string, values ...any) error {
 	return &ending{verdict: Invalid, code: code, why: fmt.Sprintf(format, values...)}
+}
+
+// misfit is why a recipe does not understand a body.
+func misfit(format string, values ...any) error {
+	return &ending{verdict: Invalid, code: InvalidRequest, why: fmt.Sprintf(format, values...), misfit: true}
+}
+
+func isMisfit(err error) bool {
+	var ended *ending
+	return errors.As(err, &ended) && ended.misfit
 }
 
 func ignored(format string, values ...any) error {

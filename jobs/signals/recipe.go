@@ -44,13 +44,20 @@ func (g *reading) follow(recipe Recipe, body any, typ string) *order {
 	g.answer.Issuer = recipe.Name
 	g.answer.Signal = &jobs.Signal{Issuer: recipe.Name}
 	var o order
-	for _, e := range at(body, recipe.Each) {
+	events, whole := reach(body, recipe.Each)
+	if !whole {
+		o.failed(g.looked("recipe "+recipe.Name, misfit("the body cannot be followed to %s, where the recipe %s has its events", recipe.Each, recipe.Name), ""))
+	}
+	for _, e := range events {
+		if o.full() {
+			break
+		}
 		uri, err := fits(e, recipe.When, "event")
 		if typ != "" {
 			uri = typ
 		}
 		if g.looked("recipe "+recipe.Name, err, "fits") != nil {
-			o.passed(err)
+			o.failed(err)
 			continue
 		}
 		when := g.when(recipe, e)
@@ -62,9 +69,19 @@ func (g *reading) follow(recipe Recipe, body any, typ string) *order {
 // each adds the users of one event to an order.
 func (g *reading) each(o *order, recipe Recipe, e any, when time.Time, named event) {
 	none := true
-	for _, u := range at(e, recipe.Users) {
+	users, whole := reach(e, recipe.Users)
+	if !whole && len(users) > 0 {
+		o.failed(g.looked("user", misfit("the event cannot be followed to %s, where the recipe %s has its users", recipe.Users, recipe.Name), ""))
+	}
+	for _, u := range users {
+		if o.full() {
+			return
+		}
 		if _, err := fits(u, recipe.UserWhen, "user"); err != nil {
 			_ = g.looked("user", err, "")
+			if isMisfit(err) {
+				o.failed(err)
+			}
 			continue
 		}
 		none = false
@@ -103,20 +120,26 @@ func (g *reading) when(recipe Recipe, e any) time.Time {
 	return t
 }
 
-// fits tells whether a value meets all conditions, and returns what was found for the first of them.
+// fits tells whether a value meets all conditions, and returns what was found for the first of them. A value that lacks
+// what a condition is about, and is not passed over by another, is not understood.
 func fits(value any, conditions map[string][]string, what string) (first string, err error) {
 	for i, pointer := range slices.Sorted(maps.Keys(conditions)) {
-		found := at(value, pointer)
+		found, whole := reach(value, pointer)
 		met := slices.IndexFunc(found, func(v any) bool { return oneOf(v, conditions[pointer]) })
-		if met < 0 {
-			return "", ignored("the %s's %s is not %s", what, pointer, strings.Join(conditions[pointer], " or "))
-		}
-		if i == 0 {
+		switch {
+		case met >= 0 && i == 0:
 			first, _ = scalar(found[met])
+		case met >= 0:
+		case whole && !slices.ContainsFunc(found, isNull):
+			return "", ignored("the %s's %s is not %s", what, pointer, strings.Join(conditions[pointer], " or "))
+		case err == nil:
+			err = misfit("the %s has nothing at %s, by which the recipe tells whether it counts", what, pointer)
 		}
 	}
-	return first, nil
+	return first, err
 }
+
+func isNull(v any) bool { return v == nil }
 
 // pointed is the text or the whole number that a pointer points at.
 func pointed(value any, pointer string) (string, error) {

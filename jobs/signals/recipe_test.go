@@ -1,12 +1,15 @@
 package signals
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"logoffworker/jobs"
 )
 
 func TestARecipeReadsAFixedBody(t *testing.T) {
@@ -24,7 +27,17 @@ func TestARecipeReadsAFixedBody(t *testing.T) {
 		{`{"events":[{"type":"left","ok":true,"who":[{"kind":"app"}]}]}`, "invalid: the event names no user by the recipe tool"},
 		{`{"events":[{"type":"left","ok":true,"who":[{"kind":"user"}]}]}`, "invalid: a user maps to nobody: email:{/mail}: /mail is missing"},
 		{`{"events":[]}`, "ignored: nothing in the message is a revocation"},
-		{`[]`, "ignored: nothing in the message is a revocation"},
+		{`[]`, "invalid: the body cannot be followed to /events/*, where the recipe tool has its events"},
+		{`{"events":{"type":"left","ok":true,"who":[{"kind":"user","mail":"a@own.example"}]}}`, "invalid: the body cannot be followed to /events/*, where the recipe tool has its events"},
+		{`{"events":null}`, "invalid: the body cannot be followed to /events/*, where the recipe tool has its events"},
+		{`{"Events":[]}`, "invalid: the body cannot be followed to /events/*, where the recipe tool has its events"},
+		{`{"events":[{"kind":"left","ok":true,"who":[]}]}`, "invalid: the event has nothing at /type, by which the recipe tells whether it counts"},
+		{`{"events":[{"type":null,"ok":true,"who":[]}]}`, "invalid: the event has nothing at /type, by which the recipe tells whether it counts"},
+		{`{"events":["left"]}`, "invalid: the event has nothing at /ok, by which the recipe tells whether it counts"},
+		{`{"events":[{"type":"joined"}]}`, "ignored: the event's /type is not left or lost"},
+		{`{"events":[{"type":"left","ok":true,"who":{"kind":"user","mail":"a@own.example"}}]}`, "invalid: the event names no user by the recipe tool"},
+		{`{"events":[{"ok":true},{"type":"left","ok":true,"who":[{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example wrong: the event has nothing at /type, by which the recipe tells whether it counts"},
+		{`{"events":[{"type":"left","ok":true,"who":[{"mail":"b@own.example"},{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example wrong: the user has nothing at /kind, by which the recipe tells whether it counts"},
 		{`{"events":[{"type":"left","type":"x"}]}`, `invalid: the body: the member "/events/0/type" is there twice`},
 		{`events`, "invalid: the body: not JSON at byte 1"},
 		{``, "invalid: the body: the JSON ends too early"},
@@ -39,6 +52,44 @@ func TestARecipeReadsAFixedBody(t *testing.T) {
 		}
 	}
 	expect(t, Reader{Now: noon}.Hook("tool", []byte("{}")), Invalid, "no recipe")
+}
+
+// A body that names more people than a job may is not read to its end, and one that names somebody again and again costs no
+// more than its length.
+func TestABodyOfManyPeopleIsBounded(t *testing.T) {
+	const many = 20_000
+	looked := 0
+	count := func(subject string) (string, bool) {
+		looked++
+		return "name:" + strings.TrimPrefix(subject, "nobody"), !strings.HasPrefix(subject, "nobody")
+	}
+	r := Reader{Now: noon, Policy: &Policy{Recipes: []Recipe{{Name: "tool", Each: "/e/*", Users: "/p/*", User: Template{Text: "map:people{/n}", Map: count}}}}}
+	list := func(entry func(i int) string) string {
+		entries := make([]string, many)
+		for i := range entries {
+			entries[i] = entry(i)
+		}
+		return "[" + strings.Join(entries, ",") + "]"
+	}
+	other := func(i int) string { return fmt.Sprintf(`{"n":"p%d"}`, i) }
+	nobody := func(i int) string { return fmt.Sprintf(`{"n":"nobody%d"}`, i) }
+	same := func(int) string { return `{"n":"jane"}` }
+	for name, test := range map[string]struct {
+		body, want string
+		most       int
+	}{
+		"others":                  {`{"e":[{"p":` + list(other) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
+		"others, an event each":   {`{"e":` + list(func(i int) string { return `{"p":[` + other(i) + `]}` }) + `}`, "invalid: ", jobs.MaxUsers + 1},
+		"nobody":                  {`{"e":[{"p":` + list(nobody) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
+		"the same":                {`{"e":[{"p":` + list(same) + `}]}`, "jane", many},
+		"the same, an event each": {`{"e":` + list(func(i int) string { return `{"p":[` + same(i) + `]}` }) + `}`, "jane", many},
+	} {
+		looked = 0
+		a := r.Hook("tool", []byte(test.body))
+		if !strings.HasPrefix(named(a), test.want) || looked > test.most || len(a.Steps) > maxSteps+1 {
+			t.Errorf("%s: %.200s, with %d looked up and %d steps", name, named(a), looked, len(a.Steps))
+		}
+	}
 }
 
 // A body without a time may come again and be meant anew; one with a time that comes again is a repetition.
@@ -74,7 +125,7 @@ func TestRecipesReadCloudEvents(t *testing.T) {
 		`{"what":"left","x":"y","u":"jane"}`: "jane", `{"what":"lost","x":"y","u":42}`: "id", `{"what":"lost","x":"y","u":1.5}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text",
 		`{"what":"lost","x":"y","u":1e16}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text", `{"what":"lost","x":"y","u":null}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is missing",
 		`{"what":"lost","x":"y","u":-1e16}`: "invalid: a user maps to nobody: id:{/data/u}: /data/u is no text",
-		`{"what":"found","x":"y","u":42}`:   "ignored: the event's /data/what is not lost", `{"what":"left","x":"z"}`: "ignored: the event's /data/what is not lost", `"{"`: "invalid: at /data: the JSON ends too early",
+		`{"what":"found","x":"y","u":42}`:   "ignored: the event's /data/what is not lost", `{"x":"y","u":42}`: "invalid: the event has nothing at /data/what, by which the recipe tells whether it counts", `{"what":"left","x":"z"}`: "ignored: the event's /data/what is not lost", `"{"`: "invalid: at /data: the JSON ends too early",
 	} {
 		body := []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":` + data + `}`)
 		a := r.Message(nil, body)
@@ -86,6 +137,26 @@ func TestRecipesReadCloudEvents(t *testing.T) {
 		}
 		if two := r.Hook("two", body); a.Issuer == "two" && named(two) != want || two.Format != "cloudevent" {
 			t.Errorf("%s posted: %s", data, named(two))
+		}
+	}
+}
+
+// Of two recipes for one type of CloudEvent the one that understands an event decides, and it is the one that is told of.
+func TestARecipeThatUnderstandsAnEventDecides(t *testing.T) {
+	one := Recipe{Name: "one", CloudEvent: "t", When: map[string][]string{"/data/what": {"left"}}, User: Template{Text: "name:{/data/u}"}}
+	two := Recipe{Name: "two", CloudEvent: "t", When: map[string][]string{"/data/that": {"lost"}}, User: Template{Text: "name:{/data/u}"}}
+	for data, want := range map[string]struct{ of, is string }{
+		`{"that":"lost","u":"jane"}`:  {"two", "jane"},
+		`{"what":"left","u":"jane"}`:  {"one", "jane"},
+		`{"that":"found","u":"jane"}`: {"two", "ignored: the event's /data/that is not lost"},
+		`{"what":"found","u":"jane"}`: {"one", "ignored: the event's /data/what is not left"},
+	} {
+		for _, recipes := range [][]Recipe{{one, two}, {two, one}} {
+			r := Reader{Now: noon, Policy: &Policy{Recipes: recipes}}
+			a := r.Message(nil, []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t","data":`+data+`}`))
+			if named(a) != want.is || a.Issuer != want.of || a.Signal.Issuer != want.of {
+				t.Errorf("%s: %s by %s", data, named(a), a.Issuer)
+			}
 		}
 	}
 }

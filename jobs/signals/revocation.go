@@ -8,6 +8,10 @@ import (
 	"logoffworker/jobs"
 )
 
+// sameCall is how long a call that comes again with its token may be the same one. Later it is a new one, which ends what
+// was opened since.
+const sameCall = 10 * time.Second
+
 // Revocation reads a call of Universal Logout (draft-parecki-oauth-global-token-revocation-06), which the
 // token of its Authorization header proves.
 func (r Reader) Revocation(issuer, authorization string, body []byte) Answer {
@@ -34,8 +38,8 @@ func (g *reading) revocation(issuer, authorization string, body []byte) error {
 	if err != nil {
 		return g.looked("body", invalid(InvalidRequest, "the body: %v", err), "")
 	}
-	if jti, ok := text(t.claims["jti"]); ok { // one token may prove several calls
-		g.answer.Job.ID = jobs.SignalID(g.issuer.URL, jti, string(body))
+	if jti, ok := text(t.claims["jti"]); ok { // one token may prove several calls, and the same one later
+		g.answer.Job.ID = jobs.SignalID(g.issuer.URL, jti, string(body), g.Now.Truncate(sameCall).UTC().Format(time.RFC3339))
 	}
 	return g.revoke(call)
 }

@@ -75,6 +75,24 @@ func TestACallOfUniversalLogout(t *testing.T) {
 	}
 }
 
+// A call that is repeated at once is one job. One that comes later is another, whatever token proves it: it ends what was
+// opened since.
+func TestACallThatComesLaterIsANewOne(t *testing.T) {
+	b := newBench(t)
+	call := b.call(nil, nil)
+	read := func(after time.Duration) Answer {
+		b.reader.Now = noon.Add(after)
+		return b.reader.Revocation("own", call, []byte(`{"sub_id":{"format":"opaque","id":"1"}}`))
+	}
+	first, again, later := read(0), read(3*time.Second), read(4*time.Minute)
+	if first.Job.ID == "" || again.Job.ID != first.Job.ID {
+		t.Errorf("a call and its repetition are %q and %q", first.Job.ID, again.Job.ID)
+	}
+	if later.Job.ID == first.Job.ID || !later.Job.EventTime.Equal(noon.Add(4*time.Minute)) {
+		t.Errorf("a later call is %q, of %v", later.Job.ID, later.Job.EventTime)
+	}
+}
+
 func TestALogoutToken(t *testing.T) {
 	const sid = "08a5019c-17e1-4977-8f42-65a12843ea02"
 	for _, c := range []struct {

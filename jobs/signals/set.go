@@ -47,7 +47,7 @@ func (g *reading) obey(t token, subject func(token, event) any) error {
 		g.notice(e)
 		rule, err := g.rule(e)
 		if g.looked("rule "+quoteName(e.name()), err, "fits") != nil {
-			o.passed(err)
+			o.failed(err)
 			continue
 		}
 		at, err := happened(e.members, t.claims)

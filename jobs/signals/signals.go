@@ -58,6 +58,8 @@ type Answer struct {
 	Issuer string
 	// Signal goes with the job; nil for jobs of this project.
 	Signal *jobs.Signal
+	// Proof is the signed token, once its signature is believed. It may be a credential, and is never to be shown.
+	Proof string
 	// Verification is the state of an SSF verification event (its presence shows that the stream lives): such an
 	// event is ignored. StreamUpdated likewise is the new status of a stream.
 	Verification  *string

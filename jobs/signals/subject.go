@@ -143,12 +143,11 @@ func (g *reading) simple(members map[string]any, e event) (people, error) {
 			why = append(why, err.Error())
 			continue
 		}
-		all.users, all.by = append(all.users, found.users...), strings.Trim(all.by+", "+found.by, ", ")
+		all.users, all.by = append(all.users, found.users...), cut(strings.Trim(all.by+", "+found.by, ", "), 256)
 	}
 	if len(all.users) == 0 {
 		return people{}, invalid(UnknownUser, "%s", strings.Join(why[:min(len(why), 4)], "; "))
 	}
-	all.by = cut(all.by, 256)
 	return all, nil
 }
 

@@ -112,6 +112,9 @@ func (g *reading) checkSignature(t token, _ purpose) error {
 	if err != nil && !named {
 		err = g.newKey("the token was signed by none of the keys of the issuer " + g.issuer.Name + ", and does not name one of them")
 	}
+	if err == nil {
+		g.answer.Proof = t.compact
+	}
 	return g.looked("signature", err, "is of one of the issuer's keys")
 }
 

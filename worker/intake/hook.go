@@ -13,16 +13,16 @@ import (
 // of webhooks wait.
 func (rc *Receiver) hookEndpoint(hook issuers.Hook) endpoint {
 	return endpoint{
-		kind: "hook", limit: MaxBody, say: problem,
+		kind: "hook", limit: MaxBody, proved: true, say: problem,
 		greet: func(r *http.Request) answer { return challenged(hook, r) },
 		prove: func(r *http.Request) answer {
 			return rc.unproven(ofHook(hook, r), "hook "+hook.Recipe, "whoever posts to the hook "+hook.Recipe, func() answer {
 				return problem(http.StatusUnauthorized, "what proves the sender is missing or wrong")
 			})
 		},
-		take: func(ctx context.Context, _ *http.Request, body []byte) answer {
+		take: func(ctx context.Context, r *http.Request, body []byte) answer {
 			s := sender{
-				publisher: hook.Recipe, lane: jobs.Urgent, say: problem,
+				publisher: hook.Recipe, lane: jobs.Urgent, secrets: shownTo(hook, r), say: problem,
 				done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusOK, id, a) },
 				invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 			}

@@ -16,7 +16,7 @@ const jobsPath = "/v1/jobs"
 
 func (rc *Receiver) jobsEndpoint(file *issuers.File) endpoint {
 	return endpoint{
-		kind: "jobs", limit: MaxBody, greet: allowOrigin, say: problem,
+		kind: "jobs", limit: MaxBody, proved: true, greet: allowOrigin, say: problem,
 		prove: func(r *http.Request) answer {
 			_, p := ofPublisher(file, r)
 			return rc.unproven(p, "jobs", "whoever posts jobs", bearerWanted)
@@ -42,7 +42,7 @@ func (rc *Receiver) takeJob(ctx context.Context, publisher string, r *http.Reque
 		}
 	}
 	s := sender{
-		publisher: publisher, lane: lane, say: problem,
+		publisher: publisher, lane: lane, secrets: []string{bearer(r)}, author: true, tokens: true, say: problem,
 		done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusAccepted, id, a) },
 		invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 	}

@@ -218,7 +218,7 @@ func (s *pollSite) times() map[string]int {
 	s.t.Helper()
 	times := map[string]int{}
 	for _, msg := range s.stored() {
-		times[msg.Header.Get(nats.MsgIdHdr)]++
+		times[idOf(msg)]++
 	}
 	return times
 }
@@ -290,7 +290,7 @@ func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				inStream[msg.Header.Get(nats.MsgIdHdr)] = true
+				inStream[idOf(msg)] = true
 			}
 			if !inStream[id] {
 				early++

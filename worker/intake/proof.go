@@ -3,7 +3,9 @@ package intake
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"logoffworker/worker/issuers"
@@ -70,6 +72,18 @@ func ofHook(hook issuers.Hook, r *http.Request) proof {
 		p = both(p, proves(secret, r.Header.Get(name)))
 	}
 	return p
+}
+
+// shownTo are the secrets of a request that a hook asks for.
+func shownTo(hook issuers.Hook, r *http.Request) (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(hook.Header)) {
+		all = append(all, r.Header.Get(name))
+	}
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(hook.Query)) {
+		all = append(all, query.Get(name))
+	}
+	return all
 }
 
 // queryOf is whether a request's query has what a hook asks for there, if anything.

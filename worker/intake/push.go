@@ -13,7 +13,7 @@ import (
 // pushEndpoint is where an issuer pushes security event tokens (RFC 8935).
 func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 	return endpoint{
-		kind: "push", limit: maxToken, say: sayPush,
+		kind: "push", limit: maxToken, proved: issuer.PushBearer != nil, say: sayPush,
 		prove: func(r *http.Request) answer {
 			if issuer.PushBearer == nil {
 				return answer{}
@@ -27,9 +27,12 @@ func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 				return pushError(signals.InvalidRequest, "the content type must be application/secevent+jwt")
 			}
 			s := sender{
-				publisher: issuer.Name, lane: jobs.Urgent, say: sayPush,
+				publisher: issuer.Name, lane: jobs.Urgent, tokens: true, say: sayPush,
 				done:    func(string, signals.Answer) answer { return answer{code: http.StatusAccepted} },
 				invalid: func(a signals.Answer) answer { return pushError(a.Code, a.Why) },
+			}
+			if issuer.PushBearer != nil {
+				s.secrets = []string{bearer(r)}
 			}
 			return rc.settle(ctx, s, rc.reader().SET(issuer.Name, body))
 		},

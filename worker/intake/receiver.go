@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// atOnce is how many requests may be read and stored at a time. More are told to come again.
+	// atOnce is how many requests of each [pool] may be stored at a time. More are told to come again.
 	atOnce = 128
 	// MaxBody is the most bytes that a job may have over HTTP, which is what the stream takes; maxToken the same for what
 	// carries a signed token, which is looked at before it is known who sent it.
@@ -38,11 +38,11 @@ type Receiver struct {
 	// Alive, if set, hears whose events have come, once they are verified.
 	Alive func(issuer string)
 
-	clock func() time.Time // nil is time.Now
-	once  sync.Once
-	slots chan struct{}
-	named *issuers.File // whose names the metrics know
-	mu    sync.Mutex    // of named
+	clock  func() time.Time // nil is time.Now
+	proved pool             // of those who have shown a secret
+	signed pool             // of those whose signature alone proves them, as anybody may claim
+	named  *issuers.File    // whose names the metrics know
+	mu     sync.Mutex       // of named
 }
 
 // Server returns an HTTP server of the receiver that slow or greedy clients cannot hold up. Its Shutdown lets requests
@@ -117,6 +117,8 @@ type endpoint struct {
 	greet func(r *http.Request) answer
 	// prove says by the headers and the query alone whether the sender is who it has to be; its code is 0 if so.
 	prove func(r *http.Request) answer
+	// proved means that prove has seen a secret, and that not everybody comes so far.
+	proved bool
 	// take makes an answer of a whole request.
 	take func(ctx context.Context, r *http.Request, body []byte) answer
 	// say is an answer in the form that senders to this endpoint expect.
@@ -163,12 +165,13 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 	if a := e.prove(r); a.code != 0 {
 		return a
 	}
-	leave, ok := rc.enter()
-	if !ok {
-		rc.crowded()
-		return e.say(http.StatusServiceUnavailable, "too many requests at once; come again").after(crowdedWait)
+	if e.proved {
+		leave, ok := rc.proved.enter()
+		if !ok {
+			return rc.crowded(e)
+		}
+		defer leave()
 	}
-	defer leave()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, e.limit))
 	switch {
 	case tooLarge(err):
@@ -176,17 +179,30 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 	case err != nil:
 		return e.say(http.StatusBadRequest, "the body did not arrive as a whole")
 	}
+	if !e.proved { // a stranger who sends no body takes no place
+		leave, ok := rc.signed.enter()
+		if !ok {
+			return rc.crowded(e)
+		}
+		defer leave()
+	}
 	return e.take(r.Context(), r, body)
 }
 
-func (rc *Receiver) makeSlots() { rc.slots = make(chan struct{}, atOnce) }
+// A pool has a place for each request that is stored.
+type pool struct {
+	once   sync.Once
+	places chan struct{}
+}
 
-// enter takes a slot, if one is free.
-func (rc *Receiver) enter() (leave func(), ok bool) {
-	rc.once.Do(rc.makeSlots)
+func (p *pool) make() { p.places = make(chan struct{}, atOnce) }
+
+// enter takes a place, if one is free.
+func (p *pool) enter() (leave func(), ok bool) {
+	p.once.Do(p.make)
 	select {
-	case rc.slots <- struct{}{}:
-		return func() { <-rc.slots }, true
+	case p.places <- struct{}{}:
+		return func() { <-p.places }, true
 	default:
 		return nil, false
 	}

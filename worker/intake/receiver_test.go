@@ -1,17 +1,22 @@
 package intake
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/stage"
 )
 
@@ -56,7 +61,7 @@ func TestExamplesAreAnswered(t *testing.T) {
 			wanted++
 		}
 	}
-	if n := len(r.stored()); n != wanted || len(codes) > 0 {
+	if n := len(r.jobs()); n != wanted || len(codes) > 0 {
 		t.Errorf("%d jobs are stored, want %d; not sent: %v", n, wanted, codes)
 	}
 }
@@ -152,7 +157,7 @@ func TestPushedEventsAreAnsweredByTheRFC(t *testing.T) {
 			t.Errorf("%s: %v", test.id, got.header)
 		}
 	}
-	if n := len(r.stored()); n != 2 {
+	if n := len(r.jobs()); n != 2 {
 		t.Errorf("%d jobs are stored", n)
 	}
 	for _, line := range []string{
@@ -180,6 +185,97 @@ func TestRefusedEventIsToldOnce(t *testing.T) {
 	}
 }
 
+// Whatever is known to come of somebody who may have sessions ended, and names nobody, has a dead letter: a person has to
+// look, whatever its sender makes of the answer. What is stored can be no job.
+func TestARevocationThatNamesNobodyIsKept(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	revoke, hook := x.example("revoke-email"), map[string]string{"Authorization": "hook-secret"}
+	const nobody = `{"sub_id":{"format":"iss_sub","iss":"https://org.okta.com","sub":"nobody"}}`
+	const noUser = `{"data":{"events":[{"eventType":"user.session.clear","target":[{"type":"App"}]}]}}`
+	sent := []struct {
+		name, publisher string
+		got             reply
+		code            int
+	}{
+		{"an unknown user", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped")), 400},
+		{"no subject", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "subject-missing")), 400},
+		{"another domain", "keycloak", x.post("/v1/events/keycloak", "", setType, example(t, "subject-other-domain")), 400},
+		{"no jti", "idp", x.post("/v1/events/idp", "push-secret", setType, example(t, "jti-missing")), 400},
+		{"through a publisher", "soar", x.post("/v1/jobs", "job-secret", setType, example(t, "risc-unmapped")), 400},
+		{"a logout token", "keycloak", x.post("/v1/events/keycloak", "", formType, example(t, "logout-sid-only")), 400},
+		{"a call", "okta", x.send(http.MethodPost, "/v1/events/okta/revoke", revoke, nobody), 404},
+		{"a hook without a user", "okta-hook", x.send(http.MethodPost, "/v1/hooks/okta", hook, noUser), 400},
+		{"a hook's rubbish", "okta-hook", x.send(http.MethodPost, "/v1/hooks/okta", hook, `{"users":[{"id":7}]`), 400},
+	}
+	all := r.stored()
+	if len(all) != len(sent) {
+		t.Fatalf("%d of %d are stored", len(all), len(sent))
+	}
+	for i, test := range sent {
+		msg := all[i]
+		if test.got.code != test.code {
+			t.Errorf("%s: %d %s", test.name, test.got.code, test.got.body)
+		}
+		if msg.Subject != "logoff.requests.urgent."+test.publisher {
+			t.Errorf("%s is stored on %s", test.name, msg.Subject)
+		}
+		if a := x.rc.reader().Message(msg.Header, msg.Data); a.Verdict != signals.Invalid {
+			t.Errorf("%s is read as %s: %s", test.name, a.Verdict, msg.Data)
+		}
+		for _, secret := range []string{"hook-secret", strings.TrimPrefix(revoke["Authorization"], "Bearer ")} {
+			if strings.Contains(fmt.Sprint(msg.Header, string(msg.Data)), secret) {
+				t.Errorf("%s is stored with a credential", test.name)
+			}
+		}
+	}
+	for _, got := range []reply{
+		x.post("/v1/events/keycloak", "", setType, example(t, "aud-other")),
+		x.post("/v1/events/idp", "push-secret", setType, example(t, "key-attacker")),
+		x.post("/v1/events/idp", "push-secret", setType, example(t, "push-garbage")),
+		x.post("/v1/jobs", "job-secret", jsonType, `{"users":[]}`),
+		x.send(http.MethodPost, "/v1/events/okta/revoke", x.example("revoke-aud"), nobody),
+	} {
+		if n := len(r.stored()); n > len(all) || got.code/100 != 4 {
+			t.Errorf("%d %s: %d are stored", got.code, got.body, n)
+		}
+	}
+}
+
+// A refused event that cannot be stored stays with its sender.
+func TestARefusedEventIsNotRefusedBeforeItIsStored(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	if err := r.js.DeleteStream(t.Context(), subjects.RequestStream()); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped")); got.code != 503 || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", got.code, got.body)
+	}
+}
+
+// What a stranger sends in an issuer's name neither counts as the issuer's nor hides what is told of it.
+func TestAStrangerHidesNoRefusedEvent(t *testing.T) {
+	x := newRig(t, 0).receive()
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, typ := range []string{"x", "logout+jwt"} {
+		token := encode([]byte(`{"alg":"RS256","kid":"new","typ":"`+typ+`"}`)) + "." + encode([]byte(`{"iss":"https://idp.example.com/123456789/"}`)) + ".eA"
+		x.post("/v1/events/idp", "", formType, "logout_token="+token)
+	}
+	if strings.Contains(x.out.String(), "an event of idp") || !strings.Contains(x.out.String(), "what somebody sent to the address of idp was refused") {
+		t.Errorf("it is told:\n%s", x.out)
+	}
+	x.post("/v1/events/idp", "push-secret", setType, example(t, "risc-unmapped"))
+	if !strings.Contains(x.out.String(), "an event of idp was refused") {
+		t.Errorf("it is not told:\n%s", x.out)
+	}
+	for _, line := range []string{`logoff_signals_total{issuer="idp",verdict="invalid"} 1`, `logoff_signals_total{issuer="idp",verdict="retry"} 0`} {
+		if !strings.Contains(x.metricsText(), line+"\n") {
+			t.Errorf("there is no %s", line)
+		}
+	}
+}
+
 // Logout tokens are answered as OpenID Connect has it, Universal Logout as its draft has it.
 func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 	r := newRig(t, 0)
@@ -191,18 +287,7 @@ func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 	if got := x.post("/v1/events/keycloak", "", formType, "logout_token="+strings.Repeat("x", 100<<10)); got.code != 400 || !got.says("invalid_request") {
 		t.Errorf("a large one: %d %s", got.code, got.body)
 	}
-	revoke := map[string]string{}
-	index, err := os.ReadFile(examples + "/index.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for row := range strings.Lines(string(index)) {
-		if column := strings.Split(row, "\t"); column[0] == "revoke-email" {
-			if err := json.Unmarshal([]byte(column[3]), &revoke); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	revoke := x.example("revoke-email")
 	for body, code := range map[string]int{
 		`{"sub_id":{"format":"iss_sub","iss":"https://org.okta.com","sub":"nobody"}}`: 404,
 		`{"sub_id":{"format":"did","url":"did:example:1"}}`:                           404,
@@ -214,8 +299,28 @@ func TestLogoutsAreAnsweredAsTheirProtocolsSay(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", body, got.code, got.body, code)
 		}
 	}
-	if n := len(r.stored()); n != 1 {
+	if n := len(r.jobs()); n != 1 {
 		t.Errorf("%d jobs are stored", n)
+	}
+}
+
+// A call of Universal Logout that comes again with the same token is stored once if it is repeated at once, and again if it
+// comes later.
+func TestALaterCallOfUniversalLogoutIsStored(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	header := x.example("revoke-email")
+	for _, test := range []struct {
+		after  time.Duration
+		stored int
+	}{{0, 1}, {2 * time.Second, 1}, {4 * time.Minute, 2}} {
+		x.rc.clock = func() time.Time { return noon().Add(test.after) }
+		if got := x.send(http.MethodPost, "/v1/events/okta/revoke", header, example(t, "revoke-email")); got.code != 204 {
+			t.Errorf("after %v: %d %s", test.after, got.code, got.body)
+		}
+		if n := len(r.stored()); n != test.stored {
+			t.Errorf("after %v %d jobs are stored, want %d", test.after, n, test.stored)
+		}
 	}
 }
 
@@ -259,8 +364,62 @@ func TestHooksAreProvedAndChallenged(t *testing.T) {
 			}
 		})
 	}
-	if n := len(r.stored()); n != 2 {
+	if n := len(r.jobs()); n != 2 {
 		t.Errorf("%d jobs are stored", n)
+	}
+}
+
+// Whatever is in the stream already, under whatever message id somebody could calculate, what was answered with success
+// is stored, and a repetition is stored once.
+func TestNobodyKeepsAnothersJobFromBeingStored(t *testing.T) {
+	const job = `{"id":"case-17","users":[{"email":"jane@corp.example"}]}`
+	const iss = "https://idp.example.com/123456789/"
+	r := newRig(t, 0)
+	x := r.receive()
+	plant := func(id string) {
+		msg := nats.NewMsg("logoff.requests.bulk.hr")
+		msg.Header.Set(nats.MsgIdHdr, id)
+		msg.Data = []byte(`{"users":[{"id":999}]}`)
+		if _, err := r.js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook := map[string]string{"Authorization": "hook-secret"}
+	plant(jobs.SignalID("soar", "urgent", job))
+	plant(jobs.SignalID(iss, "push-ok"))
+	plant(jobs.SignalID("okta-hook", example(t, "okta-hook-two")))
+	for name, send := range map[string]func() reply{
+		"a job":  func() reply { return x.post("/v1/jobs", "job-secret", jsonType, job) },
+		"a push": func() reply { return x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")) },
+		"a hook": func() reply { return x.send(http.MethodPost, "/v1/hooks/okta", hook, example(t, "okta-hook-two")) },
+		"in bulk": func() reply {
+			return x.post("/v1/jobs?lane=bulk", "job-secret", setType, example(t, "caep-revoked-iat"))
+		},
+		"urgently": func() reply { return x.post("/v1/jobs", "job-secret", setType, example(t, "caep-revoked-iat")) },
+		"as hr":    func() reply { return x.post("/v1/jobs", "hr-secret", setType, example(t, "caep-revoked-iat")) },
+	} {
+		before := len(r.stored())
+		for range 2 {
+			if got := send(); got.code/100 != 2 {
+				t.Errorf("%s: %d %s", name, got.code, got.body)
+			}
+		}
+		if n := len(r.stored()) - before; n != 1 {
+			t.Errorf("%s is stored %d times", name, n)
+		}
+	}
+}
+
+// From the names of jobs that have none of their own, nobody can tell what the next will be.
+func TestNamesOfJobsCannotBeGuessed(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	for range 2 {
+		x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`)
+	}
+	one, two := r.stored()[0].Header.Get(nats.MsgIdHdr), r.stored()[1].Header.Get(nats.MsgIdHdr)
+	if same := len("http-") + 6; len(one) < same || one[:same] == two[:same] {
+		t.Errorf("they are called %s and %s", one, two)
 	}
 }
 
@@ -357,7 +516,7 @@ func TestCrowdIsToldToComeAgain(t *testing.T) {
 	x := r.receive()
 	var leave []func()
 	for {
-		out, ok := x.rc.enter()
+		out, ok := x.rc.proved.enter()
 		if !ok {
 			break
 		}
@@ -375,6 +534,79 @@ func TestCrowdIsToldToComeAgain(t *testing.T) {
 	}
 }
 
+// A stalled is a body that does not come until it is let go.
+type stalled struct {
+	began func()
+	let   chan struct{}
+}
+
+func (s stalled) Read([]byte) (int, error) {
+	s.began()
+	<-s.let
+	return 0, io.EOF
+}
+
+// However many strangers begin requests that need no secret, and do not go on: senders with a bearer are answered, and so
+// are those whose signature is all that proves them.
+func TestStrangersTakeNobodysPlace(t *testing.T) {
+	r := newRig(t, 0)
+	x := r.receive()
+	revoke := x.example("revoke-email")
+	let, begun := make(chan struct{}), make(chan struct{}, 3*(atOnce+1))
+	var strangers sync.WaitGroup
+	for target, header := range map[string]map[string]string{
+		"/v1/events/idp":         {"Content-Type": formType},
+		"/v1/events/keycloak":    {"Content-Type": setType},
+		"/v1/events/okta/revoke": {"Authorization": "Bearer x"},
+	} {
+		for range atOnce + 1 {
+			var once sync.Once
+			began := func() { once.Do(func() { begun <- struct{}{} }) }
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, stalled{began, let})
+			for name, value := range header {
+				request.Header.Set(name, value)
+			}
+			strangers.Go(func() {
+				defer began() // who is sent away has begun, too
+				x.rc.ServeHTTP(httptest.NewRecorder(), request)
+			})
+		}
+	}
+	for range cap(begun) {
+		<-begun
+	}
+	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
+		t.Errorf("a job: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")); got.code != 202 {
+		t.Errorf("a push: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/events/keycloak", "", formType, example(t, "logout-sub-sid")); got.code != 200 {
+		t.Errorf("a logout token: %d %s", got.code, got.body)
+	}
+	if got := x.send(http.MethodPost, "/v1/events/okta/revoke", revoke, example(t, "revoke-email")); got.code != 204 {
+		t.Errorf("a call: %d %s", got.code, got.body)
+	}
+	close(let)
+	strangers.Wait()
+}
+
+// Requests that their signature alone proves have places of their own, of which they take no more.
+func TestSignedRequestsAreACrowdOfTheirOwn(t *testing.T) {
+	x := newRig(t, 0).receive()
+	for range atOnce {
+		if _, ok := x.rc.signed.enter(); !ok {
+			t.Fatal("there is no place")
+		}
+	}
+	if got := x.post("/v1/events/keycloak", "", formType, example(t, "logout-sub-sid")); got.code != 503 || got.header.Get("Retry-After") != "1" {
+		t.Errorf("a logout token: %d %s", got.code, got.body)
+	}
+	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
+		t.Errorf("a job: %d %s", got.code, got.body)
+	}
+}
+
 // A stop lets a request finish that has begun, and takes no other.
 func TestStopLetsRequestsFinish(t *testing.T) {
 	r := newRig(t, 0)
@@ -385,7 +617,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer job-secret")
-	x.rc.once.Do(x.rc.makeSlots) // before anybody asks, so that they can be looked at
+	x.rc.proved.once.Do(x.rc.proved.make) // before anybody asks, so that they can be looked at
 	answered := make(chan error, 1)
 	go func() {
 		response, err := x.server.Client().Do(request)
@@ -399,7 +631,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	if _, err := io.WriteString(write, `{"users":`); err != nil {
 		t.Fatal(err)
 	}
-	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.rc.slots) == 1 }) {
+	if !stage.Await(t.Context(), time.Minute, func() bool { return len(x.rc.proved.places) == 1 }) {
 		t.Fatal("the request does not begin")
 	}
 	stopped := make(chan error, 1)

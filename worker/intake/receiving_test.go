@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"logoffworker/metrics"
@@ -144,6 +145,23 @@ func example(t testing.TB, id string) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// example are the headers of one of the fixtures.
+func (x *receiving) example(id string) (header map[string]string) {
+	x.t.Helper()
+	index, err := os.ReadFile(examples + "/index.tsv")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for row := range strings.Lines(string(index)) {
+		if column := strings.Split(row, "\t"); column[0] == id {
+			if err := json.Unmarshal([]byte(column[3]), &header); err != nil {
+				x.t.Fatal(err)
+			}
+		}
+	}
+	return header
 }
 
 // says reports whether a reply has all these words.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"logoffworker/jobs"
@@ -17,9 +18,24 @@ const headerRoom = 8 << 10
 type sender struct {
 	publisher string
 	lane      jobs.Lane
+	secrets   []string // that it has shown
+	author    bool     // it wrote the job itself, and reads the answer
+	tokens    bool     // a worker reads its tokens as they were read here
 	say       func(code int, words string) answer
 	done      func(id string, a signals.Answer) answer // stored, or ignored: then the id is empty
 	invalid   func(a signals.Answer) answer
+}
+
+// whose is the name under which an event counts: its issuer's once its signature is believed, and its recipe's. What
+// proves nothing counts for the sender if that has shown a secret, and otherwise for nobody, whatever it says.
+func (s sender) whose(a signals.Answer) string {
+	switch {
+	case a.Proof != "", a.Signal != nil:
+		return a.Issuer
+	case len(s.secrets) > 0:
+		return s.publisher
+	}
+	return ""
 }
 
 // settle stores the job that was made of a message, if one was, and says what its sender is told.
@@ -29,7 +45,7 @@ func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answ
 	}
 	switch a.Verdict {
 	case signals.Job:
-		id, err := rc.Store.Put(ctx, s.publisher, s.lane, a)
+		id, err := rc.put(ctx, s, a)
 		if err != nil {
 			return rc.unstored(s, err)
 		}
@@ -44,18 +60,50 @@ func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answ
 		rc.count(s, a)
 		return s.say(http.StatusServiceUnavailable, "the key of the signature is not known yet; come again").after(keysWait)
 	}
+	kept := s.wants(a)
+	if kept {
+		if err := rc.keep(ctx, s, a); err != nil {
+			return rc.unstored(s, err)
+		}
+		rc.stored()
+	}
 	rc.count(s, a)
-	rc.refused(s, a)
+	rc.refused(s, a, kept)
 	return s.invalid(a)
 }
 
-// count counts an event for its issuer, or for who sent it where it names none.
-func (rc *Receiver) count(s sender, a signals.Answer) {
-	issuer := a.Issuer
-	if issuer == "" {
-		issuer = s.publisher
+func (rc *Receiver) put(ctx context.Context, s sender, a signals.Answer) (id string, err error) {
+	a.Proof = strings.Join(append(s.secrets, a.Proof), "\x00")
+	return rc.Store.Put(ctx, s.publisher, s.lane, a)
+}
+
+// wants reports whether an invalid message is to have a dead letter. It is, if it is known to be of somebody who may have
+// sessions ended: somebody should have been logged off then, and many senders look at no answer. A token for somebody
+// else, which others may have as well, is kept only of who has shown a secret.
+func (s sender) wants(a signals.Answer) bool {
+	switch {
+	case a.Code == signals.Unauthenticated, a.Code == signals.InvalidAudience && len(s.secrets) == 0:
+		return false
+	case a.Format == jobs.SET, a.Proof != "":
+		return a.Proof != ""
 	}
-	rc.Metrics.Signal(issuer, string(a.Verdict))
+	return a.Signal != nil || !s.author
+}
+
+// keep stores a message that is no job, for a worker to say why. What a worker would read in another way than it was read
+// here is stored as something that can be no job.
+func (rc *Receiver) keep(ctx context.Context, s sender, a signals.Answer) error {
+	if s.tokens && a.Proof != "" {
+		return rc.Store.putRaw(ctx, s.publisher, a.Proof)
+	}
+	a.Job = a.Unnamed()
+	_, err := rc.put(ctx, s, a)
+	return err
+}
+
+// count counts an event for whose it is.
+func (rc *Receiver) count(s sender, a signals.Answer) {
+	rc.Metrics.Signal(s.whose(a), string(a.Verdict))
 }
 
 // unstored is the answer while a job is not known to be stored. Its sender keeps it.

@@ -3,6 +3,7 @@ package intake
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"logoffworker/jobs"
 	"logoffworker/jobs/signals"
@@ -54,8 +54,9 @@ func (e *StoreError) Unwrap() error { return e.err }
 // Put stores the job of an answer as its publisher's, with its signal as a header, and returns its id once JetStream has
 // acknowledged it. An error is a [*StoreError], and means that it may not be stored.
 //
-// The same job again within two minutes is stored once. A job of somebody's own that has an id is the same if all of it
-// is: another job with that id is stored, too. One without an id is never the same as another.
+// The same job again within two minutes is stored once, if it is the same publisher's on the same lane, with the same
+// proof. A job of somebody's own that has an id is the same if all of it is: another job with that id is stored, too. One
+// without an id is never the same as another.
 //
 // The end of ctx does not break off what is on its way.
 func (s *Store) Put(ctx context.Context, publisher string, lane jobs.Lane, a signals.Answer) (id string, err error) {
@@ -72,15 +73,19 @@ func (s *Store) Put(ctx context.Context, publisher string, lane jobs.Lane, a sig
 // message is a job as it is stored.
 func (s *Store) message(publisher string, lane jobs.Lane, a signals.Answer) (msg *nats.Msg, id string, err error) {
 	job, given := a.Job, a.Job.ID != ""
-	job.ID = cmp.Or(job.ID, "http-"+nuid.Next())
+	job.ID = cmp.Or(job.ID, "http-"+rand.Text())
 	msg = nats.NewMsg(s.Subjects.Request(lane, publisher))
 	if msg.Data, err = job.Encode(); err != nil {
 		return nil, "", err
 	}
-	// An id is its publisher's, and may be used again. What JetStream knows as the same must be no other job.
+	// JetStream throws away whatever has a message id that it knows. So that nobody can have used this one before, it is
+	// made of what only the sender knows; and no other job has it.
 	messageID := job.ID
-	if given && a.Signal == nil {
-		messageID = jobs.SignalID(publisher, string(lane), string(msg.Data))
+	switch {
+	case given && a.Signal == nil:
+		messageID = jobs.SignalID(publisher, string(lane), a.Proof, string(msg.Data))
+	case given:
+		messageID = jobs.SignalID(publisher, string(lane), a.Proof, job.ID)
 	}
 	msg.Header.Set(nats.MsgIdHdr, messageID)
 	if a.Signal != nil {

@@ -39,16 +39,27 @@ func (rc *Receiver) notStored(publisher string, err error) {
 
 func (rc *Receiver) stored() { rc.Health.End(Part, "unstored") }
 
-// refused tells of the first event of an issuer that is refused for a reason; its sender is told of each.
-func (rc *Receiver) refused(s sender, a signals.Answer) {
-	if a.Issuer == "" {
-		return // a publisher's own job: its author reads the answer
+// refused tells of the first event of an issuer that is refused for a reason; its sender is told of each. What proves
+// nothing is told apart, so that it hides no other.
+func (rc *Receiver) refused(s sender, a signals.Answer, kept bool) {
+	if s.author && a.Issuer == "" {
+		return // its author reads the answer
 	}
-	rc.Health.Begin(metrics.Condition{
-		Part: Part, Kind: "refused " + a.Issuer + " " + string(a.Code), Harmless: true, Quiet: refusedQuiet,
-		What: fmt.Sprintf("an event of %s was refused (%s), and nobody's sessions end for it: %s", a.Issuer, a.Code, a.Why),
+	name := s.whose(a)
+	c := metrics.Condition{
+		Part: Part, Kind: "refused " + name + " " + string(a.Code), Harmless: true, Quiet: refusedQuiet,
+		What: fmt.Sprintf("an event of %s was refused (%s), and nobody's sessions end for it: %s", name, a.Code, a.Why),
 		ToDo: "see what it says with `logoff-worker explain`, and whether the issuers file should name whom it means",
-	})
+	}
+	switch {
+	case name == "":
+		c.Kind = "unbelieved " + s.publisher + " " + string(a.Code)
+		c.What = fmt.Sprintf("what somebody sent to the address of %s was refused (%s), and nothing proves who it is of: %s", s.publisher, a.Code, a.Why)
+		c.ToDo = "if it is of " + s.publisher + ", see with `logoff-worker explain` what it lacks; else nothing"
+	case kept:
+		c.ToDo, c.Command = "see its dead letter, and whether the issuers file should name whom it means", "logoffctl dead ls"
+	}
+	rc.Health.Begin(c)
 }
 
 // unproven is the answer to a sender who has not proved to be who there has to be; its code is 0 where it has.
@@ -73,12 +84,13 @@ func (rc *Receiver) unproven(p proof, kind, who string, refusal func() answer) a
 	return refusal()
 }
 
-// crowded tells that more came at once than is taken.
-func (rc *Receiver) crowded() {
+// crowded tells that more came at once than is taken, and is the answer to who found no place.
+func (rc *Receiver) crowded(e endpoint) answer {
 	rc.Health.Begin(metrics.Condition{
 		Part: Part, Kind: "crowded", Harmless: true, Quiet: unstoredQuiet,
 		What: fmt.Sprintf("more than %d requests came at once, and some were told to come again", atOnce),
 	})
+	return e.say(http.StatusServiceUnavailable, "too many requests at once; come again").after(crowdedWait)
 }
 
 // askEvery is how often it is asked whether the stream takes the jobs of everybody in the issuers file.
