@@ -172,6 +172,7 @@ type keeper struct {
 
 	mu    sync.Mutex
 	known known
+	told  notice // what another poller told last
 }
 
 // run takes the lease and looks after the stream, again and again, until ctx ends.
@@ -218,18 +219,26 @@ func (k *keeper) connect() error {
 	return err
 }
 
-// acquire waits for the lease; false when ctx has ended. Meanwhile it takes over what the holder has learnt.
+// acquire waits for the lease; false when ctx has ended. Meanwhile the stream is known here, too, and nothing of it is
+// changed.
 func (k *keeper) acquire(ctx context.Context) bool {
-	for ctx.Err() == nil {
+	following, stop := context.WithCancel(ctx)
+	var doing sync.WaitGroup
+	defer doing.Wait()
+	defer stop()
+	for first := true; ctx.Err() == nil; first = false {
 		held, err := k.lease.try(ctx)
 		k.tellLease(ctx, err)
-		if held {
-			k.recall(ctx)
-			return true
-		}
 		if err == nil {
 			k.recall(ctx)
 		}
+		if held {
+			return true
+		}
+		if first {
+			doing.Go(func() { k.follow(following) })
+		}
+		k.tellUnknown()
 		if !gate.Pause(ctx, leaseRenew) {
 			break
 		}
@@ -294,7 +303,7 @@ func (k *keeper) tellLease(ctx context.Context, err error) {
 }
 
 // kinds are those of the conditions of a stream that its holder tells of.
-var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
+var kinds = []string{"lease", "unmanaged", "unknown", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
 
 // wellAll ends all conditions of this issuer: whoever holds the lease next tells of them.
 func (k *keeper) wellAll() {

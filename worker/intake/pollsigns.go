@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,9 @@ import (
 
 // silentGrace is how long an answer to the latest question may take.
 const silentGrace = time.Minute
+
+// clocks is by how much those of two machines may differ.
+const clocks = 5 * time.Minute
 
 // signs are when this program last heard of issuers.
 type signs struct {
@@ -42,7 +46,11 @@ func (p *Poller) tellSigns(ctx context.Context) {
 		kept := p.streams().seen
 		for issuer, at := range p.signs.all() {
 			isKept := slices.ContainsFunc(kept, func(f fingerprint) bool { return f.name == issuer })
-			if isKept && at.After(told[issuer]) && p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339))) == nil {
+			if !isKept || !at.After(told[issuer]) {
+				continue
+			}
+			err := p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339)))
+			if p.tellShared(ctx, issuer, err); err == nil {
 				told[issuer] = at
 			}
 		}
@@ -55,11 +63,13 @@ func signKey(issuer string) string { return "sign." + key(issuer) }
 func (k *keeper) heard(ctx context.Context) time.Time {
 	at := k.p.signs.all()[k.name]
 	entry, err := k.p.shared.get(ctx, signKey(k.name))
-	if err != nil || entry == nil {
-		return at
+	var told time.Time
+	if err == nil && entry != nil {
+		told, err = readSign(entry)
 	}
-	if told, err := time.Parse(time.RFC3339, string(entry.Value())); err == nil && told.After(at) {
-		at = told
+	k.p.tellShared(ctx, k.name, err)
+	if told.After(at) {
+		return told
 	}
 	return at
 }
@@ -70,6 +80,7 @@ func (k *keeper) watch(ctx context.Context) {
 	var asked time.Time
 	var refused error
 	for ctx.Err() == nil {
+		k.tellUnknown()
 		now := k.stands()
 		every := k.verifyEvery(now)
 		if every > 0 && (asked.IsZero() || time.Since(asked) >= every) {
@@ -103,7 +114,11 @@ func (k *keeper) verifyEvery(now known) time.Duration {
 // ask asks for a verification event. Whether its state comes back does not matter: whoever held the lease before may
 // have asked, and it is signed in any case.
 func (k *keeper) ask(ctx context.Context, now known) error {
-	return k.client.Verify(ctx, ssf.Metadata{Verification: now.Verification}, now.ID, rand.Text())
+	err := k.client.Verify(ctx, ssf.Metadata{Verification: now.Verification}, now.ID, rand.Text())
+	if statusOf(err) == http.StatusNotFound {
+		k.lookAgain() // the stream may be gone
+	}
+	return err
 }
 
 // tellSilence tells of two questions that nothing followed.
