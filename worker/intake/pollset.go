@@ -41,11 +41,12 @@ type settled struct {
 	before  map[string]bool // what the poll before said
 	waiting map[string]time.Time
 	max     int
+	held    bool // the latest poll had no answer, perhaps because it was held open for long
 }
 
 // poll polls the stream until ctx ends, and then acknowledges what is still to be.
 func (k *keeper) poll(ctx context.Context) {
-	s := &settled{before: map[string]bool{}, waiting: map[string]time.Time{}, refused: map[string]ssf.Refusal{}, max: pollMax}
+	s := &settled{before: map[string]bool{}, waiting: k.memory.waiting, refused: map[string]ssf.Refusal{}, max: pollMax}
 	var failing time.Time
 	for failures := 0; ctx.Err() == nil; {
 		begun := time.Now()
@@ -95,14 +96,15 @@ func (k *keeper) pollOnce(ctx context.Context, s *settled) (more bool, err error
 		return false, errNoAddress
 	}
 	begun := time.Now()
-	polled, err := k.client.Poll(ctx, address, ssf.PollRequest{Max: min(s.max+len(s.waiting), pollCap), Ack: s.ack, Refused: s.refused})
+	polled, err := k.client.Poll(ctx, address, ssf.PollRequest{Max: min(s.max+len(s.waiting), pollCap), Immediately: s.held, Ack: s.ack, Refused: s.refused})
 	var e *ssf.Error
 	switch {
 	case errors.As(err, &e) && e.TooLarge && s.max > 1:
 		s.max = max(1, s.max/2)
 		return true, nil
-	case errors.As(err, &e) && e.Timeout && time.Since(begun) > time.Minute:
-		return true, nil // it was held open for long; what it was to acknowledge is said again
+	case errors.As(err, &e) && e.Timeout && time.Since(begun) > time.Minute && !s.held:
+		s.held = true    // the next is not to be held open, which shows whether the transmitter lives
+		return true, nil // what it was to acknowledge is said again
 	case errors.As(err, &e) && e.Status == http.StatusNotFound:
 		k.lookAgain()
 		return false, err
@@ -116,7 +118,7 @@ func (k *keeper) pollOnce(ctx context.Context, s *settled) (more bool, err error
 
 // confirmed is after a poll that was answered: what it said has arrived.
 func (s *settled) confirmed() {
-	s.max = pollMax
+	s.max, s.held = pollMax, false
 	clear(s.before)
 	for _, jti := range s.ack {
 		s.before[jti] = true

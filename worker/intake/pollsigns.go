@@ -13,6 +13,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/intake/ssf"
+	"logoffworker/worker/issuers"
 )
 
 // silentGrace is how long an answer to the latest question may take.
@@ -43,9 +44,9 @@ func (s *signs) all() map[string]time.Time {
 func (p *Poller) tellSigns(ctx context.Context) {
 	told := map[string]time.Time{}
 	for gate.Pause(ctx, aliveLook) {
-		kept := p.streams().seen
+		kept := p.Issuers.File().Issuers
 		for issuer, at := range p.signs.all() {
-			isKept := slices.ContainsFunc(kept, func(f fingerprint) bool { return f.name == issuer })
+			isKept := slices.ContainsFunc(kept, func(i issuers.Issuer) bool { return i.Name == issuer && i.Stream != nil })
 			if !isKept || !at.After(told[issuer]) {
 				continue
 			}
@@ -76,7 +77,7 @@ func (k *keeper) heard(ctx context.Context) time.Time {
 
 // watch asks for signs of life, and tells when none come, until ctx ends.
 func (k *keeper) watch(ctx context.Context) {
-	began := time.Now()
+	since := k.memory.since
 	var asked time.Time
 	var refused error
 	for ctx.Err() == nil {
@@ -89,14 +90,14 @@ func (k *keeper) watch(ctx context.Context) {
 		}
 		last := k.heard(ctx)
 		if last.IsZero() {
-			last = began
+			last = since
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		k.p.Metrics.Heard(k.name, time.Since(last), every)
-		if last.Before(began) {
-			last = began // nobody may have asked meanwhile
+		if last.Before(since) {
+			last = since // nobody may have asked before
 		}
 		k.tellSilence(every, time.Since(last), refused)
 		gate.Pause(ctx, aliveLook)
