@@ -30,8 +30,8 @@ const SignalsPart = "signals"
 // holder dies, another takes over within seconds. Fill the fields.
 //
 // A token is acknowledged once JetStream has acknowledged its job. One that is invalid is refused to the transmitter with
-// its reason, and is stored as it came, so that it gets a result and a dead letter. One whose key is not known yet is
-// neither, and comes again.
+// its reason, and is stored with it, so that it gets a result and a dead letter, and is never read as a job. One whose key
+// is not known yet is neither, and comes again.
 type Poller struct {
 	Issuers *issuers.Issuers
 	Store   *Store

@@ -187,7 +187,7 @@ func (k *keeper) settleToken(ctx context.Context, s *settled, t ssf.Token, a sig
 		k.p.Events.Signal(k.name, string(a.Verdict))
 		return nil
 	default:
-		if err := k.p.Store.putRaw(ctx, k.name, t.Text); err != nil {
+		if err := k.p.Store.putRefused(ctx, k.name, t.Text, a); err != nil {
 			return err
 		}
 		s.refused[t.JTI] = ssf.Refusal{Err: string(refusalCode(a.Code)), Description: a.Why}
@@ -232,13 +232,15 @@ func (k *keeper) pollLast(ctx context.Context, s *settled) {
 	}
 }
 
-// putRaw stores a token that is no job as it came, for a worker to say why. One that is larger than any that is read is
-// cut where that is still seen.
-func (s *Store) putRaw(ctx context.Context, publisher, token string) error {
-	msg := nats.NewMsg(s.Subjects.Request(jobs.Urgent, publisher))
-	msg.Data = []byte(token[:min(len(token), signals.MaxToken+1)])
-	msg.Header.Set("Content-Type", "application/secevent+jwt")
-	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID(publisher, token))
+// putRefused stores a token that is refused to an issuer, with the reason, for a worker to tell it. No worker reads it
+// again. A token that is larger than any that is read is cut where that is still seen.
+func (s *Store) putRefused(ctx context.Context, issuer, token string, a signals.Answer) (err error) {
+	msg := nats.NewMsg(s.Subjects.Request(jobs.Urgent, issuer))
+	if msg.Data, err = signals.Refusal(issuer, token[:min(len(token), signals.MaxToken+1)], a); err != nil {
+		return &StoreError{Refused, err.Error(), err}
+	}
+	msg.Header.Set("Content-Type", "application/json")
+	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID("refused", issuer, token))
 	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
 		return s.explained(err, msg)
 	}
