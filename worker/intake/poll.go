@@ -76,12 +76,15 @@ func (p *Poller) Provision(ctx context.Context) error {
 	return err
 }
 
-// Look finds the bucket that pollers share and reads from it, as a poller would. It creates nothing: without a bucket the
-// error is jetstream.ErrBucketNotFound.
+// Look finds the bucket that pollers share, reads from it, and tries whether it could be written, as a poller would. It
+// creates and stores nothing: without a bucket the error is jetstream.ErrBucketNotFound, without the right to write an
+// [ErrNotWritten].
 func (p *Poller) Look(ctx context.Context) error {
 	there := bucket{js: p.JS, name: p.Bucket}
-	_, err := there.get(ctx, "check")
-	return err
+	if _, err := there.get(ctx, lookKey); err != nil {
+		return err
+	}
+	return there.mayPut(ctx)
 }
 
 // Alive says that a token of an issuer has come that was verified, by whichever way. It returns at once.
