@@ -65,7 +65,7 @@ const (
 func (p *Poller) begin() {
 	p.once.Do(func() {
 		p.shared = &bucket{js: p.JS, name: p.Bucket, create: p.Create, replicas: p.Replicas}
-		p.signs.heard = map[string]time.Time{}
+		p.signs.heard = map[sign]time.Time{}
 	})
 }
 
@@ -87,10 +87,14 @@ func (p *Poller) Look(ctx context.Context) error {
 	return there.mayPut(ctx)
 }
 
-// Alive says that a token of an issuer has come that was verified, by whichever way. It returns at once.
-func (p *Poller) Alive(issuer string) {
+// Alive says that a token of an issuer has come that was verified, by whichever way, and whether it says that the stream
+// has changed. It returns at once.
+func (p *Poller) Alive(issuer string, updated bool) {
 	p.begin()
-	p.signs.alive(issuer)
+	p.signs.hear(sign{aliveSign, issuer})
+	if updated {
+		p.signs.hear(sign{updatedSign, issuer})
+	}
 }
 
 // Run looks after the streams until ctx ends. What has begun is finished first, and leases are given back.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/intake/ssf/transmitter"
 )
 
@@ -220,6 +221,39 @@ func TestAChangeOfStatusThatIsToldIsLookedAtSoon(t *testing.T) {
 	})
 }
 
+// A change is looked at as soon where it is pushed, to whichever replica.
+func TestAChangeOfStatusThatIsPushedIsLookedAtSoon(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: push, push_url: https://us.example/v1/events/idp, verify: 0s", func(t *testing.T, s *pollSite) {
+		replicas := []*poller{s.start(), s.start()}
+		s.ready()
+		holds := func() *poller { // who looks after the stream
+			for _, r := range replicas {
+				if r.gauge("logoff_signal_age_seconds") != -1 {
+					return r
+				}
+			}
+			return replicas[0]
+		}
+		time.Sleep(10 * time.Minute)
+		for _, to := range replicas { // one of them looks after the stream, the other does not
+			pushed := func(status string) {
+				s.x.SetStatus(status, "")
+				to.receiver().settle(t.Context(), sender{publisher: "idp", done: func(string, signals.Answer) answer { return answer{} }},
+					signals.Answer{Verdict: signals.Ignored, Issuer: "idp", StreamUpdated: status})
+			}
+			pushed("paused")
+			s.until(2*time.Minute, "it is told", func() bool { return holds().condition("status") != nil })
+			pushed("enabled")
+			s.until(2*time.Minute, "it has ended", func() bool { return holds().condition("status") == nil })
+		}
+	})
+}
+
+// receiver is one beside a replica.
+func (r *poller) receiver() *Receiver {
+	return &Receiver{Issuers: r.Issuers, Store: r.Store, Metrics: r.Events, Health: r.health, Log: r.Log, Alive: r.Alive}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(q *http.Request) (*http.Response, error) { return r(q) }
@@ -235,7 +269,7 @@ func TestSilenceIsToldWithinTwoIntervalsAndEnds(t *testing.T) {
 				s.ready()
 				if strings.Contains(stream, "push") {
 					arrives := roundTrip(func(*http.Request) (*http.Response, error) {
-						other.Alive("idp") // pushes arrive at the other one
+						other.Alive("idp", false) // pushes arrive at the other one
 						return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 					})
 					ctx, stop := context.WithCancel(t.Context())

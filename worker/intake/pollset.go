@@ -168,7 +168,7 @@ func (k *keeper) take(ctx context.Context, s *settled, tokens []ssf.Token) (fail
 // settleToken does what is to be done about a token.
 func (k *keeper) settleToken(ctx context.Context, s *settled, t ssf.Token, a signals.Answer) error {
 	if a.Verdict == signals.Job || a.Verdict == signals.Ignored {
-		k.p.Alive(k.name)
+		k.p.Alive(k.name, a.StreamUpdated != "")
 	}
 	switch a.Verdict {
 	case signals.Job:

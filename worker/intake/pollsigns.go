@@ -25,16 +25,27 @@ const clocks = 5 * time.Minute
 // signs are when this program last heard of issuers.
 type signs struct {
 	mu    sync.Mutex
-	heard map[string]time.Time
+	heard map[sign]time.Time
 }
 
-func (s *signs) alive(issuer string) {
+// A sign is what was heard, and of whom.
+type sign struct{ kind, issuer string }
+
+// The kinds: any token that is verified, and one that says that its stream has changed. They begin keys of the bucket.
+const (
+	aliveSign   = "sign"
+	updatedSign = "updated"
+)
+
+func (s sign) key() string { return s.kind + "." + key(s.issuer) }
+
+func (s *signs) hear(of sign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard[issuer] = time.Now()
+	s.heard[of] = time.Now()
 }
 
-func (s *signs) all() map[string]time.Time {
+func (s *signs) all() map[sign]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.heard)
@@ -42,28 +53,27 @@ func (s *signs) all() map[string]time.Time {
 
 // tellSigns tells the other pollers what is heard here: who looks after a stream may be another than whom it is pushed to.
 func (p *Poller) tellSigns(ctx context.Context) {
-	told := map[string]time.Time{}
+	told := map[sign]time.Time{}
 	for gate.Pause(ctx, aliveLook) {
 		kept := p.Issuers.File().Issuers
-		for issuer, at := range p.signs.all() {
-			isKept := slices.ContainsFunc(kept, func(i issuers.Issuer) bool { return i.Name == issuer && i.Stream != nil })
-			if !isKept || !at.After(told[issuer]) {
+		for of, at := range p.signs.all() {
+			isKept := slices.ContainsFunc(kept, func(i issuers.Issuer) bool { return i.Name == of.issuer && i.Stream != nil })
+			if !isKept || !at.After(told[of]) {
 				continue
 			}
-			err := p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339)))
-			if p.tellShared(ctx, issuer, err); err == nil {
-				told[issuer] = at
+			err := p.shared.put(ctx, of.key(), []byte(at.UTC().Format(time.RFC3339)))
+			if p.tellShared(ctx, of.issuer, err); err == nil {
+				told[of] = at
 			}
 		}
 	}
 }
 
-func signKey(issuer string) string { return "sign." + key(issuer) }
-
 // heard is when the issuer was last heard of, by any of the pollers; zero if that is not known.
 func (k *keeper) heard(ctx context.Context) time.Time {
-	at := k.p.signs.all()[k.name]
-	entry, err := k.p.shared.get(ctx, signKey(k.name))
+	of := sign{aliveSign, k.name}
+	at := k.p.signs.all()[of]
+	entry, err := k.p.shared.get(ctx, of.key())
 	var told time.Time
 	if err == nil && entry != nil {
 		told, err = readSign(entry)
@@ -75,13 +85,26 @@ func (k *keeper) heard(ctx context.Context) time.Time {
 	return at
 }
 
+// heedUpdates has the stream looked at where a token has come, to whichever poller or receiver, that says that it has
+// changed; seen is the latest that was heeded.
+func (k *keeper) heedUpdates(ctx context.Context, seen *uint64) {
+	entry, err := k.p.shared.get(ctx, sign{updatedSign, k.name}.key())
+	k.p.tellShared(ctx, k.name, err)
+	if entry != nil && entry.Revision() != *seen {
+		*seen = entry.Revision()
+		k.lookAgain()
+	}
+}
+
 // watch asks for signs of life, and tells when none come, until ctx ends.
 func (k *keeper) watch(ctx context.Context) {
 	since := k.memory.since
 	var asked time.Time
 	var refused error
+	var updated uint64
 	for ctx.Err() == nil {
 		k.tellUnknown()
+		k.heedUpdates(ctx, &updated)
 		now := k.stands()
 		every := k.verifyEvery(now)
 		if every > 0 && (asked.IsZero() || time.Since(asked) >= every) {
