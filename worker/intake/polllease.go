@@ -42,8 +42,8 @@ func key(issuer string) string {
 	return "=" + hex.EncodeToString([]byte(issuer))
 }
 
-// A bucket is what pollers of a deployment share: leases, what was learnt of streams, and signs of life. Losing it costs
-// a few seconds.
+// A bucket is what pollers of a deployment share: leases, which streams are ours, and signs of life. Losing it costs a few
+// seconds.
 type bucket struct {
 	js       jetstream.JetStream
 	name     string
