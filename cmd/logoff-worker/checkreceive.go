@@ -142,8 +142,10 @@ func (r *report) checkPolling(ctx context.Context, s settings, js jetstream.JetS
 		return
 	case errors.Is(err, jetstream.ErrBucketNotFound):
 		err = fmt.Errorf("the bucket %s is not there, and no stream is polled until it is: run logoff-worker init with %s, as a NATS user who may create it", poller.Bucket, issuersFile)
+	case errors.Is(err, intake.ErrNotWritten):
+		err = fmt.Errorf("no stream is polled until the bucket can be written, too: %w; deploy/nats/accounts.conf lists the three rights that it takes", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("%w: no stream is polled until it can be read; deploy/nats/accounts.conf lists the three rights that it takes", err)
 	}
-	r.line("polling", err, "the bucket "+poller.Bucket+" is there, in which those who poll streams agree whose turn it is")
+	r.line("polling", err, "the bucket "+poller.Bucket+" is there and can be written, in which those who poll streams agree whose turn it is")
 }

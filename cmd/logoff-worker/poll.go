@@ -24,9 +24,9 @@ func (p *process) events() *metrics.Receiver {
 
 // pollStreams looks after the streams that the issuers file has, or is given later, until stop. alive hears of each
 // event that comes another way, and may be called afterwards, too.
-func (p *process) pollStreams(nc *nats.Conn) (alive func(issuer string), stop func(), err error) {
+func (p *process) pollStreams(nc *nats.Conn) (alive func(issuer string, updated bool), stop func(), err error) {
 	if p.issuers == nil {
-		return func(string) {}, func() {}, nil
+		return func(string, bool) {}, func() {}, nil
 	}
 	config := p.settings.streamConfig()
 	js, err := config.JetStream(nc)

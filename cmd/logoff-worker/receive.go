@@ -92,7 +92,7 @@ func hasTLS(file string) bool {
 
 // receive receives jobs and events over HTTP, if the settings have an address for it, until it is stopped. Requests that
 // have begun are finished then. alive hears whose events came; the command shows a person what the receiver sees.
-func (p *process) receive(nc *nats.Conn, alive func(issuer string), command string) (stop func(), err error) {
+func (p *process) receive(nc *nats.Conn, alive func(issuer string, updated bool), command string) (stop func(), err error) {
 	s := p.settings
 	if s.Receiver.Addr == "" {
 		return func() {}, nil

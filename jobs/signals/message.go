@@ -44,6 +44,9 @@ func (g *reading) message(header headers, body []byte) error {
 		g.answer.Format = jobs.Lines
 		return g.lines(body)
 	}
+	if err := g.refusal(body); err != nil {
+		return err
+	}
 	job, err := jobs.Decode(body, g.Rules)
 	g.answer.Job = job
 	return err

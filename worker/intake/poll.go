@@ -8,14 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
+	"logoffworker/worker/env"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/intake/ssf"
 	"logoffworker/worker/issuers"
@@ -29,8 +30,8 @@ const SignalsPart = "signals"
 // holder dies, another takes over within seconds. Fill the fields.
 //
 // A token is acknowledged once JetStream has acknowledged its job. One that is invalid is refused to the transmitter with
-// its reason, and is stored as it came, so that it gets a result and a dead letter. One whose key is not known yet is
-// neither, and comes again.
+// its reason, and is stored with it, so that it gets a result and a dead letter, and is never read as a job. One whose key
+// is not known yet is neither, and comes again.
 type Poller struct {
 	Issuers *issuers.Issuers
 	Store   *Store
@@ -51,6 +52,7 @@ type Poller struct {
 	once   sync.Once
 	shared *bucket
 	signs  signs
+	named  atomic.Pointer[issuers.File] // whose names the metrics know
 }
 
 const (
@@ -63,7 +65,7 @@ const (
 func (p *Poller) begin() {
 	p.once.Do(func() {
 		p.shared = &bucket{js: p.JS, name: p.Bucket, create: p.Create, replicas: p.Replicas}
-		p.signs.heard = map[string]time.Time{}
+		p.signs.heard = map[sign]time.Time{}
 	})
 }
 
@@ -74,18 +76,25 @@ func (p *Poller) Provision(ctx context.Context) error {
 	return err
 }
 
-// Look finds the bucket that pollers share and reads from it, as a poller would. It creates nothing: without a bucket the
-// error is jetstream.ErrBucketNotFound.
+// Look finds the bucket that pollers share, reads from it, and tries whether it could be written, as a poller would. It
+// creates and stores nothing: without a bucket the error is jetstream.ErrBucketNotFound, without the right to write an
+// [ErrNotWritten].
 func (p *Poller) Look(ctx context.Context) error {
 	there := bucket{js: p.JS, name: p.Bucket}
-	_, err := there.get(ctx, "check")
-	return err
+	if _, err := there.get(ctx, lookKey); err != nil {
+		return err
+	}
+	return there.mayPut(ctx)
 }
 
-// Alive says that a token of an issuer has come that was verified, by whichever way. It returns at once.
-func (p *Poller) Alive(issuer string) {
+// Alive says that a token of an issuer has come that was verified, by whichever way, and whether it says that the stream
+// has changed. It returns at once.
+func (p *Poller) Alive(issuer string, updated bool) {
 	p.begin()
-	p.signs.alive(issuer)
+	p.signs.hear(sign{aliveSign, issuer})
+	if updated {
+		p.signs.hear(sign{updatedSign, issuer})
+	}
 }
 
 // Run looks after the streams until ctx ends. What has begun is finished first, and leases are given back.
@@ -94,44 +103,64 @@ func (p *Poller) Run(ctx context.Context) {
 	var doing sync.WaitGroup
 	defer doing.Wait()
 	doing.Go(func() { p.tellSigns(ctx) })
-	now := streams{end: func() {}}
+	kept := map[string]*keeping{}
 	for {
-		if next := p.streams(); !slices.Equal(next.seen, now.seen) {
-			now.end()
-			now = next
-			p.start(ctx, &now)
-		}
+		p.keep(ctx, kept)
 		if !gate.Pause(ctx, fileLook) {
-			now.end()
-			return
+			break
 		}
+	}
+	for _, is := range kept {
+		is.end()
+	}
+	for _, is := range kept {
+		is.ended.Wait()
 	}
 }
 
-// A fingerprint tells whether an issuer's stream has to be begun anew.
-type fingerprint struct {
-	name, url string
-	stream    *issuers.Stream
+// A keeping is a keeper at work.
+type keeping struct {
+	sum   env.Sum // of its stream
+	end   context.CancelFunc
+	ended sync.WaitGroup
+	memory
 }
 
-// streams are those that are looked after together.
-type streams struct {
-	seen    []fingerprint
-	issuers []issuers.Issuer
-	end     func()
+// A memory is what of an issuer's stream stays known while it is begun anew, for the one keeper that there is at a time.
+type memory struct {
+	verify  time.Duration        // what the file says of verification events, and
+	since   time.Time            // since when they are asked for, by this poller or by another
+	waiting map[string]time.Time // tokens that wait for their key, and since when
 }
 
-// streams are those that the issuers file has now.
-func (p *Poller) streams() streams {
+// keep begins with the streams that the issuers file has now, and ends those that it has no longer, or has otherwise.
+func (p *Poller) keep(ctx context.Context, kept map[string]*keeping) {
 	file := p.Issuers.File()
-	s := streams{end: func() {}}
+	wanted := map[string]issuers.Issuer{}
 	for _, issuer := range file.Issuers {
 		if issuer.Stream != nil {
-			s.issuers = append(s.issuers, issuer)
-			s.seen = append(s.seen, fingerprint{issuer.Name, urlOf(file, issuer.Name), issuer.Stream})
+			wanted[issuer.Name] = issuer
 		}
 	}
-	return s
+	over := map[string]*keeping{}
+	for name, is := range kept {
+		if w, still := wanted[name]; !still || w.Stream.Sum != is.sum {
+			is.end()
+			over[name] = is
+			delete(kept, name)
+		}
+	}
+	for _, is := range over {
+		is.ended.Wait()
+	}
+	if p.named.Swap(file) != file {
+		p.Events.Issuers(plain(Names(file)))
+	}
+	for name, issuer := range wanted {
+		if kept[name] == nil {
+			kept[name] = p.start(ctx, issuer, urlOf(file, name), over[name])
+		}
+	}
 }
 
 func urlOf(file *issuers.File, name string) string {
@@ -143,20 +172,20 @@ func urlOf(file *issuers.File, name string) string {
 	return ""
 }
 
-// start begins to look after streams.
-func (p *Poller) start(ctx context.Context, s *streams) {
-	ctx, cancel := context.WithCancel(ctx)
-	var keeping sync.WaitGroup
-	p.Events.Issuers(plain(Names(p.Issuers.File())))
-	for i, issuer := range s.issuers {
-		k := &keeper{p: p, name: issuer.Name, url: s.seen[i].url, stream: issuer.Stream, pushBearer: issuer.PushBearer, again: make(chan struct{}, 1)}
-		k.lease = lease{bucket: p.shared, key: "lease." + key(k.name), holder: rand.Text()}
-		keeping.Go(func() { k.run(ctx) })
+// start begins to look after a stream; before is how it was looked after until now, nil if it was not.
+func (p *Poller) start(ctx context.Context, issuer issuers.Issuer, url string, before *keeping) *keeping {
+	ctx, end := context.WithCancel(ctx)
+	is := &keeping{sum: issuer.Stream.Sum, end: end, memory: memory{verify: issuer.Stream.Verify, since: time.Now(), waiting: map[string]time.Time{}}}
+	if before != nil {
+		is.waiting = before.waiting
+		if before.verify == is.verify {
+			is.since = before.since
+		}
 	}
-	s.end = func() {
-		cancel()
-		keeping.Wait()
-	}
+	k := &keeper{p: p, name: issuer.Name, url: url, stream: issuer.Stream, pushBearer: issuer.PushBearer, again: make(chan struct{}, 1), memory: &is.memory}
+	k.lease = lease{bucket: p.shared, key: "lease." + key(k.name), holder: rand.Text()}
+	is.ended.Go(func() { k.run(ctx) })
+	return is
 }
 
 // A keeper looks after one issuer's stream, while it holds the lease.
@@ -168,15 +197,18 @@ type keeper struct {
 	client     *ssf.Client
 	lease      lease
 	again      chan struct{} // holds one: the stream is to be looked at now
-	given      string        // what the transmitter was last told to prove pushes with; manage's own
+	memory     *memory
+	given      string // what the transmitter was last told to prove pushes with; manage's own
 
 	mu    sync.Mutex
 	known known
+	told  notice // what another poller told last
 }
 
 // run takes the lease and looks after the stream, again and again, until ctx ends.
 func (k *keeper) run(ctx context.Context) {
-	for n := 0; ; n++ {
+	defer k.wellAll()
+	for {
 		err := k.connect()
 		k.tell(err != nil, metrics.Condition{
 			Kind: "file", Grave: true, What: fmt.Sprintf("nothing of %s is polled or looked after: %v", k.name, err),
@@ -194,7 +226,6 @@ func (k *keeper) run(ctx context.Context) {
 		k.p.Log.Info("The stream of an issuer is looked after here.", "issuer", k.name)
 		k.serve(ctx)
 	}
-	k.wellAll()
 }
 
 // connect makes the client.
@@ -218,18 +249,28 @@ func (k *keeper) connect() error {
 	return err
 }
 
-// acquire waits for the lease; false when ctx has ended. Meanwhile it takes over what the holder has learnt.
+// acquire waits for the lease; false when ctx has ended. Meanwhile the stream is known here, too, and nothing of it is
+// changed.
 func (k *keeper) acquire(ctx context.Context) bool {
-	for ctx.Err() == nil {
+	following, stop := context.WithCancel(ctx)
+	var doing sync.WaitGroup
+	defer doing.Wait()
+	defer stop()
+	for first := true; ctx.Err() == nil; first = false {
 		held, err := k.lease.try(ctx)
 		k.tellLease(ctx, err)
-		if held {
-			k.recall(ctx)
-			return true
-		}
 		if err == nil {
 			k.recall(ctx)
+		} else {
+			k.memory.since = time.Now() // nobody may ask for verification events
 		}
+		if held {
+			return true
+		}
+		if first {
+			doing.Go(func() { k.follow(following) })
+		}
+		k.tellUnknown()
 		if !gate.Pause(ctx, leaseRenew) {
 			break
 		}
@@ -294,7 +335,7 @@ func (k *keeper) tellLease(ctx context.Context, err error) {
 }
 
 // kinds are those of the conditions of a stream that its holder tells of.
-var kinds = []string{"lease", "unmanaged", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
+var kinds = []string{"file", "lease", "unmanaged", "unknown", "undelivered", "subjects", "status", "silent", "unreachable", "unstored"}
 
 // wellAll ends all conditions of this issuer: whoever holds the lease next tells of them.
 func (k *keeper) wellAll() {

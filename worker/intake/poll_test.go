@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ type pollSite struct {
 	dial   func(context.Context, string, string) (net.Conn, error)
 	file   string
 	log    *stage.Output
-	latest atomic.Pointer[poller] // that asked the transmitter last
+	latest atomic.Pointer[poller] // that polled last
 }
 
 // polled runs a test with a broker and a transmitter in fake time. stream is the issuers file's, in YAML on one line.
@@ -150,14 +151,16 @@ func (r *poller) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return conn, nil
 }
 
-// A heardConn notes who asks.
+// A heardConn notes who polls.
 type heardConn struct {
 	net.Conn
 	by *poller
 }
 
 func (c *heardConn) Write(p []byte) (int, error) {
-	c.by.site.latest.Store(c.by)
+	if bytes.HasPrefix(p, []byte("POST /realms/staff/poll/")) {
+		c.by.site.latest.Store(c.by)
+	}
 	return c.Conn.Write(p)
 }
 
@@ -178,6 +181,18 @@ func (r *poller) stop() {
 	r.cancel()
 	<-r.ended
 	r.nc.Close()
+}
+
+// append writes more into the issuers file, of its only issuer.
+func (s *pollSite) append(text string) {
+	s.t.Helper()
+	file, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file, append(file, text...), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // until waits in fake time.

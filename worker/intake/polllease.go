@@ -42,8 +42,8 @@ func key(issuer string) string {
 	return "=" + hex.EncodeToString([]byte(issuer))
 }
 
-// A bucket is what pollers of a deployment share: leases, what was learnt of streams, and signs of life. Losing it costs
-// a few seconds.
+// A bucket is what pollers of a deployment share: leases, which streams are ours, and signs of life. Losing it costs a few
+// seconds.
 type bucket struct {
 	js       jetstream.JetStream
 	name     string
@@ -119,6 +119,27 @@ func (b *bucket) put(ctx context.Context, key string, value []byte) error {
 		_, err := kv.Put(ctx, key, value)
 		return err
 	})
+}
+
+// ErrNotWritten is of a bucket that can be read and not be written.
+var ErrNotWritten = errors.New("it can be read, but not be written")
+
+const (
+	// lookKey is where nothing ever is, and neverRevision one that no key has: what says that it follows that is not stored.
+	lookKey       = "check"
+	neverRevision = 1 << 40
+)
+
+// mayPut tries whether a value could be stored, and stores none.
+func (b *bucket) mayPut(ctx context.Context) error {
+	err := b.use(ctx, func(ctx context.Context, kv jetstream.KeyValue) error {
+		_, err := kv.Update(ctx, lookKey, nil, neverRevision)
+		return err
+	})
+	if taken(err) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrNotWritten, err)
 }
 
 // A lease is held by one at a time, but for moments in which NATS or a clock is slow: what is done under it must bear

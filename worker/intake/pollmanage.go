@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"logoffworker/metrics"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/intake/ssf"
@@ -18,23 +16,27 @@ import (
 )
 
 const (
-	// manageEvery is how often a stream is compared with what is wanted, manageLeast how soon at the earliest.
+	// manageEvery is how often a stream is compared with what is wanted, manageLeast how soon at the earliest; followLeast
+	// is how soon those look again who do not look after it, since they refuse what the stream's new audience has.
 	manageEvery = time.Hour
 	manageLeast = time.Minute
+	followLeast = 5 * time.Second
+	// maxLeast is the longest time between two verification events that a transmitter may ask for.
+	maxLeast = 24 * time.Hour
 )
 
 // manageWaits are those after an attempt that failed.
 var manageWaits = gate.Backoff{Min: 5 * time.Second, Max: 5 * time.Minute}
 
-// known is what was learnt of a stream, which pollers tell each other.
+// known is what this poller has learnt of a stream from its transmitter.
 type known struct {
-	ID       string   `json:"id,omitzero"`
-	PollURL  string   `json:"poll,omitzero"`
-	Audience []string `json:"aud,omitzero"`
-	Keys     string   `json:"keys,omitzero"`
+	at      time.Time // zero if nothing was
+	ID      string
+	PollURL string
 	// Verification is where verification events are asked for, and Least the least time between two.
-	Verification string        `json:"verification,omitzero"`
-	Least        time.Duration `json:"least,omitzero,format:sec"`
+	Verification string
+	Least        time.Duration
+	learned      issuers.Learned
 }
 
 func (k *keeper) stands() known {
@@ -43,48 +45,73 @@ func (k *keeper) stands() known {
 	return k.known
 }
 
-func (k *keeper) streamKey() string { return "stream." + key(k.name) }
-
-// learn takes what was learnt of the stream, here or by another.
-func (k *keeper) learn(now known) {
+// learn takes what the transmitter says of the stream.
+func (k *keeper) learn(m ssf.Metadata, s ssf.Stream) {
+	now := known{
+		at: time.Now(), ID: s.ID, PollURL: s.Delivery.URL, Verification: m.Verification,
+		Least:   time.Duration(min(max(0, s.MinVerification), maxLeast.Seconds()) * float64(time.Second)),
+		learned: issuers.Learned{Audience: s.Audience, KeysURL: m.JWKS},
+	}
+	if k.stream.Delivery == "push" {
+		now.PollURL = ""
+	}
 	k.mu.Lock()
 	k.known = now
 	k.mu.Unlock()
-	if err := k.p.Issuers.Learn(k.name, issuers.Learned{Audience: now.Audience, KeysURL: now.Keys}); err != nil {
-		k.p.Log.Warn("What a transmitter says of its keys is not used.", "issuer", k.name, "error", err)
-	}
+	k.p.Issuers.Learn(k.name, now.learned)
+	k.tellUnknown()
 }
 
-// recall learns what another has learnt.
-func (k *keeper) recall(ctx context.Context) {
-	if k.stream.Unmanaged {
-		return
+// tellUnknown tells that nothing can be verified, since neither the transmitter nor the issuers file says by what.
+func (k *keeper) tellUnknown() {
+	if k.stream.Unmanaged || k.stands().at.IsZero() {
+		return // while the transmitter cannot be asked, that is told
 	}
-	entry, err := k.p.shared.get(ctx, k.streamKey())
-	if err != nil || entry == nil {
-		return
-	}
-	var now known
-	if json.Unmarshal(entry.Value(), &now) == nil && !now.equal(k.stands()) {
-		k.learn(now)
-	}
-}
-
-func (a known) equal(b known) bool {
-	same := slices.Equal(a.Audience, b.Audience)
-	a.Audience, b.Audience = nil, nil
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return same && string(x) == string(y)
+	lacking := k.p.Issuers.Lacking(k.name)
+	k.tell(len(lacking) > 0, metrics.Condition{
+		Kind: "unknown", Grave: true,
+		What:     fmt.Sprintf("events of %s cannot be verified: %s", k.name, strings.Join(lacking, "; ")),
+		ByItself: "events are left with the transmitter, and senders of pushes are told to come again; the transmitter is asked again every hour",
+		ToDo:     "give audience and keys of the issuer in the issuers file, or have the transmitter tell them",
+	})
 }
 
 // manage compares the stream with what is wanted, now and again, until ctx ends.
 func (k *keeper) manage(ctx context.Context) {
+	k.repeat(ctx, k.compare, manageLeast, func(err error) metrics.Condition {
+		return metrics.Condition{
+			What:     fmt.Sprintf("the stream of %s cannot be looked after: %v", k.name, err),
+			ByItself: "what the stream is set to stays as it is, and it is polled where that is possible; it is tried again within minutes",
+			ToDo:     "see that the transmitter is up, that the issuers file has the right credentials, and that they have the right to manage streams",
+		}
+	})
+}
+
+// follow learns of the stream what there is to know, now and again, until ctx ends: another looks after it, and what is
+// pushed may come here.
+func (k *keeper) follow(ctx context.Context) {
+	k.repeat(ctx, k.look, followLeast, func(err error) metrics.Condition {
+		return metrics.Condition{
+			Harmless: len(k.p.Issuers.Lacking(k.name)) == 0,
+			What:     fmt.Sprintf("what the transmitter of %s says of its stream cannot be read: %v", k.name, err),
+			ByItself: "what is known of it stays in force, and it is tried again within minutes; what cannot be verified without it waits",
+			ToDo:     "see that the transmitter is up, and that the issuers file has the right credentials",
+		}
+	})
+}
+
+// repeat does something about the stream again and again until ctx ends, with at least so much time between, and tells
+// when it goes wrong twice.
+func (k *keeper) repeat(ctx context.Context, do func(context.Context) (again time.Duration, err error), least time.Duration, trouble func(error) metrics.Condition) {
 	if k.stream.Unmanaged {
 		return
 	}
 	for failures := 0; ; {
-		wait, err := k.compare(ctx)
+		select {
+		case <-k.again: // which this is
+		default:
+		}
+		wait, err := do(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -93,20 +120,21 @@ func (k *keeper) manage(ctx context.Context) {
 		} else {
 			wait = max(manageWaits.After(failures), after(err))
 		}
-		k.tell(err != nil && failures > 1, metrics.Condition{
-			Kind: "unmanaged", What: fmt.Sprintf("the stream of %s cannot be looked after: %v", k.name, err),
-			ByItself: "what the stream is set to stays as it is, and it is polled where that is possible; it is tried again within minutes",
-			ToDo:     "see that the transmitter is up, that the issuers file has the right credentials, and that they have the right to manage streams", Command: metrics.CheckCommand,
-		})
-		if !k.rest(ctx, wait) {
+		c := metrics.Condition{}
+		if err != nil {
+			c = trouble(err)
+		}
+		c.Kind, c.Command = "unmanaged", metrics.CheckCommand
+		k.tell(failures > 1, c)
+		if !k.rest(ctx, wait, least) {
 			return
 		}
 	}
 }
 
-// rest waits, or until the stream is to be looked at again.
-func (k *keeper) rest(ctx context.Context, wait time.Duration) bool {
-	least := min(wait, manageLeast)
+// rest waits, or until the stream is to be looked at again, though at least so long.
+func (k *keeper) rest(ctx context.Context, wait, least time.Duration) bool {
+	least = min(wait, least)
 	if !gate.Pause(ctx, least) {
 		return false
 	}
@@ -155,22 +183,37 @@ func (k *keeper) compare(ctx context.Context) (again time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	now := known{ID: s.ID, PollURL: s.Delivery.URL, Audience: s.Audience, Keys: m.JWKS, Verification: m.Verification, Least: time.Duration(s.MinVerification) * time.Second}
-	if k.stream.Delivery == "push" {
-		now.PollURL = ""
-	}
-	if !now.equal(k.stands()) {
-		k.learn(now)
-	}
-	if text, err := json.Marshal(now); err == nil {
-		_ = k.p.shared.put(ctx, k.streamKey(), text) // for whoever takes over; it is learnt again otherwise
-	}
+	k.learn(m, s)
+	shared := k.share(ctx)
 	k.tellDelivery(m, s)
 	again = manageEvery
 	if s.Inactivity > 0 {
 		again = min(again, time.Duration(s.Inactivity/2)*time.Second)
 	}
+	if shared != nil {
+		again = 0
+	}
 	return max(again, manageLeast), k.tellStatus(ctx, m, s.ID)
+}
+
+var errNoStream = errors.New("the transmitter has no stream that is ours; whoever looks after it makes one")
+
+// look learns what the transmitter says of the stream, and changes nothing. It returns when to look again.
+func (k *keeper) look(ctx context.Context) (again time.Duration, err error) {
+	m, err := k.client.Discover(ctx)
+	if err != nil {
+		return 0, err
+	}
+	all, err := k.client.Streams(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	s, found := k.ours(all)
+	if !found {
+		return 0, errNoStream
+	}
+	k.learn(m, s)
+	return manageEvery, nil
 }
 
 // wanted is what the stream is to be set to.
@@ -227,15 +270,18 @@ func (k *keeper) settle(ctx context.Context, m ssf.Metadata) (ssf.Stream, error)
 	return k.whole(ctx, m, changed)
 }
 
-// ours is the stream among some that is this issuer's: known before, to the same address, or with our description.
+// ours is the stream among some that is this issuer's: known before, here or by another, to the same address, or with our description.
 func (k *keeper) ours(all []ssf.Stream) (s ssf.Stream, found bool) {
-	before := k.stands().ID
+	k.mu.Lock()
+	before, told := k.known.ID, k.told.ID
+	k.mu.Unlock()
 	address := k.stream.PollURL
 	if k.stream.Delivery == "push" {
 		address = k.stream.PushURL
 	}
 	for _, is := range []func(ssf.Stream) bool{
 		func(s ssf.Stream) bool { return before != "" && s.ID == before },
+		func(s ssf.Stream) bool { return told != "" && s.ID == told },
 		func(s ssf.Stream) bool { return address != "" && s.Delivery.URL == address },
 		func(s ssf.Stream) bool { return s.Description == "logoff-worker "+k.name },
 	} {

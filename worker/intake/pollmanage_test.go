@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/intake/ssf/transmitter"
 )
 
@@ -113,14 +113,7 @@ func TestAStreamThatIsGoneIsMadeAnew(t *testing.T) {
 func TestAStreamThatIsNotManagedIsOnlyPolled(t *testing.T) {
 	polled(t, transmitter.Settings{Audience: "us"}, "delivery: poll, managed: false, poll_url: "+issuerURL+"/poll/stream-1", func(t *testing.T, s *pollSite) {
 		s.x.Add("somebody's", revoked)
-		text, err := os.ReadFile(s.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text = append(text, "    audience: [us]\n    keys: {url: "+issuerURL+"/keys}\n"...)
-		if err := os.WriteFile(s.file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		s.append("    audience: [us]\n    keys: {url: " + issuerURL + "/keys}\n")
 		r := s.start()
 		ids := s.issue(3)
 		s.until(2*time.Minute, "they are stored", func() bool { return s.x.Pending() == 0 })
@@ -228,6 +221,39 @@ func TestAChangeOfStatusThatIsToldIsLookedAtSoon(t *testing.T) {
 	})
 }
 
+// A change is looked at as soon where it is pushed, to whichever replica.
+func TestAChangeOfStatusThatIsPushedIsLookedAtSoon(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: push, push_url: https://us.example/v1/events/idp, verify: 0s", func(t *testing.T, s *pollSite) {
+		replicas := []*poller{s.start(), s.start()}
+		s.ready()
+		holds := func() *poller { // who looks after the stream
+			for _, r := range replicas {
+				if r.gauge("logoff_signal_age_seconds") != -1 {
+					return r
+				}
+			}
+			return replicas[0]
+		}
+		time.Sleep(10 * time.Minute)
+		for _, to := range replicas { // one of them looks after the stream, the other does not
+			pushed := func(status string) {
+				s.x.SetStatus(status, "")
+				to.receiver().settle(t.Context(), sender{publisher: "idp", done: func(string, signals.Answer) answer { return answer{} }},
+					signals.Answer{Verdict: signals.Ignored, Issuer: "idp", StreamUpdated: status})
+			}
+			pushed("paused")
+			s.until(2*time.Minute, "it is told", func() bool { return holds().condition("status") != nil })
+			pushed("enabled")
+			s.until(2*time.Minute, "it has ended", func() bool { return holds().condition("status") == nil })
+		}
+	})
+}
+
+// receiver is one beside a replica.
+func (r *poller) receiver() *Receiver {
+	return &Receiver{Issuers: r.Issuers, Store: r.Store, Metrics: r.Events, Health: r.health, Log: r.Log, Alive: r.Alive}
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(q *http.Request) (*http.Response, error) { return r(q) }
@@ -243,7 +269,7 @@ func TestSilenceIsToldWithinTwoIntervalsAndEnds(t *testing.T) {
 				s.ready()
 				if strings.Contains(stream, "push") {
 					arrives := roundTrip(func(*http.Request) (*http.Response, error) {
-						other.Alive("idp") // pushes arrive at the other one
+						other.Alive("idp", false) // pushes arrive at the other one
 						return &http.Response{StatusCode: http.StatusAccepted, Body: http.NoBody}, nil
 					})
 					ctx, stop := context.WithCancel(t.Context())
@@ -252,8 +278,8 @@ func TestSilenceIsToldWithinTwoIntervalsAndEnds(t *testing.T) {
 					defer func() { stop(); <-ended }()
 				}
 				time.Sleep(time.Hour)
-				if s.latest.Load() == other {
-					r, other = other, r
+				if r.gauge("logoff_signal_age_seconds") == -1 {
+					r, other = other, r // who looks after the stream
 				}
 				if age := r.gauge("logoff_signal_age_seconds"); age < 0 || age > 5*60+30 || r.condition("silent") != nil {
 					t.Fatalf("the stream lives, and its age is %v seconds (%v)", age, r.condition("silent"))

@@ -41,11 +41,12 @@ type settled struct {
 	before  map[string]bool // what the poll before said
 	waiting map[string]time.Time
 	max     int
+	held    bool // the latest poll had no answer, perhaps because it was held open for long
 }
 
 // poll polls the stream until ctx ends, and then acknowledges what is still to be.
 func (k *keeper) poll(ctx context.Context) {
-	s := &settled{before: map[string]bool{}, waiting: map[string]time.Time{}, refused: map[string]ssf.Refusal{}, max: pollMax}
+	s := &settled{before: map[string]bool{}, waiting: k.memory.waiting, refused: map[string]ssf.Refusal{}, max: pollMax}
 	var failing time.Time
 	for failures := 0; ctx.Err() == nil; {
 		begun := time.Now()
@@ -95,14 +96,15 @@ func (k *keeper) pollOnce(ctx context.Context, s *settled) (more bool, err error
 		return false, errNoAddress
 	}
 	begun := time.Now()
-	polled, err := k.client.Poll(ctx, address, ssf.PollRequest{Max: min(s.max+len(s.waiting), pollCap), Ack: s.ack, Refused: s.refused})
+	polled, err := k.client.Poll(ctx, address, ssf.PollRequest{Max: min(s.max+len(s.waiting), pollCap), Immediately: s.held, Ack: s.ack, Refused: s.refused})
 	var e *ssf.Error
 	switch {
 	case errors.As(err, &e) && e.TooLarge && s.max > 1:
 		s.max = max(1, s.max/2)
 		return true, nil
-	case errors.As(err, &e) && e.Timeout && time.Since(begun) > time.Minute:
-		return true, nil // it was held open for long; what it was to acknowledge is said again
+	case errors.As(err, &e) && e.Timeout && time.Since(begun) > time.Minute && !s.held:
+		s.held = true    // the next is not to be held open, which shows whether the transmitter lives
+		return true, nil // what it was to acknowledge is said again
 	case errors.As(err, &e) && e.Status == http.StatusNotFound:
 		k.lookAgain()
 		return false, err
@@ -116,7 +118,7 @@ func (k *keeper) pollOnce(ctx context.Context, s *settled) (more bool, err error
 
 // confirmed is after a poll that was answered: what it said has arrived.
 func (s *settled) confirmed() {
-	s.max = pollMax
+	s.max, s.held = pollMax, false
 	clear(s.before)
 	for _, jti := range s.ack {
 		s.before[jti] = true
@@ -166,7 +168,7 @@ func (k *keeper) take(ctx context.Context, s *settled, tokens []ssf.Token) (fail
 // settleToken does what is to be done about a token.
 func (k *keeper) settleToken(ctx context.Context, s *settled, t ssf.Token, a signals.Answer) error {
 	if a.Verdict == signals.Job || a.Verdict == signals.Ignored {
-		k.p.Alive(k.name)
+		k.p.Alive(k.name, a.StreamUpdated != "")
 	}
 	switch a.Verdict {
 	case signals.Job:
@@ -185,7 +187,7 @@ func (k *keeper) settleToken(ctx context.Context, s *settled, t ssf.Token, a sig
 		k.p.Events.Signal(k.name, string(a.Verdict))
 		return nil
 	default:
-		if err := k.p.Store.putRaw(ctx, k.name, t.Text); err != nil {
+		if err := k.p.Store.putRefused(ctx, k.name, t.Text, a); err != nil {
 			return err
 		}
 		s.refused[t.JTI] = ssf.Refusal{Err: string(refusalCode(a.Code)), Description: a.Why}
@@ -230,13 +232,15 @@ func (k *keeper) pollLast(ctx context.Context, s *settled) {
 	}
 }
 
-// putRaw stores a token that is no job as it came, for a worker to say why. One that is larger than any that is read is
-// cut where that is still seen.
-func (s *Store) putRaw(ctx context.Context, publisher, token string) error {
-	msg := nats.NewMsg(s.Subjects.Request(jobs.Urgent, publisher))
-	msg.Data = []byte(token[:min(len(token), signals.MaxToken+1)])
-	msg.Header.Set("Content-Type", "application/secevent+jwt")
-	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID(publisher, token))
+// putRefused stores a token that is refused to an issuer, with the reason, for a worker to tell it. No worker reads it
+// again. A token that is larger than any that is read is cut where that is still seen.
+func (s *Store) putRefused(ctx context.Context, issuer, token string, a signals.Answer) (err error) {
+	msg := nats.NewMsg(s.Subjects.Request(jobs.Urgent, issuer))
+	if msg.Data, err = signals.Refusal(issuer, token[:min(len(token), signals.MaxToken+1)], a); err != nil {
+		return &StoreError{Refused, err.Error(), err}
+	}
+	msg.Header.Set("Content-Type", "application/json")
+	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID("refused", issuer, token))
 	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
 		return s.explained(err, msg)
 	}

@@ -3,7 +3,9 @@ package intake
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/jobs/signals"
 	"logoffworker/worker/intake/ssf/transmitter"
 	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
@@ -94,16 +97,27 @@ func TestInvalidTokensAreRefusedWithTheirReasonAndKept(t *testing.T) {
 		if len(refused) != 4 || refused["a"] != "invalid_request" || refused[d] == "" {
 			t.Errorf("refused are %v", refused)
 		}
-		kept := map[string]bool{}
+		kept := map[string]string{}
 		for _, msg := range s.stored() {
-			if msg.Header.Get(jobs.SignalHeader) == "" {
-				if msg.Subject != "logoff.requests.urgent.idp" || msg.Header.Get("Content-Type") != "application/secevent+jwt" {
-					t.Errorf("one is kept on %s with %v", msg.Subject, msg.Header)
-				}
-				kept[string(msg.Data)] = true
+			if msg.Header.Get(jobs.SignalHeader) != "" {
+				continue
+			}
+			if msg.Subject != "logoff.requests.urgent.idp" || msg.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("one is kept on %s with %v", msg.Subject, msg.Header)
+			}
+			var m struct {
+				Refused struct{ Issuer, Code, Why, Token string }
+			}
+			if err := json.Unmarshal(msg.Data, &m); err != nil || m.Refused.Issuer != "idp" || m.Refused.Code != "invalid_request" {
+				t.Errorf("one is kept as %s (%v)", msg.Data, err)
+			}
+			kept[m.Refused.Token] = m.Refused.Why
+			a := r.Issuers.Reader(jobs.Rules{}, time.Now()).Message(msg.Header, msg.Data)
+			if a.Verdict != signals.Invalid || !strings.HasPrefix(a.Why, "refused to idp when it came (invalid_request), and never read again: ") || !strings.Contains(a.Why, m.Refused.Why) {
+				t.Errorf("a worker reads it as %s: %s", a.Verdict, a.Why)
 			}
 		}
-		if len(kept) != 4 || !kept["no token"] || !kept[""] || !kept[large[:64<<10+1]] {
+		if len(kept) != 4 || kept["no token"] == "" || kept[""] == "" || kept[large[:64<<10+1]] == "" {
 			t.Errorf("%d are kept", len(kept))
 		}
 		if !strings.Contains(s.log.String(), "an event of idp was refused") {
@@ -134,6 +148,47 @@ func TestTokensStayWithTheTransmitterUntilTheyCanBeStored(t *testing.T) {
 		s.once(ids)
 		if r.condition("unstored") != nil {
 			t.Error("it is told all the same")
+		}
+	})
+}
+
+// A token is refused where it comes to another issuer's address, and whatever its signature: no worker takes what is kept
+// of it for a job, one of an older release neither, although it would be one at the right address.
+func TestATokenOfAnotherIssuerIsNeverWorked(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll", func(t *testing.T, s *pollSite) {
+		keys, err := filepath.Abs(filepath.Join(examples, "keys/idp.jwks.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.append(`  - name: good
+    issuer: https://idp.example.com/123456789/
+    audience: [https://sp.example.com/caep]
+    keys: {file: ` + keys + `}
+    subjects: {email: 'email:{email}'}
+`)
+		r := s.start()
+		s.ready()
+		time.Sleep(time.Minute)
+		token := example(t, "push-ok")
+		s.x.Queue("x", token)
+		s.until(time.Minute, "it is answered", func() bool { return s.x.Pending() == 0 })
+		reader := r.Issuers.Reader(jobs.Rules{}, time.Now())
+		if a := reader.Message(map[string][]string{"Content-Type": {"application/secevent+jwt"}}, []byte(token)); a.Verdict != signals.Job {
+			t.Fatalf("at the right address it is %s: %s", a.Verdict, a.Why)
+		}
+		all := s.stored()
+		if len(all) != 1 {
+			t.Fatalf("%d are stored", len(all))
+		}
+		a := reader.Message(all[0].Header, all[0].Data)
+		if a.Verdict != signals.Invalid || a.Code != signals.InvalidIssuer || !strings.Contains(a.Why, "another issuer than this address is for") || a.Signal != nil || a.Job.ID != "" {
+			t.Errorf("a worker reads it as %s (%s): %s", a.Verdict, a.Code, a.Why)
+		}
+		if job, err := jobs.Decode(all[0].Data, jobs.Rules{}); err == nil {
+			t.Errorf("an older worker reads the job %+v", job)
+		}
+		if bytes.HasPrefix(all[0].Data, []byte("eyJ")) || all[0].Header.Get("Content-Type") != "application/json" {
+			t.Errorf("an older worker reads a token: %s", all[0].Data)
 		}
 	})
 }

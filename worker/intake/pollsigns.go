@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -12,24 +13,39 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker/gate"
 	"logoffworker/worker/intake/ssf"
+	"logoffworker/worker/issuers"
 )
 
 // silentGrace is how long an answer to the latest question may take.
 const silentGrace = time.Minute
 
+// clocks is by how much those of two machines may differ.
+const clocks = 5 * time.Minute
+
 // signs are when this program last heard of issuers.
 type signs struct {
 	mu    sync.Mutex
-	heard map[string]time.Time
+	heard map[sign]time.Time
 }
 
-func (s *signs) alive(issuer string) {
+// A sign is what was heard, and of whom.
+type sign struct{ kind, issuer string }
+
+// The kinds: any token that is verified, and one that says that its stream has changed. They begin keys of the bucket.
+const (
+	aliveSign   = "sign"
+	updatedSign = "updated"
+)
+
+func (s sign) key() string { return s.kind + "." + key(s.issuer) }
+
+func (s *signs) hear(of sign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard[issuer] = time.Now()
+	s.heard[of] = time.Now()
 }
 
-func (s *signs) all() map[string]time.Time {
+func (s *signs) all() map[sign]time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.heard)
@@ -37,39 +53,58 @@ func (s *signs) all() map[string]time.Time {
 
 // tellSigns tells the other pollers what is heard here: who looks after a stream may be another than whom it is pushed to.
 func (p *Poller) tellSigns(ctx context.Context) {
-	told := map[string]time.Time{}
+	told := map[sign]time.Time{}
 	for gate.Pause(ctx, aliveLook) {
-		kept := p.streams().seen
-		for issuer, at := range p.signs.all() {
-			isKept := slices.ContainsFunc(kept, func(f fingerprint) bool { return f.name == issuer })
-			if isKept && at.After(told[issuer]) && p.shared.put(ctx, signKey(issuer), []byte(at.UTC().Format(time.RFC3339))) == nil {
-				told[issuer] = at
+		kept := p.Issuers.File().Issuers
+		for of, at := range p.signs.all() {
+			isKept := slices.ContainsFunc(kept, func(i issuers.Issuer) bool { return i.Name == of.issuer && i.Stream != nil })
+			if !isKept || !at.After(told[of]) {
+				continue
+			}
+			err := p.shared.put(ctx, of.key(), []byte(at.UTC().Format(time.RFC3339)))
+			if p.tellShared(ctx, of.issuer, err); err == nil {
+				told[of] = at
 			}
 		}
 	}
 }
 
-func signKey(issuer string) string { return "sign." + key(issuer) }
-
 // heard is when the issuer was last heard of, by any of the pollers; zero if that is not known.
 func (k *keeper) heard(ctx context.Context) time.Time {
-	at := k.p.signs.all()[k.name]
-	entry, err := k.p.shared.get(ctx, signKey(k.name))
-	if err != nil || entry == nil {
-		return at
+	of := sign{aliveSign, k.name}
+	at := k.p.signs.all()[of]
+	entry, err := k.p.shared.get(ctx, of.key())
+	var told time.Time
+	if err == nil && entry != nil {
+		told, err = readSign(entry)
 	}
-	if told, err := time.Parse(time.RFC3339, string(entry.Value())); err == nil && told.After(at) {
-		at = told
+	k.p.tellShared(ctx, k.name, err)
+	if told.After(at) {
+		return told
 	}
 	return at
 }
 
+// heedUpdates has the stream looked at where a token has come, to whichever poller or receiver, that says that it has
+// changed; seen is the latest that was heeded.
+func (k *keeper) heedUpdates(ctx context.Context, seen *uint64) {
+	entry, err := k.p.shared.get(ctx, sign{updatedSign, k.name}.key())
+	k.p.tellShared(ctx, k.name, err)
+	if entry != nil && entry.Revision() != *seen {
+		*seen = entry.Revision()
+		k.lookAgain()
+	}
+}
+
 // watch asks for signs of life, and tells when none come, until ctx ends.
 func (k *keeper) watch(ctx context.Context) {
-	began := time.Now()
+	since := k.memory.since
 	var asked time.Time
 	var refused error
+	var updated uint64
 	for ctx.Err() == nil {
+		k.tellUnknown()
+		k.heedUpdates(ctx, &updated)
 		now := k.stands()
 		every := k.verifyEvery(now)
 		if every > 0 && (asked.IsZero() || time.Since(asked) >= every) {
@@ -78,14 +113,14 @@ func (k *keeper) watch(ctx context.Context) {
 		}
 		last := k.heard(ctx)
 		if last.IsZero() {
-			last = began
+			last = since
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		k.p.Metrics.Heard(k.name, time.Since(last), every)
-		if last.Before(began) {
-			last = began // nobody may have asked meanwhile
+		if last.Before(since) {
+			last = since // nobody may have asked before
 		}
 		k.tellSilence(every, time.Since(last), refused)
 		gate.Pause(ctx, aliveLook)
@@ -103,7 +138,11 @@ func (k *keeper) verifyEvery(now known) time.Duration {
 // ask asks for a verification event. Whether its state comes back does not matter: whoever held the lease before may
 // have asked, and it is signed in any case.
 func (k *keeper) ask(ctx context.Context, now known) error {
-	return k.client.Verify(ctx, ssf.Metadata{Verification: now.Verification}, now.ID, rand.Text())
+	err := k.client.Verify(ctx, ssf.Metadata{Verification: now.Verification}, now.ID, rand.Text())
+	if statusOf(err) == http.StatusNotFound {
+		k.lookAgain() // the stream may be gone
+	}
+	return err
 }
 
 // tellSilence tells of two questions that nothing followed.

@@ -35,8 +35,8 @@ type Receiver struct {
 	Log     *slog.Logger
 	// Command is what a person pastes to see what the receiver sees.
 	Command string
-	// Alive, if set, hears whose events have come, once they are verified.
-	Alive func(issuer string)
+	// Alive, if set, hears whose events have come, once they are verified, and whether they say that their stream has changed.
+	Alive func(issuer string, updated bool)
 
 	clock  func() time.Time // nil is time.Now
 	proved pool             // of those who have shown a secret

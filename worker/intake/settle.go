@@ -41,7 +41,7 @@ func (s sender) whose(a signals.Answer) string {
 // settle stores the job that was made of a message, if one was, and says what its sender is told.
 func (rc *Receiver) settle(ctx context.Context, s sender, a signals.Answer) answer {
 	if rc.Alive != nil && a.Issuer != "" && (a.Verdict == signals.Job || a.Verdict == signals.Ignored) {
-		rc.Alive(a.Issuer)
+		rc.Alive(a.Issuer, a.StreamUpdated != "")
 	}
 	switch a.Verdict {
 	case signals.Job:

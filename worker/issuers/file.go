@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"logoffworker/jobs/signals"
+	"logoffworker/worker/env"
 )
 
 // A File is what an issuers file says.
@@ -45,6 +46,9 @@ type Stream struct {
 	Scopes             []string
 	Events             []string // whole URIs that the rules want
 	CAFile             string
+	// Sum stands for all that the files say of the stream, the URL and the push of its issuer included: those with the same
+	// are the same.
+	Sum env.Sum
 }
 
 // A Hook is where a recipe's bodies are posted to, and what proves them.

@@ -59,6 +59,8 @@ type view struct {
 type Learned struct {
 	Audience []string
 	KeysURL  string
+
+	refused string // what is wrong with another address of keys, which it says now
 }
 
 // Open reads the file at path. The error says everything that is wrong with it, a line each.
@@ -112,20 +114,44 @@ func (i *Issuers) show() {
 }
 
 // Learn takes what the transmitter of an issuer's stream says of it, which counts where the file says nothing. Its
-// address of keys has to be https, or on this machine.
-func (i *Issuers) Learn(issuer string, l Learned) error {
-	if problem := urlProblem(l.KeysURL); l.KeysURL != "" && problem != "" {
-		return fmt.Errorf("the transmitter's address of keys %s", problem)
-	}
+// address of keys has to be https, or on this machine; of another nothing counts but that it is told by [Issuers.Lacking].
+func (i *Issuers) Learn(issuer string, l Learned) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, p := range i.state.file.Policy.Issuers {
-		if p.Name == issuer {
-			i.learned[p.URL] = l
-			i.show()
+		if p.Name != issuer {
+			continue
+		}
+		if problem := urlProblem(l.KeysURL); l.KeysURL != "" && problem != "" {
+			l.KeysURL, l.refused = i.learned[p.URL].KeysURL, problem
+		}
+		i.learned[p.URL] = l
+		i.show()
+	}
+}
+
+// Lacking says by what the messages of an issuer cannot be verified, since the file leaves it to the transmitter of its
+// stream, and that says nothing of it, or what is not believed.
+func (i *Issuers) Lacking(issuer string) (words []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for n, p := range i.state.file.Policy.Issuers {
+		if p.Name != issuer {
+			continue
+		}
+		l := i.learned[p.URL]
+		if len(p.Audience)+len(l.Audience) == 0 {
+			words = append(words, issuer+" names no audience of its stream, and neither does the issuers file")
+		}
+		switch {
+		case i.state.file.Issuers[n].Keys != KeySource{}:
+		case l.refused != "":
+			words = append(words, "the transmitter's address of keys "+l.refused)
+		case l.KeysURL == "":
+			words = append(words, issuer+" names no address of its keys, and neither does the issuers file")
 		}
 	}
-	return nil
+	return words
 }
 
 // Run keeps the file, what it names and the keys fresh until ctx ends.

@@ -287,9 +287,17 @@ func certificates(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", env.Unreadable(err))
 	}
+	pool, err := certificatesOf(pem)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	return pool, nil
+}
+
+func certificatesOf(pem []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("ca_file: the file holds no PEM certificate")
+		return nil, errors.New("the file holds no PEM certificate")
 	}
 	return pool, nil
 }

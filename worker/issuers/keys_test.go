@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
 
 	"logoffworker/jobs"
 	"logoffworker/jobs/signals"
@@ -373,20 +374,35 @@ func TestAudienceAndKeysMayBeLearnedFromTheTransmitter(t *testing.T) {
 		if a := work(i, k.set(t, "1")); a.Verdict != signals.Retry {
 			t.Fatalf("%s: %s", a.Verdict, a.Why)
 		}
-		if err := i.Learn("idp", Learned{KeysURL: "http://elsewhere.example/keys"}); err == nil {
-			t.Error("keys without TLS are taken from a transmitter")
+		lacks := func(i *Issuers, want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, i.Lacking("idp")); diff != "" {
+				t.Errorf("lacking (-want +got):\n%s", diff)
+			}
 		}
-		if err := i.Learn("idp", Learned{Audience: []string{"us"}, KeysURL: "http://127.0.0.1/keys"}); err != nil {
-			t.Fatal(err)
+		const noKeys, noAudience = "idp names no address of its keys, and neither does the issuers file", "idp names no audience of its stream, and neither does the issuers file"
+		const refused = "the transmitter's address of keys must begin with https://; http:// is for addresses of this machine alone"
+		lacks(i, noAudience, noKeys)
+		i.Learn("idp", Learned{Audience: []string{"us"}, KeysURL: "http://elsewhere.example/keys"})
+		lacks(i, refused)
+		if f := i.File(); f.Issuers[0].Keys.URL != "" || len(f.Policy.Issuers[0].Audience) != 1 {
+			t.Errorf("the keys are at %q, the audience is %v", f.Issuers[0].Keys.URL, f.Policy.Issuers[0].Audience)
 		}
+		i.Learn("idp", Learned{Audience: []string{"us"}, KeysURL: "http://127.0.0.1/keys"})
+		lacks(i)
 		synctest.Wait()
 		if a := work(i, k.set(t, "2")); a.Verdict != signals.Job {
 			t.Fatalf("%s: %s", a.Verdict, a.Why)
 		}
-		given := open(t, atURL)
-		if err := given.Learn("idp", Learned{Audience: []string{"them"}, KeysURL: "https://elsewhere.example/keys"}); err != nil {
-			t.Fatal(err)
+		i.Learn("idp", Learned{Audience: []string{"others", "us"}, KeysURL: "http://elsewhere.example/keys"})
+		lacks(i, refused)
+		if a := work(i, k.set(t, "3")); a.Verdict != signals.Job || len(i.File().Policy.Issuers[0].Audience) != 2 {
+			t.Errorf("the keys that were known are of no use: %s: %s", a.Verdict, a.Why)
 		}
+		given := open(t, atURL)
+		given.Learn("idp", Learned{Audience: []string{"them"}, KeysURL: "https://elsewhere.example/keys"})
+		given.Learn("idp", Learned{KeysURL: "http://elsewhere.example/keys"})
+		lacks(given)
 		if f := given.File(); f.Policy.Issuers[0].Audience[0] != "us" || f.Issuers[0].Keys.URL != "http://127.0.0.1/keys" {
 			t.Fatalf("what the file says was replaced: %+v", f.Issuers[0].Keys)
 		}

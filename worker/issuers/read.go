@@ -148,6 +148,7 @@ func (r *reader) issuer(file *File) take {
 		}
 		if how.Stream != nil {
 			how.Stream.Events = wanted(p.Events)
+			how.Stream.Sum = r.sum(n, p.URL, how.Stream)
 		}
 		r.checkIssuer(n, at, p, how)
 		file.Policy.Issuers = append(file.Policy.Issuers, p)
@@ -206,8 +207,12 @@ func (r *reader) caFile(to *string) take {
 		if file == "" {
 			return
 		}
-		if _, err := certificates(file); err != nil {
-			r.wrong(n, at, "%s", strings.TrimPrefix(err.Error(), "ca_file: "))
+		data, err := r.files.read(file)
+		if err == nil {
+			_, err = certificatesOf(data)
+		}
+		if err != nil {
+			r.wrong(n, at, "%v", err)
 		}
 		*to = file
 	}

@@ -1,9 +1,13 @@
 package issuers
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"logoffworker/worker/env"
 )
 
 const (
@@ -35,6 +39,19 @@ func (r *reader) stream(how *Issuer) take {
 		}
 		r.checkStream(n, at, s)
 	}
+}
+
+// sum makes [Stream.Sum] of an issuer's entry.
+func (r *reader) sum(issuer *yaml.Node, url string, s *Stream) env.Sum {
+	all := fmt.Appendf(nil, "%q %q %x", url, s.Events, r.files.sums[s.CAFile])
+	for i := 0; i+1 < len(issuer.Content); i += 2 {
+		if name := issuer.Content[i].Value; name == "stream" || name == "push" {
+			var says any
+			_ = issuer.Content[i+1].Decode(&says) // what is wrong with it is told
+			all = fmt.Appendf(all, " %s %#v", name, says)
+		}
+	}
+	return sha256.Sum256(all)
 }
 
 func (r *reader) checkStream(n *yaml.Node, at string, s *Stream) {

@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,11 +26,18 @@ import (
 )
 
 // withRightsToPoll are passwords, with the rights of whoever has a stream in the issuers file.
-var withRightsToPoll = way{"passwords, with rights to poll", func(t *testing.T) broker {
+var withRightsToPoll = rightsToPoll("")
+
+// rightsToPoll are the same without one of the rights; empty leaves out none.
+func rightsToPoll(without string) way {
+	return way{"passwords, with rights to poll", func(t *testing.T) broker { return brokerToPoll(t, without) }}
+}
+
+func brokerToPoll(t *testing.T, without string) broker {
 	options := configuration(t, "nats-server.conf")
 	for _, u := range options.Users {
 		for _, right := range fewNeed(t)[u.Username] {
-			if strings.Contains(right, "LOGOFF_SIGNALS") || strings.Contains(right, ".keycloak") {
+			if right != without && strings.Contains(right, "LOGOFF_SIGNALS") || strings.Contains(right, ".keycloak") {
 				u.Permissions.Publish.Allow = append(u.Permissions.Publish.Allow, right)
 			}
 		}
@@ -38,7 +46,30 @@ var withRightsToPoll = way{"passwords, with rights to poll", func(t *testing.T) 
 	options.Users = append(options.Users, &server.User{Username: listener, Password: listener, Account: options.Users[0].Account})
 	b.server = start(t, options)
 	return b
-}}
+}
+
+// Who may read the bucket of pollers and not write it is told so, and who may do both stores nothing by being asked.
+func TestLookingAtTheBucketTriesEachRight(t *testing.T) {
+	for without, fails := range map[string]bool{"": false, "$KV.LOGOFF_SIGNALS.>": true} {
+		t.Run("without "+without, func(t *testing.T) {
+			bubble.Run(t, time.Minute, func(t *testing.T) {
+				s := newSite(t, rightsToPoll(without))
+				s.usesItsRights("admin", s.provisions)
+				maker := intake.Poller{JS: jetStream(t, s.as("admin")), Bucket: intake.PollBucket(subjects), Create: true}
+				s.check(maker.Provision(t.Context()))
+				for _, role := range []string{"receiver", "worker"} {
+					p := intake.Poller{JS: jetStream(t, s.as(role)), Bucket: intake.PollBucket(subjects)}
+					if err := p.Look(t.Context()); errors.Is(err, intake.ErrNotWritten) != fails || !fails && err != nil {
+						t.Errorf("%s: %v", role, err)
+					}
+				}
+				if n := s.stream(jetStream(t, s.as("admin")), "KV_LOGOFF_SIGNALS").CachedInfo().State.LastSeq; n != 0 {
+					t.Errorf("%d values were stored", n)
+				}
+			})
+		})
+	}
+}
 
 func TestPollersNeedNoOtherRights(t *testing.T) {
 	bubble.Run(t, 5*time.Minute, func(t *testing.T) {
