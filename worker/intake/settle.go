@@ -94,7 +94,7 @@ func (s sender) wants(a signals.Answer) bool {
 // here is stored as something that can be no job.
 func (rc *Receiver) keep(ctx context.Context, s sender, a signals.Answer) error {
 	if s.tokens && a.Proof != "" {
-		return rc.Store.putRaw(ctx, s.publisher, a.Proof)
+		return rc.Store.putRefused(ctx, s.publisher, a.Proof, a)
 	}
 	a.Job = a.Unnamed()
 	_, err := rc.put(ctx, s, a)
