@@ -285,9 +285,9 @@ func logout(w *worker.Worker, log *slog.Logger) {
 	w.Server.CloseIdle()
 }
 
-// initStreams creates what is missing in NATS.
+// initStreams creates what is missing in NATS, and asks for no Web Server: who may create it may have none.
 func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
-	s, log, err := loadSettings(works, stderr)
+	s, log, err := loadSettings(creates, stderr)
 	if err != nil {
 		return err
 	}
@@ -314,11 +314,11 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := config.ProvisionStreams(ctx, js); err != nil {
+	streams, err := config.MakeStreams(ctx, js)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
-		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
+	fmt.Fprintf(stdout, "streams %s and their consumers are ready\n", strings.Join(streams, ", "))
 	if s.hasPair() {
 		if err := s.bucket(js).Provision(ctx); err != nil {
 			return err

@@ -25,6 +25,7 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/env"
 	"logoffworker/worker/stream"
+	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
 
@@ -108,7 +109,7 @@ type holdAbove struct {
 // probably a mistake; beside an error, which may come of it, they are part of that.
 func load() (s settings, warnings []string, err error) { return loadFor(works) }
 
-// loadFor is [load] for a program that does not work jobs, too.
+// loadFor is [load] for a command that does not work jobs, too.
 func loadFor(r role) (s settings, warnings []string, err error) {
 	if err := env.Tidy(prefix, &settings{}); err != nil {
 		return s, nil, err
@@ -118,8 +119,11 @@ func loadFor(r role) (s settings, warnings []string, err error) {
 		return s, nil, err
 	}
 	s.NATS.URL = env.Servers(s.NATS.URL)
-	if r == receives {
+	switch r {
+	case receives:
 		s = s.asReceiver()
+	case creates:
+		s = s.asCreator()
 	}
 	warnings = append(strangers(), s.receiverWarnings()...)
 	problems := append(wrong, s.problems(r)...)
@@ -177,6 +181,7 @@ func (s settings) problems(r role) []error {
 	if r == works {
 		s.webserverProblems(&p)
 	}
+	p.check("LOGOFF_PREFIX", !s.hasPair() || tokens.LegalBucket(s.bucketName()), "a pair needs a bucket in NATS, whose name has letters, digits, - and _ alone")
 	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
 	problem := httpConfigProblem(s.HTTPConfigFile)
@@ -190,16 +195,16 @@ func (s settings) problems(r role) []error {
 	s.auditProblems(&p)
 	s.issuersProblems(&p)
 	s.receiverProblems(&p, r)
-	s.fileProblems(&p)
+	s.fileProblems(&p, r)
 	return p
 }
 
-// fileProblems tells of files that cannot be used.
-func (s settings) fileProblems(p *problems) {
+// fileProblems tells of files that cannot be used. Those of a pair are not read by who makes its bucket.
+func (s settings) fileProblems(p *problems, r role) {
 	names, values := variableNames(), env.Values(reflect.ValueOf(s))
 	for i, name := range names {
 		path, _ := values[i].(string)
-		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) {
+		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) || r == creates && strings.HasPrefix(name, "LOGOFF_WEBSERVER_") {
 			continue
 		}
 		err := env.Readable(path)

@@ -30,12 +30,21 @@ func (e *MismatchError) Error() string {
 // ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies, as the
 // settings say. A [*MismatchError] says what an operator has to change; other errors may pass.
 func (c Config) ProvisionStreams(ctx context.Context, js jetstream.JetStream) error {
+	_, err := c.MakeStreams(ctx, js)
+	return err
+}
+
+// MakeStreams is [Config.ProvisionStreams], and names the streams.
+func (c Config) MakeStreams(ctx context.Context, js jetstream.JetStream) (names []string, err error) {
 	p, err := c.provision(ctx, js)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	for _, config := range append(p.streams(), p.audit) {
+		names = append(names, config.Name)
 	}
 	_, err = c.provisionStream(ctx, js, p.audit, p.domain)
-	return err
+	return names, err
 }
 
 func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, error) {
