@@ -145,7 +145,7 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 	if s.Receiver.Addr != "" {
 		parts = append(parts, intake.Part)
 	}
-	p := newProcess(s, log, parts...)
+	p := newProcess(receives, s, log, parts...)
 	p.health.WellMeans("All is well: what comes in is stored.")
 	log.Info("The receiver starts.", "version", version(), "revision", revision())
 	stopIssuers, err := p.keepIssuers()

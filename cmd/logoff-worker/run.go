@@ -75,9 +75,13 @@ type process struct {
 	received *metrics.Receiver  // nil until something may be received or polled
 }
 
-func newProcess(s settings, log *slog.Logger, parts ...string) *process {
+func newProcess(r role, s settings, log *slog.Logger, parts ...string) *process {
 	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, parts...), reached: crashes()}
-	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
+	instruments := metrics.NewIdle
+	if r == works {
+		instruments = metrics.New
+	}
+	p.metrics = instruments(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
 	p.registry.MustRegister(p.health)
 	return p
 }
@@ -92,7 +96,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	p := newProcess(s, log, s.parts()...)
+	p := newProcess(works, s, log, s.parts()...)
 	config := s.workerConfig()
 	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 	files, err := newReloader(s, p.health, log)
@@ -291,7 +295,7 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := newProcess(s, log, s.parts()...)
+	p := newProcess(creates, s, log, s.parts()...)
 	nc, stop, err := p.connect(ctx)
 	var inUse *broker.InUse
 	if errors.As(err, &inUse) {
