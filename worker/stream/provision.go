@@ -140,6 +140,25 @@ func mismatch(what string, differences []string) error {
 	return &MismatchError{What: what, Differences: differences}
 }
 
+// MakesForOthers is what to do where a worker's NATS user may not make streams and consumers.
+const MakesForOthers = "set LOGOFF_NATS_PROVISION=verify for the worker, and run this as a NATS user who may make them, such as admin of deploy/nats"
+
+// MayMake reports whether NATS lets us make the streams and consumers, and otherwise the first subject on which we may
+// not publish.
+func (c Config) MayMake(who Identity) (refused string, may bool) {
+	requests := c.Subjects.RequestStream()
+	calls := []string{"STREAM.CREATE." + requests, "STREAM.CREATE." + c.Subjects.ResultStream(), "STREAM.CREATE." + c.Subjects.DeadStream()}
+	for _, lane := range jobs.Lanes {
+		calls = append(calls, "CONSUMER.CREATE."+requests+"."+string(lane))
+	}
+	for _, call := range calls {
+		if subject := c.api() + "." + call; who.Known && !who.May(subject) {
+			return subject, false
+		}
+	}
+	return "", true
+}
+
 // Streams are the streams and consumers of one deployment, as one worker uses them. Fill the fields, then
 // call Find before anything else.
 type Streams struct {
