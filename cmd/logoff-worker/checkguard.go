@@ -92,6 +92,6 @@ func (r *report) checkApprovers(ctx context.Context, s settings, nc *nats.Conn) 
 	case len(may) > 0:
 		r.warn("approval", fmt.Sprintf("the worker's NATS user may approve jobs (publish %s), which no worker needs: whoever uses it to publish a job that is held can approve it under another name; %s", strings.Join(may, ", "), remedy))
 	default:
-		r.line("approval", nil, "the worker's NATS user can approve nothing; what other users may, NATS does not tell: `logoffctl doctor` warns each who could approve jobs of its own")
+		r.line("approval", nil, "the worker's NATS user can approve nothing; what other users may, NATS does not tell: compare their rights with deploy/nats/accounts.conf")
 	}
 }

@@ -37,8 +37,12 @@ func TestCheckSeesWhoMayApprove(t *testing.T) {
 			if _, said := w.answers("check", with...); strings.Contains(said, "approval") {
 				t.Errorf("without holding it says\n%s", said)
 			}
-			if _, said := w.answers("check", append(with, "LOGOFF_HOLD_ABOVE_JOB=500")...); !strings.Contains(said, test.says) {
+			_, said := w.answers("check", append(with, "LOGOFF_HOLD_ABOVE_JOB=500")...)
+			if !strings.Contains(said, test.says) {
 				t.Errorf("it does not say %q:\n%s", test.says, said)
+			}
+			if strings.Contains(said, "logoffctl doctor") {
+				t.Errorf("it sends publishers to what they may not ask:\n%s", said)
 			}
 		})
 	}
