@@ -32,7 +32,7 @@ func (r *report) checkProtected(ctx context.Context, s settings, server *webserv
 	}
 	switch {
 	case server == nil && len(c.ProtectedUsers) > 0:
-		r.warn("protected", "whether LOGOFF_PROTECTED_USERS names users was not looked up, since the Web Server does not answer as it should")
+		r.warn("protected", "whether there are the protected users was not looked up, since the Web Server does not answer as it should")
 	case len(faults) == 0:
 		r.line("protected", nil, fmt.Sprintf("%d users and %d sessions are left alone", len(c.ProtectedUsers), len(c.ProtectedSessions)))
 	}

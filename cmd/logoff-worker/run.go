@@ -103,7 +103,7 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
+	config.ProtectedSessions, config.ProtectedUsers, config.ProtectedPlaces = files.protection.sessions, files.protection.users, files.protection.places
 	defer files.start(hangups)()
 	stopIssuers, err := p.keepIssuers()
 	if err != nil {

@@ -189,7 +189,7 @@ func (s settings) problems(r role) []error {
 	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.CanaryEvery >= time.Minute, "must be 0 or 1m or more, because each canary is a login")
 	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.Webserver.Username != "", "needs LOGOFF_WEBSERVER_USERNAME: with a token there is no second login whose session could be ended")
 	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
-	_, _, unread := s.protected()
+	_, unread := s.protected()
 	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
 	s.auditProblems(&p)
@@ -423,7 +423,8 @@ func (s settings) workerConfig() worker.Config {
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
 	c.ReadBack = s.Verify == "auto"
-	c.ProtectedSessions, c.ProtectedUsers, _ = s.protected() // a file that cannot be read is told where it is looked for
+	protected, _ := s.protected() // a file that cannot be read is told where it is looked for
+	c.ProtectedSessions, c.ProtectedUsers, c.ProtectedPlaces = protected.sessions, protected.users, protected.places
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
 	c.HoldAboveJob, c.HoldAboveHour = s.HoldAbove.Job, s.HoldAbove.Hour
 	c.LooseIDs = s.LooseSession.IDs
