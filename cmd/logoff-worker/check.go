@@ -125,6 +125,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	r.checkReceiving(ctx, s, nc)
 	r.checkPolling(ctx, s, js)
 	r.checkApprovers(ctx, s, nc)
+	r.checkCanary(ctx, s, nc)
 	return r.checkPair(ctx, s, js)
 }
 
