@@ -82,19 +82,30 @@ type Metrics struct {
 	standing    standing
 }
 
-// New registers every instrument. It panics where one is registered already.
+// New registers every instrument of a worker. It panics where one is registered already.
 func New(reg prometheus.Registerer, build Build) *Metrics {
+	m := NewIdle(reg, build)
+	f := factory{promauto.With(reg)}
+	f.gaugeVec("logoff_settings_info", "What the worker is set to, as a hash that workers with the same settings share; always 1.", "hash").
+		WithLabelValues(build.Settings).Set(1)
+	m.jobInstruments(f)
+	m.webServerInstruments(f)
+	m.streamInstruments(f)
+	m.standing = newStanding(f)
+	return m
+}
+
+// NewIdle registers the instruments of a program that works no jobs: what runs, and its connection to NATS. Those of
+// work would say of it that it cannot reach the Web Server, and that its settings are not those of the workers.
+func NewIdle(reg prometheus.Registerer, build Build) *Metrics {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	f := factory{promauto.With(reg)}
 	f.gaugeVec("logoff_build_info", "What runs; always 1.", "version", "revision", "go_version").
 		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
-	f.gaugeVec("logoff_settings_info", "What the worker is set to, as a hash that workers with the same settings share; always 1.", "hash").
-		WithLabelValues(build.Settings).Set(1)
 	m := &Metrics{}
-	m.jobInstruments(f)
-	m.webServerInstruments(f)
-	m.natsInstruments(f)
-	m.standing = newStanding(f)
+	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
+	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
+	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
 	return m
 }
 
@@ -141,7 +152,7 @@ func (m *Metrics) webServerInstruments(f factory) {
 	m.Breaker("open")
 }
 
-func (m *Metrics) natsInstruments(f factory) {
+func (m *Metrics) streamInstruments(f factory) {
 	m.storeFailed = counters(f.counterVec("logoff_store_errors_total", "Results and dead letters that NATS did not take at a try.", "stream"), streams)
 	m.pending = f.fleeting("logoff_queue_pending_jobs", "Jobs that wait in the stream; the same at every worker. Absent while NATS cannot be asked.", "lane")
 	m.inHand = f.fleeting("logoff_queue_ack_pending_jobs", "Jobs in some worker's hands; the same at every worker. Absent while NATS cannot be asked.", "lane")
@@ -151,9 +162,6 @@ func (m *Metrics) natsInstruments(f factory) {
 	m.present = f.fleeting("logoff_queue_jobs", "Jobs in the stream, which wait or are in hand; the same at every worker. Absent while NATS cannot be asked.")
 	m.digested = f.fleeting("logoff_digest_timestamp_seconds", "When the latest digest of results was stored; the same at every worker. Absent where none is made.")
 	m.undigested = f.fleeting("logoff_undigested_results", "Results that no digest covers yet; the same at every worker. Absent where no digests are made.")
-	m.connected = f.gauge("logoff_nats_connected", "1 while the connection to NATS is up.")
-	m.reconnects = f.counter("logoff_nats_reconnects_total", "Connections to NATS made again.")
-	m.natsErrors = counters(f.counterVec("logoff_nats_errors_total", "Errors that NATS reported outside of a call.", "kind"), natsErrors)
 }
 
 // deadReasons are the statuses that leave a dead letter.

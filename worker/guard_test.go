@@ -360,7 +360,7 @@ func TestProtectedSessionThatIsNoneIsAFault(t *testing.T) {
 		}})
 		passes(t, time.Second)
 		p := w.problem(worker.PartProtected)
-		if !strings.Contains(p, "value 3 and 5") || strings.Contains(p+s.log.String(), "hunter2") || w.ready() {
+		if !strings.Contains(p, "value 3 of LOGOFF_PROTECTED_SESSIONS and the value 5 of") || strings.Contains(p+s.log.String(), "hunter2") || w.ready() {
 			t.Errorf("it says %q", p)
 		}
 		s.publish("logoff.requests", jobOf(ids...))

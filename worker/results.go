@@ -244,10 +244,13 @@ func (s *settler) deadLetterStored(_ context.Context, d *delivery, reply error) 
 
 // toDoOf says what a person can do about dead letters of a status.
 func toDoOf(status jobs.Status) string {
-	if status == jobs.Held {
+	switch status {
+	case jobs.Held:
 		return "have somebody else than their publisher approve them (logoffctl approve), or deny them (logoffctl deny); published again they are held again"
+	case jobs.Invalid:
+		return "read where they are wrong (logoffctl dead ls), tell their publisher, and drop them (logoffctl dead drop)"
 	}
-	return "read Logoff-Error of the dead letters; publish their payload again to Logoff-Subject when the cause is mended"
+	return "read what was not done and why (logoffctl dead ls); when the cause is mended, have it done (logoffctl dead replay), or drop it (logoffctl dead drop)"
 }
 
 // retryLater leaves jobs of which something could not be stored to be settled later. They are tried again together, by

@@ -293,7 +293,7 @@ func otherIllnesses() []illness {
 		},
 		{
 			name: "a protected session that is none", options: protects([]string{"no session"}, nil), part: worker.PartProtected, kind: "no_session_id", state: metrics.StateBroken,
-			headline: "LOGOFF_PROTECTED_SESSIONS protects nothing by its value 1", do: "correct it", command: check,
+			headline: "No session is protected by the value 1 of LOGOFF_PROTECTED_SESSIONS", do: "correct it", command: check,
 		},
 		{
 			name: "a protected user who does not exist", options: protects(nil, []string{"nobody"}), part: worker.PartProtected, kind: "nobody", state: metrics.StateBroken,

@@ -78,6 +78,8 @@ type Config struct {
 	ReadBack bool
 	// ProtectedSessions and ProtectedUsers are left alone; a user is meant by userId, name or e-mail address.
 	ProtectedSessions, ProtectedUsers []string
+	// ProtectedPlaces says where those stand that are not in the variables, by what is written there.
+	ProtectedPlaces map[string]string
 	// ReadsPerHour and WritesPerHour are the requests to the Web Server of all replicas within any hour,
 	// RequestsPerSecond both together of each replica within any second; 0 is no limit. With NATS before 2.12 the
 	// hours are each replica's own as well.
@@ -152,6 +154,7 @@ func (c Config) Roster() roster.Config {
 	return roster.Config{
 		ProtectedSessions: c.ProtectedSessions,
 		ProtectedUsers:    c.ProtectedUsers,
+		ProtectedPlaces:   c.ProtectedPlaces,
 		LooseIDs:          c.LooseIDs,
 		ReadsPerHour:      c.ReadsPerHour,
 		RequestsPerSecond: c.RequestsPerSecond,

@@ -339,8 +339,8 @@ Identity provider  http://%[5]s/   (its streams of signed events: curl -s http:/
 NATS               %[3]s
 
 Publish a job from another terminal:
-  nats -s %[3]s pub logoff.requests '{"users":[{"name":"CORP\\jane"}]}'
-  nats -s %[3]s pub logoff.requests '{"sessions":["%[4]s"]}'
+  nats -s %[3]s pub --jetstream logoff.requests '{"users":[{"name":"CORP\\jane"}]}'
+  nats -s %[3]s pub --jetstream logoff.requests '{"sessions":["%[4]s"]}'
 Ctrl-C stops. More results:
 `, o.http, o.control, d.broker.URL(), d.someoneActive(), o.provider)
 }

@@ -51,7 +51,7 @@ func TestDemoWorksItsSampleJobs(t *testing.T) {
 		"joe@corp.example off, 5 logged_off in ",
 		"The issuer idp said so in a signed event, which the worker polled; rule: session-revoked, email by email:{email}. From the event to the end: ",
 		"/metrics",
-		"pub logoff.requests '{\"sessions\":[\"",
+		"pub --jetstream logoff.requests '{\"sessions\":[\"",
 	} {
 		if !strings.Contains(out.String(), words) {
 			t.Errorf("%q is missing in:\n%s", words, &out)

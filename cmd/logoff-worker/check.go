@@ -125,6 +125,7 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 	r.checkReceiving(ctx, s, nc)
 	r.checkPolling(ctx, s, js)
 	r.checkApprovers(ctx, s, nc)
+	r.checkCanary(ctx, s, nc)
 	return r.checkPair(ctx, s, js)
 }
 
@@ -133,7 +134,14 @@ func (r *report) checkNATS(ctx context.Context, s settings) (access string) {
 func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetStream) {
 	config := s.workerConfig().Streams()
 	creates := config.Provision == stream.ProvisionCreate
-	forecast, problems := config.Foresee(ctx, js)
+	refused, may := config.MayMake(stream.AskIdentity(ctx, js.Conn()))
+	if creates && !may {
+		creates, config.Provision = false, stream.ProvisionVerify
+		r.warn("streams", "LOGOFF_NATS_PROVISION=create takes the right to publish on "+refused+", which this NATS user does not have: "+stream.MakesForOthers+": `logoff-worker init`")
+	}
+	looking, cancel := context.WithTimeout(ctx, checkTime/2) // a question that NATS does not let through has no answer
+	defer cancel()
+	forecast, problems := config.Foresee(looking, js)
 	if forecast.Account != "" {
 		r.line("jetstream", nil, inDomain(forecast.Domain)+"; "+forecast.Account)
 	}
@@ -161,7 +169,7 @@ func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetS
 		r.warn("streams", err.Error()+"; the worker creates it when it starts")
 		return
 	case missing:
-		err = fmt.Errorf("%w; create it with `logoff-worker init` (LOGOFF_NATS_PROVISION=create)", err)
+		err = fmt.Errorf("%w; create it with `logoff-worker init` (LOGOFF_NATS_PROVISION=create), as a NATS user who may", err)
 	}
 	r.line("streams", err, "streams and consumers are as the worker needs them")
 }

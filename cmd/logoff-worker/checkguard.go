@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/canary"
 	"logoffworker/worker/roster"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
@@ -32,7 +33,7 @@ func (r *report) checkProtected(ctx context.Context, s settings, server *webserv
 	}
 	switch {
 	case server == nil && len(c.ProtectedUsers) > 0:
-		r.warn("protected", "whether LOGOFF_PROTECTED_USERS names users was not looked up, since the Web Server does not answer as it should")
+		r.warn("protected", "whether there are the protected users was not looked up, since the Web Server does not answer as it should")
 	case len(faults) == 0:
 		r.line("protected", nil, fmt.Sprintf("%d users and %d sessions are left alone", len(c.ProtectedUsers), len(c.ProtectedSessions)))
 	}
@@ -92,6 +93,23 @@ func (r *report) checkApprovers(ctx context.Context, s settings, nc *nats.Conn) 
 	case len(may) > 0:
 		r.warn("approval", fmt.Sprintf("the worker's NATS user may approve jobs (publish %s), which no worker needs: whoever uses it to publish a job that is held can approve it under another name; %s", strings.Join(may, ", "), remedy))
 	default:
-		r.line("approval", nil, "the worker's NATS user can approve nothing; what other users may, NATS does not tell: `logoffctl doctor` warns each who could approve jobs of its own")
+		r.line("approval", nil, "the worker's NATS user can approve nothing; what other users may, NATS does not tell: compare their rights with deploy/nats/accounts.conf")
+	}
+}
+
+// checkCanary says whether NATS lets canaries set out, for which a worker needs a right more.
+func (r *report) checkCanary(ctx context.Context, s settings, nc *nats.Conn) {
+	if s.CanaryEvery == 0 {
+		return
+	}
+	subject := jobs.Subjects{Prefix: s.Prefix}.Request(jobs.Urgent, canary.Publisher)
+	who := stream.AskIdentity(ctx, nc)
+	switch {
+	case !who.Known && nc.AuthRequired() && s.NATS.URL != embedded:
+		r.warn("canary", "NATS does not say whether this worker may publish on "+subject+", without which no canary sets out")
+	case !who.May(subject):
+		r.line("canary", fmt.Errorf("the worker's NATS user may not publish on %s, so that no canary sets out: give it that right, which deploy/nats/accounts.conf has after #-, or set LOGOFF_CANARY_EVERY=0", subject), "")
+	default:
+		r.line("canary", nil, "NATS lets canaries set out, on "+subject)
 	}
 }

@@ -37,7 +37,32 @@ func TestCheckSeesWhoMayApprove(t *testing.T) {
 			if _, said := w.answers("check", with...); strings.Contains(said, "approval") {
 				t.Errorf("without holding it says\n%s", said)
 			}
-			if _, said := w.answers("check", append(with, "LOGOFF_HOLD_ABOVE_JOB=500")...); !strings.Contains(said, test.says) {
+			_, said := w.answers("check", append(with, "LOGOFF_HOLD_ABOVE_JOB=500")...)
+			if !strings.Contains(said, test.says) {
+				t.Errorf("it does not say %q:\n%s", test.says, said)
+			}
+			if strings.Contains(said, "logoffctl doctor") {
+				t.Errorf("it sends publishers to what they may not ask:\n%s", said)
+			}
+		})
+	}
+}
+
+// check says whether canaries can set out, and which right they lack.
+func TestCheckSeesWhetherCanariesSetOut(t *testing.T) {
+	for name, test := range map[string]struct{ rights, says string }{
+		"may":     {`"$JS.API.>", "$SYS.REQ.USER.INFO", "logoff.requests.urgent.canary"`, "ok    canary     NATS lets canaries set out"},
+		"may not": {`"$JS.API.>", "$SYS.REQ.USER.INFO"`, "FAIL  canary     the worker's NATS user may not publish on logoff.requests.urgent.canary"},
+		"unknown": {`"$JS.API.>"`, "warn  canary     NATS does not say whether"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, simulator.Settings{})
+			s := natsServer(t, "jetstream { store_dir: STORE }\naccounts { A { jetstream: enabled, users: [ { user: w, password: p, permissions: { publish: [ "+test.rights+" ] } } ] } }")
+			with := []string{"LOGOFF_NATS_URL=" + s.ClientURL(), "LOGOFF_NATS_USER=w", "LOGOFF_NATS_PASSWORD=p"}
+			if _, said := w.answers("check", with...); strings.Contains(said, "canary  ") {
+				t.Errorf("without canaries it says\n%s", said)
+			}
+			if _, said := w.answers("check", append(with, "LOGOFF_CANARY_EVERY=5m")...); !strings.Contains(said, test.says) {
 				t.Errorf("it does not say %q:\n%s", test.says, said)
 			}
 		})

@@ -54,7 +54,8 @@ const help = `logoff-worker ends Commvault sessions named by jobs in NATS JetStr
 
 Usage:
   logoff-worker [run]    work jobs until SIGTERM or SIGINT; SIGHUP makes it read its files again
-  logoff-worker init     create the streams and consumers that are missing, and exit
+  logoff-worker init     create the streams and consumers that are missing, and exit; it needs the
+                         settings of NATS alone
   logoff-worker check    say what is wrong with the settings, NATS and the Web Server, and exit
       --prove            log in twice, end the second session by its ID, and see that it ended
       --prove-user ID    with --prove: see whether another user's sessions can be read, too

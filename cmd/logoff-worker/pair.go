@@ -37,7 +37,6 @@ func (s settings) pairProblems(p *problems) {
 		_, err := tokens.ReadKey(v.PairKeyFile)
 		p.check("LOGOFF_WEBSERVER_PAIR_KEY_FILE", err == nil, fmt.Sprint(err))
 	}
-	p.check("LOGOFF_PREFIX", tokens.LegalBucket(s.bucketName()), "a pair needs a bucket in NATS, whose name has letters, digits, - and _ alone")
 }
 
 // pairSource returns a function that reads the access token of a pair file.

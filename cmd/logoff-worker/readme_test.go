@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"logoffworker/jobs"
 )
 
 var update = flag.Bool("update", false, "put what the README files show into them anew")
@@ -198,4 +200,37 @@ func anchors(document string) map[string]bool {
 		}, found[1])] = true
 	}
 	return all
+}
+
+// The documents name each part of a worker's health, of which /readyz and logoff_problem tell.
+func TestEveryPartOfTheHealthIsNamed(t *testing.T) {
+	want := []string{string(jobs.Urgent), string(jobs.Bulk)}
+	constant := regexp.MustCompile(`(?m)^(?:const )?\s*\w*[pP]art(?:[A-Z]\w*)?\s+= "(\w+)"`)
+	for _, room := range []string{"cmd/logoff-worker", "worker"} {
+		err := filepath.WalkDir(filepath.Join(root, room), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			for _, found := range constant.FindAllStringSubmatch(read(t, path), -1) {
+				want = append(want, found[1])
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(want)
+	for path, begins := range map[string]string{"metrics/README.md": "The parts are ", "deploy/monitoring/README.md": "The parts: "} {
+		_, list, _ := strings.Cut(read(t, filepath.Join(root, path)), begins)
+		list, _, _ = strings.Cut(list, ".")
+		var named []string
+		for _, found := range inline.FindAllString(list, -1) {
+			named = append(named, strings.Trim(found, "`"))
+		}
+		slices.Sort(named)
+		if len(want) < 15 || !slices.Equal(named, want) {
+			t.Errorf("%s names the parts\n%q, there are\n%q", path, named, want)
+		}
+	}
 }

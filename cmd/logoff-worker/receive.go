@@ -22,12 +22,13 @@ import (
 	"logoffworker/worker/stream"
 )
 
-// A role is what a program does with the settings.
+// A role is what a command does with the settings.
 type role int
 
 const (
 	works    role = iota // works jobs, and lets them in where the settings say so
 	receives             // lets jobs in alone, and knows no Web Server
+	creates              // makes streams and buckets alone, and knows no Web Server either
 )
 
 const (
@@ -48,6 +49,17 @@ func (s settings) asReceiver() settings {
 	return s
 }
 
+// asCreator are the settings without what init does not read. That there is a pair of tokens stays known: it needs a
+// bucket.
+func (s settings) asCreator() settings {
+	pair, key := s.Webserver.PairFile, s.Webserver.PairKeyFile
+	var none settings
+	s.Webserver, s.Receiver, s.Audit, s.CanaryEvery, s.HTTPConfigFile = none.Webserver, none.Receiver, none.Audit, 0, ""
+	s.Webserver.PairFile, s.Webserver.PairKeyFile = pair, key
+	s.ProtectedSessions, s.ProtectedUsers, s.ProtectedSessionsFile, s.ProtectedUsersFile = nil, nil, "", ""
+	return s
+}
+
 const receiverAddr = "LOGOFF_RECEIVER_ADDR"
 
 func (s settings) receiverProblems(p *problems, r role) {
@@ -56,12 +68,12 @@ func (s settings) receiverProblems(p *problems, r role) {
 	p.check(receiverAddr, !given || isHostPort(addr), "must be host:port, with a number for the port")
 	p.check(receiverAddr, !given || addr != s.HTTPAddr || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	p.check(receiverAddr, !given || s.NATS.URL != embedded || addr != s.NATS.Listen || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_NATS_LISTEN; choose another")
-	p.check(receiverAddr, r == works || given || s.polls(), "required, since no stream of the issuers file is polled: the address at which jobs and events are received, such as :8443")
-	p.check(issuersFile, s.IssuersFile != "" || !given && r == works, "required for receiving: it says who may send, and what")
+	p.check(receiverAddr, r != receives || given || s.polls(), "required, since no stream of the issuers file is polled: the address at which jobs and events are received, such as :8443")
+	p.check(issuersFile, s.IssuersFile != "" || !given && r != receives, "required for receiving: it says who may send, and what")
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", given || s.Receiver.ConfigFile == "", "given without LOGOFF_RECEIVER_ADDR")
 	problem := httpConfigProblem(s.Receiver.ConfigFile)
 	p.check("LOGOFF_RECEIVER_CONFIG_FILE", problem == "", problem)
-	p.check("LOGOFF_NATS_URL", r == works || s.NATS.URL != embedded, "a receiver starts no broker; give it the NATS servers of the workers, or receive at the worker that has the broker: set LOGOFF_RECEIVER_ADDR there")
+	p.check("LOGOFF_NATS_URL", r != receives || s.NATS.URL != embedded, "a receiver starts no broker; give it the NATS servers of the workers, or receive at the worker that has the broker: set LOGOFF_RECEIVER_ADDR there")
 }
 
 // polls reports whether the issuers file has a stream that is polled.
@@ -133,7 +145,7 @@ func runReceiver(ctx context.Context, stderr io.Writer) error {
 	if s.Receiver.Addr != "" {
 		parts = append(parts, intake.Part)
 	}
-	p := newProcess(s, log, parts...)
+	p := newProcess(receives, s, log, parts...)
 	p.health.WellMeans("All is well: what comes in is stored.")
 	log.Info("The receiver starts.", "version", version(), "revision", revision())
 	stopIssuers, err := p.keepIssuers()

@@ -70,6 +70,9 @@ func TestReceiverStoresAndWorksNothing(t *testing.T) {
 	w.poll("/readyz", http.StatusOK)
 	w.poll("/", http.StatusOK, "All is well: what comes in is stored.")
 	w.poll("/metrics", http.StatusOK, `logoff_receiver_requests_total{code="503",endpoint="jobs"} 1`, `logoff_signals_total{issuer="siem",verdict="job"} 0`)
+	if scraped := w.poll("/metrics", http.StatusOK, "logoff_nats_connected 1", "logoff_build_info{", `logoff_problem{part="nats"} 0`); strings.Contains(scraped, "webserver") || strings.Contains(scraped, "settings_info") {
+		t.Errorf("it has metrics of a worker, by which alerts would tell that the Web Server is down:\n%s", scraped)
+	}
 	if code, body := post(t, http.DefaultClient, "http://"+addr); code != http.StatusAccepted || !strings.Contains(body, `"jobId":"case-17"`) {
 		t.Errorf("%d %s", code, body)
 	}

@@ -30,44 +30,57 @@ const (
 )
 
 // protected is what is left alone, by the environment and by files together.
-func (s settings) protected() (sessions, users []string, problems []error) {
+func (s settings) protected() (p protection, problems []error) {
+	p.places = map[string]string{}
 	add := func(all []string, variable, file string) []string {
 		if file == "" {
 			return all
 		}
-		more, err := readList(file)
+		more, lines, err := readList(file)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", variable, err))
 		}
+		for i, value := range more {
+			p.places[value] = fmt.Sprintf("line %d of %s (%s)", lines[i], file, variable)
+		}
 		return append(slices.Clone(all), more...)
 	}
-	sessions = add(s.ProtectedSessions, protectedSessionsFile, s.ProtectedSessionsFile)
-	users = add(s.ProtectedUsers, protectedUsersFile, s.ProtectedUsersFile)
-	return sessions, users, problems
+	p.sessions = add(s.ProtectedSessions, protectedSessionsFile, s.ProtectedSessionsFile)
+	p.users = add(s.ProtectedUsers, protectedUsersFile, s.ProtectedUsersFile)
+	return p, problems
+}
+
+// A protection is what is never ended.
+type protection struct {
+	sessions, users []string
+	places          map[string]string // where those of the files stand, by what is written there
 }
 
 // readList reads the entries of a file, in which the rest of a line after # is a comment. That nothing is in
 // it is an error, since a file that is being written may be empty, and would protect nobody.
-func readList(file string) ([]string, error) {
+func readList(file string) (all []string, lines []int, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, env.Unreadable(err)
+		return nil, nil, env.Unreadable(err)
 	}
 	if !utf8.Valid(data) || bytes.ContainsRune(data, 0) {
-		return nil, errors.New("the file is not in UTF-8: save it as plain UTF-8 text")
+		return nil, nil, errors.New("the file is not in UTF-8: save it as plain UTF-8 text")
 	}
-	var all []string
+	number := 0
 	for line := range strings.Lines(string(data)) {
+		number++
 		line = env.Trimmed(line)
 		if at := strings.IndexByte(line, '#'); at == 0 || at > 0 && strings.ContainsAny(line[at-1:at], " \t") {
 			line = line[:at]
 		}
-		all = append(all, env.Entries(line)...)
+		for _, entry := range env.Entries(line) {
+			all, lines = append(all, entry), append(lines, number)
+		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("nothing is in the file; to protect nobody, leave the variable out")
+		return nil, nil, errors.New("nothing is in the file; to protect nobody, leave the variable out")
 	}
-	return all, nil
+	return all, lines, nil
 }
 
 // A reloader reads files again while the worker runs.
@@ -77,19 +90,19 @@ type reloader struct {
 	log      *slog.Logger
 	to       chan worker.Reload // holds the latest that the worker has not taken yet
 
-	sums            map[string]env.Sum // of the files that could be read, by variable
-	sessions, users []string           // what is protected
-	change          env.Change         // of both lists
+	sums       map[string]env.Sum // of the files that could be read, by variable
+	protection protection
+	change     env.Change // of both lists
 }
 
 // newReloader returns one that knows the files as they are now. It starts nothing.
 func newReloader(s settings, health *metrics.Health, log *slog.Logger) (*reloader, error) {
 	r := &reloader{settings: s, health: health, log: log, to: make(chan worker.Reload, 1)}
-	sessions, users, problems := s.protected()
+	protected, problems := s.protected()
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w: %w", errUsage, errors.Join(problems...))
 	}
-	r.adopt(sessions, users)
+	r.adopt(protected)
 	r.sums, _ = r.read()
 	return r, nil
 }
@@ -126,10 +139,10 @@ func (r *reloader) hangup() {
 	before := r.sums
 	sums, unread := r.read()
 	r.sums = sums
-	if sessions, users, ok := r.lists(); ok {
-		r.adopt(sessions, users)
+	if protected, ok := r.lists(); ok {
+		r.adopt(protected)
 	}
-	r.send(worker.Reload{ProtectedSessions: r.sessions, ProtectedUsers: r.users, Try: true})
+	r.send(r.protection.reload(true))
 	var changed, atStart []string
 	for variable, sum := range sums {
 		switch {
@@ -142,7 +155,7 @@ func (r *reloader) hangup() {
 	}
 	r.log.Info("SIGHUP came: the files of the settings were read again, and the Web Server is tried at once if requests are held.",
 		"changed", named(changed), "unreadable", named(unread), "changed_and_needs_a_restart", named(atStart),
-		"protected_sessions", len(r.sessions), "protected_users", len(r.users))
+		"protected_sessions", len(r.protection.sessions), "protected_users", len(r.protection.users))
 }
 
 // named lists variables for a log line.
@@ -159,37 +172,42 @@ func (r *reloader) look() {
 	if r.settings.ProtectedSessionsFile == "" && r.settings.ProtectedUsersFile == "" {
 		return
 	}
-	sessions, users, ok := r.lists()
+	protected, ok := r.lists()
 	if !ok {
 		return
 	}
-	if !r.change.Look(sumOf(sessions, users)) {
+	if !r.change.Look(sumOf(protected.sessions, protected.users)) {
 		return
 	}
-	r.adopt(sessions, users)
-	r.send(worker.Reload{ProtectedSessions: sessions, ProtectedUsers: users})
-	r.log.Info("The protected sessions and users have changed, and the worker uses the new ones.", "protected_sessions", len(sessions), "protected_users", len(users))
+	r.adopt(protected)
+	r.send(protected.reload(false))
+	r.log.Info("The protected sessions and users have changed, and the worker uses the new ones.", "protected_sessions", len(protected.sessions), "protected_users", len(protected.users))
 }
 
-func (r *reloader) adopt(sessions, users []string) {
-	r.sessions, r.users = sessions, users
-	r.change.Adopt(sumOf(sessions, users))
+func (r *reloader) adopt(p protection) {
+	r.protection = p
+	r.change.Adopt(sumOf(p.sessions, p.users))
+}
+
+// reload has the worker take up what is protected.
+func (p protection) reload(try bool) worker.Reload {
+	return worker.Reload{ProtectedSessions: p.sessions, ProtectedUsers: p.users, ProtectedPlaces: p.places, Try: try}
 }
 
 // lists reads what is protected. Where that cannot be read, or will not do, health says so, and what was read
 // before stays.
-func (r *reloader) lists() (sessions, users []string, ok bool) {
-	sessions, users, problems := r.settings.protected()
+func (r *reloader) lists() (p protection, ok bool) {
+	p, problems := r.settings.protected()
 	if len(problems) == 0 {
 		c := r.settings.workerConfig()
-		c.ProtectedSessions, c.ProtectedUsers = sessions, users
+		c.ProtectedSessions, c.ProtectedUsers = p.sessions, p.users
 		if err := c.Validate(); err != nil {
 			problems = append(problems, err)
 		}
 	}
 	if len(problems) == 0 {
 		r.health.Well(partSettings)
-		return sessions, users, true
+		return p, true
 	}
 	r.health.Begin(metrics.Condition{
 		Part: partSettings, Kind: "unreadable", Grave: true,
@@ -197,7 +215,7 @@ func (r *reloader) lists() (sessions, users []string, ok bool) {
 		ByItself: "the file is read again every few seconds",
 		ToDo:     "mend the file", Command: metrics.CheckCommand,
 	})
-	return nil, nil, false
+	return protection{}, false
 }
 
 // send leaves what is new for the worker, which may not have begun yet, or be at its end. Nothing that is

@@ -45,12 +45,12 @@ func TestListsInFiles(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "list")
 		write(t, path, test.text)
-		got, err := readList(path)
+		got, _, err := readList(path)
 		if !slices.Equal(got, test.want) || (err != nil) != (test.says != "") || err != nil && !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := readList(filepath.Join(t.TempDir(), "nowhere")); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+	if _, _, err := readList(filepath.Join(t.TempDir(), "nowhere")); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -75,9 +75,13 @@ type process struct {
 	received *metrics.Receiver  // nil until something may be received or polled
 }
 
-func newProcess(s settings, log *slog.Logger, parts ...string) *process {
+func newProcess(r role, s settings, log *slog.Logger, parts ...string) *process {
 	p := &process{settings: s, log: log, registry: prometheus.NewRegistry(), health: metrics.NewHealth(log, parts...), reached: crashes()}
-	p.metrics = metrics.New(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
+	instruments := metrics.NewIdle
+	if r == works {
+		instruments = metrics.New
+	}
+	p.metrics = instruments(p.registry, metrics.Build{Version: version(), Revision: revision(), GoVersion: runtime.Version(), Settings: s.hash()})
 	p.registry.MustRegister(p.health)
 	return p
 }
@@ -92,14 +96,14 @@ func runWorker(ctx context.Context, hangups <-chan os.Signal, stderr io.Writer) 
 	if err != nil {
 		log.Warn(err.Error())
 	}
-	p := newProcess(s, log, s.parts()...)
+	p := newProcess(works, s, log, s.parts()...)
 	config := s.workerConfig()
 	log.Info("The worker starts.", "version", version(), "revision", revision(), "worker", config.Name, "webserver", stream.ShownURLs(s.Webserver.URL))
 	files, err := newReloader(s, p.health, log)
 	if err != nil {
 		return err
 	}
-	config.ProtectedSessions, config.ProtectedUsers = files.sessions, files.users
+	config.ProtectedSessions, config.ProtectedUsers, config.ProtectedPlaces = files.protection.sessions, files.protection.users, files.protection.places
 	defer files.start(hangups)()
 	stopIssuers, err := p.keepIssuers()
 	if err != nil {
@@ -285,13 +289,13 @@ func logout(w *worker.Worker, log *slog.Logger) {
 	w.Server.CloseIdle()
 }
 
-// initStreams creates what is missing in NATS.
+// initStreams creates what is missing in NATS, and asks for no Web Server: who may create it may have none.
 func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
-	s, log, err := loadSettings(works, stderr)
+	s, log, err := loadSettings(creates, stderr)
 	if err != nil {
 		return err
 	}
-	p := newProcess(s, log, s.parts()...)
+	p := newProcess(creates, s, log, s.parts()...)
 	nc, stop, err := p.connect(ctx)
 	var inUse *broker.InUse
 	if errors.As(err, &inUse) {
@@ -314,11 +318,11 @@ func initStreams(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := config.ProvisionStreams(ctx, js); err != nil {
+	streams, err := config.MakeStreams(ctx, js)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "streams %s, %s, %s and their consumers are ready\n",
-		config.Subjects.RequestStream(), config.Subjects.ResultStream(), config.Subjects.DeadStream())
+	fmt.Fprintf(stdout, "streams %s and their consumers are ready\n", strings.Join(streams, ", "))
 	if s.hasPair() {
 		if err := s.bucket(js).Provision(ctx); err != nil {
 			return err

@@ -25,6 +25,7 @@ import (
 	"logoffworker/worker"
 	"logoffworker/worker/env"
 	"logoffworker/worker/stream"
+	"logoffworker/worker/tokens"
 	"logoffworker/worker/webserver"
 )
 
@@ -108,7 +109,7 @@ type holdAbove struct {
 // probably a mistake; beside an error, which may come of it, they are part of that.
 func load() (s settings, warnings []string, err error) { return loadFor(works) }
 
-// loadFor is [load] for a program that does not work jobs, too.
+// loadFor is [load] for a command that does not work jobs, too.
 func loadFor(r role) (s settings, warnings []string, err error) {
 	if err := env.Tidy(prefix, &settings{}); err != nil {
 		return s, nil, err
@@ -118,8 +119,11 @@ func loadFor(r role) (s settings, warnings []string, err error) {
 		return s, nil, err
 	}
 	s.NATS.URL = env.Servers(s.NATS.URL)
-	if r == receives {
+	switch r {
+	case receives:
 		s = s.asReceiver()
+	case creates:
+		s = s.asCreator()
 	}
 	warnings = append(strangers(), s.receiverWarnings()...)
 	problems := append(wrong, s.problems(r)...)
@@ -177,6 +181,7 @@ func (s settings) problems(r role) []error {
 	if r == works {
 		s.webserverProblems(&p)
 	}
+	p.check("LOGOFF_PREFIX", !s.hasPair() || tokens.LegalBucket(s.bucketName()), "a pair needs a bucket in NATS, whose name has letters, digits, - and _ alone")
 	p.check("LOGOFF_VERIFY", s.Verify == "auto" || s.Verify == "off", "must be auto or off")
 	p.check("LOGOFF_LOG_FORMAT", slices.Contains([]string{"", "text", "json"}, s.Log.Format), "must be text or json")
 	problem := httpConfigProblem(s.HTTPConfigFile)
@@ -184,22 +189,22 @@ func (s settings) problems(r role) []error {
 	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.CanaryEvery >= time.Minute, "must be 0 or 1m or more, because each canary is a login")
 	p.check("LOGOFF_CANARY_EVERY", s.CanaryEvery == 0 || s.Webserver.Username != "", "needs LOGOFF_WEBSERVER_USERNAME: with a token there is no second login whose session could be ended")
 	p.check("LOGOFF_HTTP_ADDR", isHostPort(s.HTTPAddr), "must be host:port, with a number for the port")
-	_, _, unread := s.protected()
+	_, unread := s.protected()
 	p = append(p, unread...)
 	p.addFields(s.workerConfig().Validate())
 	s.auditProblems(&p)
 	s.issuersProblems(&p)
 	s.receiverProblems(&p, r)
-	s.fileProblems(&p)
+	s.fileProblems(&p, r)
 	return p
 }
 
-// fileProblems tells of files that cannot be used.
-func (s settings) fileProblems(p *problems) {
+// fileProblems tells of files that cannot be used. Those of a pair are not read by who makes its bucket.
+func (s settings) fileProblems(p *problems, r role) {
 	names, values := variableNames(), env.Values(reflect.ValueOf(s))
 	for i, name := range names {
 		path, _ := values[i].(string)
-		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) {
+		if !strings.HasSuffix(name, "_FILE") || path == "" || p.about(name) || r == creates && strings.HasPrefix(name, "LOGOFF_WEBSERVER_") {
 			continue
 		}
 		err := env.Readable(path)
@@ -418,7 +423,8 @@ func (s settings) workerConfig() worker.Config {
 	c.BatchMaxSessions, c.BatchMaxBytes = s.BatchMax.Sessions, s.BatchMax.Bytes
 	c.BulkLinger = s.BulkLinger
 	c.ReadBack = s.Verify == "auto"
-	c.ProtectedSessions, c.ProtectedUsers, _ = s.protected() // a file that cannot be read is told where it is looked for
+	protected, _ := s.protected() // a file that cannot be read is told where it is looked for
+	c.ProtectedSessions, c.ProtectedUsers, c.ProtectedPlaces = protected.sessions, protected.users, protected.places
 	c.WritesPerHour, c.ReadsPerHour, c.RequestsPerSecond = s.WritesPerHour, s.ReadsPerHour, s.RequestsPerSecond
 	c.HoldAboveJob, c.HoldAboveHour = s.HoldAbove.Job, s.HoldAbove.Hour
 	c.LooseIDs = s.LooseSession.IDs

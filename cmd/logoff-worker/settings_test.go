@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -359,5 +360,33 @@ func TestShownSettingsHoldNoSecret(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each line that a document gives for init has all the settings that it needs.
+func TestInitIsDocumentedWithItsSettings(t *testing.T) {
+	lines := 0
+	for _, document := range documents(t) {
+		for _, line := range regexp.MustCompile(`(?m)^(LOGOFF_\w+=.*) logoff-worker init$`).FindAllStringSubmatch(read(t, document), -1) {
+			lines++
+			t.Run(line[1], func(t *testing.T) {
+				t.Chdir(t.TempDir())
+				for assignment := range strings.FieldsSeq(line[1]) {
+					variable, value, _ := strings.Cut(assignment, "=")
+					t.Setenv(variable, value)
+					if strings.HasSuffix(variable, "_FILE") {
+						if err := os.WriteFile(value, []byte("secret\n"), 0o600); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if _, warnings, err := loadFor(creates); err != nil || len(warnings) > 0 {
+					t.Errorf("it says %v %v", err, warnings)
+				}
+			})
+		}
+	}
+	if lines == 0 {
+		t.Error("no document gives such a line")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -272,6 +273,40 @@ func TestLimitsOfTheAccountAreForeseen(t *testing.T) {
 				w.works(with...)
 			}
 		})
+	}
+}
+
+// A worker with the rights of deploy/nats makes no streams. check and the worker say who does, and by which command, and
+// that is all that it takes.
+func TestStreamsAreMadeByWhoMay(t *testing.T) {
+	w := newWorld(t, simulator.Settings{})
+	accounts := regexp.MustCompile(`\$LOGOFF_\w+_PASSWORD`).ReplaceAllString(read(t, root+"/deploy/nats/accounts.conf"), "p")
+	s := natsServer(t, "jetstream { store_dir: STORE }\n"+accounts)
+	as := func(user string) []string {
+		return []string{"LOGOFF_NATS_URL=" + s.ClientURL(), "LOGOFF_NATS_USER=" + user, "LOGOFF_NATS_PASSWORD=p"}
+	}
+	remedy := []string{"LOGOFF_NATS_PROVISION=verify", "logoff-worker init"}
+	code, said := w.answers("check", as("worker")...)
+	if code != 1 || !containsAll(said, append(remedy, "$JS.API.STREAM.CREATE.LOGOFF_REQUESTS, which this NATS user does not have", "FAIL  streams    stream LOGOFF_REQUESTS: nats: API error: code=404")) {
+		t.Errorf("check ends with %d and says\n%s", code, said)
+	}
+	if strings.Contains(said, "the worker creates it") || strings.Contains(said, "deadline") {
+		t.Errorf("check says what will not be, or what nobody can act on:\n%s", said)
+	}
+	worker := w.start(as("worker")...)
+	w.poll("/readyz", http.StatusServiceUnavailable, append(remedy, "may not make or change streams")...)
+	if code, said := w.answers("init", append(as("admin"), "LOGOFF_NATS_INBOX_PREFIX=_INBOX", "LOGOFF_WEBSERVER_URL=")...); code != 0 {
+		t.Fatalf("init ends with %d and says\n%s", code, said)
+	}
+	if err := worker.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(worker)
+	if strings.Contains(w.log.String(), "the permissions that deploy/nats/accounts.conf lists") {
+		t.Errorf("the worker has these, and is told to be given them:\n%s", w.log.String())
+	}
+	if code, said := w.answers("check", append(as("worker"), "LOGOFF_NATS_PROVISION=verify")...); code != 0 || !strings.Contains(said, "ok    streams") {
+		t.Errorf("check ends with %d and says\n%s", code, said)
 	}
 }
 

@@ -37,6 +37,7 @@ func TestUnitNamesSettingsThatThereAre(t *testing.T) {
 		if !is || strings.HasPrefix(name, "#") {
 			continue
 		}
+		value = strings.Trim(value, "'")
 		if _, file, is := strings.Cut(value, "/secrets_"); is {
 			value = filepath.Join(secrets, file)
 			if err := os.WriteFile(value, []byte("secret\n"), 0o600); err != nil {
@@ -47,6 +48,42 @@ func TestUnitNamesSettingsThatThereAre(t *testing.T) {
 	}
 	if _, warnings, err := load(); err != nil || len(warnings) > 0 {
 		t.Errorf("%v, %q", err, warnings)
+	}
+}
+
+// systemd and a shell, by which the settings are checked before the first start, read the same of each line: what one of
+// them would take out or split stands in single quotes, and an example shows that.
+func TestSettingsOfTheUnitAreReadByAShell(t *testing.T) {
+	text := read(t, filepath.Join(unitFolder, "logoff-worker.env"))
+	assignments := regexp.MustCompile(`(?m)^#?(LOGOFF_\w+)=(.*)$`).FindAllStringSubmatch(text, -1)
+	safe := regexp.MustCompile(`^([\w./:,@-]*|'[^']*')$`)
+	domain := false
+	for _, assignment := range assignments {
+		value := assignment[2]
+		if !safe.MatchString(value) {
+			t.Errorf("%s: put the value into single quotes", assignment[0])
+		}
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", assignment[1]+"="+value+`; printf %s "$`+assignment[1]+`"`).CombinedOutput()
+		if want := strings.Trim(value, "'"); err != nil || string(out) != want {
+			t.Errorf("a shell reads %s as %q, want %q: %v", assignment[0], out, want, err)
+		}
+		domain = domain || strings.Contains(value, `\`)
+	}
+	if !domain || len(assignments) < 9 {
+		t.Errorf("no example shows a name with its domain, among %d", len(assignments))
+	}
+}
+
+// The command that has the settings checked before the first start is the one that is tried where the package is
+// installed.
+func TestCheckBeforeTheStartIsTried(t *testing.T) {
+	blanks := regexp.MustCompile(`[\s\\]+`)
+	_, command, _ := strings.Cut(read(t, root+"/deploy/README.md"), "this says what is wrong with the settings, NATS and the Web Server:\n\n```sh\nsudo sh -c '")
+	command, _, found := strings.Cut(command, "'\n```")
+	_, tried, _ := strings.Cut(read(t, root+"/deploy/check/install/steps.go"), "const checkCommand = `")
+	tried, _, _ = strings.Cut(tried, "`")
+	if command = blanks.ReplaceAllString(command, " "); !found || command != tried {
+		t.Errorf("deploy/README.md says\n%s\nand the check of the package runs\n%s", command, tried)
 	}
 }
 

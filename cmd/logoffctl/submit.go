@@ -49,8 +49,8 @@ named twice is sent once. More than 1,000 people or 10,000 sessions become sever
 The name of a file's jobs is made of its name and content, so that the same command again goes
 on where it stopped: a job that waits, or has a result of the last 24 hours, is not stored twice
 (--again does). Another lane, publisher, reason, label or time makes another job, as long as the
-first waits; a duration such as --not-after 2h is the same however much later it is given. Who is
-not known to be off is written to FILE.not-done, which can be submitted again.`,
+first waits; a duration such as --not-after 2h is the same however much later it is given. Who of
+leavers.csv is not known to be off is written to leavers.not-done.csv, which can be submitted again.`,
 		Example: `  logoffctl submit 'CORP\jane' --why "credential compromise" --label case=INC-1 --wait
   logoffctl submit AE92D1DD-0C68-49A6-BEBB-404D96D7A4BF@42 jane@corp.example
   logoffctl submit -f leavers.csv --column upn --why offboarding --wait --yes

@@ -569,7 +569,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "no-session-id-is-well", file: "worker/roster/guard.go", test: "TestProtectedSessionThatIsNoneIsAFault", in: "./worker",
-		before: "			g.wrong = append(g.wrong, i+1)\n",
+		before: "			g.wrong = append(g.wrong, place(\"LOGOFF_PROTECTED_SESSIONS\", id, i))\n",
 		after:  "			_ = i\n",
 	},
 	{

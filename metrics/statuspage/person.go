@@ -53,11 +53,22 @@ var meanings = map[jobs.Status]string{
 	jobs.Held:       "they name more than may be ended without somebody's approval, and nothing was sent",
 }
 
+// afterReading says what to do about a dead letter, by its reason.
+var afterReading = map[jobs.Status]string{
+	jobs.Partial:    replayOrDrop,
+	jobs.Failed:     replayOrDrop,
+	jobs.ExpiredJob: "read the latest, ask its publisher, and drop it (logoffctl dead drop)",
+	jobs.Invalid:    "read the latest, tell its publisher where it is wrong, and drop it (logoffctl dead drop)",
+	jobs.Held:       "read the latest, and have somebody else than its publisher approve it (logoffctl approve) or deny it (logoffctl deny)",
+}
+
+const replayOrDrop = "read the latest; when its cause is mended, have it done (logoffctl dead replay), or drop it (logoffctl dead drop)"
+
 func (v *view) deadLetters(reason jobs.Status, n float64) todo {
 	subjects := v.config.Subjects
 	return todo{
 		What:    fmt.Sprintf("%s %s: %s.", counted(n, "dead letter is", "dead letters are"), reason, meanings[reason]),
-		ToDo:    "read the latest, and publish what is right again",
+		ToDo:    afterReading[reason],
 		Command: fmt.Sprintf("nats stream get %s --last-for %s", subjects.DeadStream(), subjects.Dead(reason)),
 		Tone:    wait,
 	}

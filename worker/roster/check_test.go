@@ -16,7 +16,7 @@ func TestCheckSaysWhatProtectsNobody(t *testing.T) {
 		fault, doubts string
 	}{
 		"well":             {Config{ProtectedUsers: []string{"7", `corp\jane`, "jane@corp.example"}, ProtectedSessions: []string{someID}}, func(s *site) { s.sim.SignOnMany(7, 1) }, "", ""},
-		"no session ID":    {Config{ProtectedSessions: []string{"nonsense"}}, nil, "by its value 1, which is no session ID", ""},
+		"no session ID":    {Config{ProtectedSessions: []string{"nonsense"}}, nil, "by the value 1 of LOGOFF_PROTECTED_SESSIONS, where no session ID stands", ""},
 		"nobody":           {Config{ProtectedUsers: []string{`corp\nobody`}}, nil, "knows nobody by", ""},
 		"nobody's address": {Config{ProtectedUsers: []string{"nobody@corp.example"}}, nil, "knows nobody by", ""},
 		"users not shown": {Config{ProtectedUsers: []string{`corp\jane`}}, func(s *site) {

@@ -1,6 +1,8 @@
 package roster
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -27,7 +29,7 @@ type guard struct {
 
 	mu       sync.Mutex
 	sessions map[string]bool // of the settings, by ID in capitals
-	wrong    []int           // values of the settings that are no session IDs, by place
+	wrong    []string        // the places of values of the settings that are no session IDs
 	users    []*protectedUser
 	ids      map[int64]bool     // who that is
 	lists    map[int64]listRead // the latest of each
@@ -45,7 +47,7 @@ type guard struct {
 // user's alone.
 type protectedUser struct {
 	setting string
-	place   int // in the settings, from 1
+	place   string // in the settings
 	named   jobs.User
 	known   bool // who that is
 	ids     []int64
@@ -77,12 +79,15 @@ func newGuard(c Config) *guard {
 
 		identified: -1, tried: -1,
 	}
-	g.protect(c.ProtectedSessions, c.ProtectedUsers)
+	g.protect(c.ProtectedSessions, c.ProtectedUsers, c.ProtectedPlaces)
 	return g
 }
 
 // protect takes up settings. Of users who were in them before, what is known stays known.
-func (g *guard) protect(sessions, users []string) {
+func (g *guard) protect(sessions, users []string, places map[string]string) {
+	place := func(variable, value string, i int) string {
+		return cmp.Or(places[value], fmt.Sprintf("the value %d of %s", i+1, variable))
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := map[string]*protectedUser{}
@@ -95,7 +100,7 @@ func (g *guard) protect(sessions, users []string) {
 		case ok:
 			g.sessions[strings.ToUpper(known)] = true
 		case strings.TrimSpace(id) != "":
-			g.wrong = append(g.wrong, i+1)
+			g.wrong = append(g.wrong, place("LOGOFF_PROTECTED_SESSIONS", id, i))
 		}
 	}
 	for i, setting := range users {
@@ -104,7 +109,7 @@ func (g *guard) protect(sessions, users []string) {
 		if u == nil {
 			u = newProtectedUser(setting)
 		}
-		if u.place = i + 1; setting != "" {
+		if u.place = place("LOGOFF_PROTECTED_USERS", setting, i); setting != "" {
 			g.users = append(g.users, u)
 		}
 	}

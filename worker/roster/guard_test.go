@@ -14,7 +14,7 @@ const someID = "CF1C660B-396F-44B7-86DA-5608CEC97453"
 // Values that are no session IDs are named by their place; blanks are nothing at all.
 func TestSettingsThatAreNoSessionIDsAreKnownByPlace(t *testing.T) {
 	g := newGuard(Config{ProtectedSessions: []string{someID, " ", "nonsense", " " + someID + " ", "\xff", ""}, ProtectedUsers: []string{" ", `corp\jane`, ""}})
-	if !slices.Equal(g.wrong, []int{3, 5}) || len(g.sessions) != 1 || len(g.users) != 1 || g.users[0].place != 2 {
+	if !slices.Equal(g.wrong, []string{"the value 3 of LOGOFF_PROTECTED_SESSIONS", "the value 5 of LOGOFF_PROTECTED_SESSIONS"}) || len(g.sessions) != 1 || len(g.users) != 1 || g.users[0].place != "the value 2 of LOGOFF_PROTECTED_USERS" {
 		t.Errorf("wrong %v, %d sessions, users %+v", g.wrong, len(g.sessions), g.users)
 	}
 	if loose := newGuard(Config{ProtectedSessions: []string{"nonsense"}, LooseIDs: true}); len(loose.wrong) != 0 || !loose.protectsSession("NONSENSE") {
@@ -153,6 +153,10 @@ func TestSpacingKeepsWithinTheBudget(t *testing.T) {
 }
 
 func TestProtectedUserIsNamedByTheSetting(t *testing.T) {
+	fromFile := newGuard(Config{ProtectedUsers: []string{"8", "7"}, ProtectedPlaces: map[string]string{"7": "line 3 of leaders.txt"}})
+	if name := fromFile.name(7); name != `"7", line 3 of leaders.txt,` {
+		t.Error(name)
+	}
 	g := newGuard(Config{ProtectedUsers: []string{"8", "7"}})
 	if name := g.name(7); name != `"7", the value 2 of LOGOFF_PROTECTED_USERS,` || g.name(99) != "the user 99" {
 		t.Errorf("%s and %s", name, g.name(99))
@@ -160,8 +164,10 @@ func TestProtectedUserIsNamedByTheSetting(t *testing.T) {
 }
 
 func TestWordsOfSeveral(t *testing.T) {
-	if inWords([]int{1}) != "1" || inWords([]int{1, 2}) != "1 and 2" || inWords([]int{1, 2, 5}) != "1, 2 and 5" {
-		t.Error(inWords([]int{1}), inWords([]int{1, 2}), inWords([]int{1, 2, 5}))
+	for want, words := range map[string][]string{"1": {"1"}, "1 and 2": {"1", "2"}, "1, 2 and 5": {"1", "2", "5"}} {
+		if got := and(words); got != want {
+			t.Error(got)
+		}
 	}
 }
 

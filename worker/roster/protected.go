@@ -199,7 +199,7 @@ func (u *protectedUser) asName() jobs.User { return jobs.User{Name: u.named.Emai
 // String tells a protected user for operators.
 func (u *protectedUser) String() string {
 	quoted := strings.ReplaceAll(strconv.Quote(u.setting), `\\`, `\`)
-	return quoted + ", the value " + strconv.Itoa(u.place) + " of LOGOFF_PROTECTED_USERS,"
+	return quoted + ", " + u.place + ","
 }
 
 // dueForLookUp are the users of whom it is to be found out who they are, or whether there are such.

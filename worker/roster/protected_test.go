@@ -26,12 +26,12 @@ func TestSettingsAreToldAtTheStart(t *testing.T) {
 		}
 	})
 	inBubble(t, Config{ProtectedSessions: []string{"nonsense"}, ProtectedUsers: []string{`corp\jane`}}, func(t *testing.T, s *site) {
-		if s.logged("level=ERROR", "protects nothing by its value 1") != 1 {
+		if s.logged("level=ERROR", "no session is protected by the value 1 of LOGOFF_PROTECTED_SESSIONS") != 1 {
 			t.Error(s.log)
 		}
 		s.fails(403, "user", "userv4")
 		s.knows(t, WhoAlone)
-		s.Protect(nil, nil)
+		s.Protect(nil, nil, nil)
 		if ready, all := s.health.Ready(); !ready {
 			t.Error(all)
 		}
@@ -313,13 +313,13 @@ func TestWatchKeepsProtectedUsersKnown(t *testing.T) {
 		if !s.Protects(jobs.Session{ID: id}) {
 			t.Error("a session that came is not known a minute later")
 		}
-		s.Protect(nil, []string{`corp\bob`})
+		s.Protect(nil, []string{`corp\bob`}, nil)
 		time.Sleep(time.Second)
 		if !s.ProtectsUser(8) || s.ProtectsUser(7) {
 			t.Error("new settings are not looked up")
 		}
 		asked := s.ListsAskedFor()
-		s.Protect(nil, nil)
+		s.Protect(nil, nil, nil)
 		time.Sleep(time.Hour)
 		if s.ListsAskedFor() != asked {
 			t.Error("nobody is protected, and it looks")

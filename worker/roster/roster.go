@@ -33,6 +33,8 @@ const PartProtected = "protected"
 type Config struct {
 	// ProtectedSessions and ProtectedUsers are left alone; a user is meant by userId, name or e-mail address.
 	ProtectedSessions, ProtectedUsers []string
+	// ProtectedPlaces says where those stand that are not in the variables, by what is written there.
+	ProtectedPlaces map[string]string
 	// LooseIDs admits session IDs that are no GUIDs.
 	LooseIDs bool
 	// ReadsPerHour and RequestsPerSecond are the budgets of the gate; 0 is no limit.
@@ -84,8 +86,8 @@ func (r *Roster) Watch(ctx context.Context) {
 
 // Protect protects others than before. Users that are new have to be looked up, and until then nobody is
 // known not to be one of them.
-func (r *Roster) Protect(sessions, users []string) {
-	r.guard.protect(sessions, users)
+func (r *Roster) Protect(sessions, users []string, places map[string]string) {
+	r.guard.protect(sessions, users, places)
 	r.tellSettings()
 	select {
 	case r.guard.refreshes <- struct{}{}:

@@ -267,7 +267,7 @@ func TestProtectedUsersAndSessionsBecomeKnown(t *testing.T) {
 		if s.Protects(jobs.Session{ID: other}) || s.ProtectsUser(8) || !s.Protects(jobs.Session{ID: other, UserID: 7}) {
 			t.Error("somebody else is protected, or a publisher's word for the owner is ignored")
 		}
-		s.Protect(nil, []string{`CORP\bob`})
+		s.Protect(nil, []string{`CORP\bob`}, nil)
 		if known, err := s.Know(s.ListsAskedFor(), time.Time{}); !known || err != nil || s.ProtectsUser(7) || !s.Protects(jobs.Session{ID: other}) {
 			t.Errorf("after the settings changed: %t, %v", known, err)
 		}

@@ -2,7 +2,6 @@ package roster
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,10 +20,10 @@ const (
 
 // What to do about them.
 const (
-	correctSessionID = "correct it in LOGOFF_PROTECTED_SESSIONS, or take it out; a session ID is a GUID, with or without EMC before it"
-	correctUser      = "correct it in LOGOFF_PROTECTED_USERS, or take it out; if the user is still to be made, nothing: it is looked up again every few minutes"
+	correctSessionID = "correct it there, or take it out; a session ID is a GUID, with or without EMC before it"
+	correctUser      = "correct it there, or take it out; if the user is still to be made, nothing: it is looked up again every few minutes"
 	letLookUp        = "if it lasts, give the userId in place of the name, or give the worker's account the right to see users; SIGHUP has it tried at once"
-	letList          = "if it lasts, give the worker's account the right to add, delete and modify this user, raise LOGOFF_READS_PER_HOUR if that is used up, or take the user out of LOGOFF_PROTECTED_USERS; SIGHUP has it tried at once"
+	letList          = "if it lasts, give the worker's account the right to add, delete and modify this user, raise LOGOFF_READS_PER_HOUR if that is used up, or protect this user no longer; SIGHUP has it tried at once"
 	protectByID      = "protect sessions that have been on for long with LOGOFF_PROTECTED_SESSIONS"
 	triedAgain       = "the worker tries again every few seconds, and goes on when it is known; until then the jobs stay in the stream"
 	logIn            = "let the worker log in with LOGOFF_WEBSERVER_USERNAME, or put the session of its token into LOGOFF_PROTECTED_SESSIONS"
@@ -44,8 +43,8 @@ func (r *Roster) tellSettings() {
 	})
 }
 
-func noSessionIDs(places []int) string {
-	return "LOGOFF_PROTECTED_SESSIONS protects nothing by its value " + inWords(places) + ", which is no session ID"
+func noSessionIDs(places []string) string {
+	return "no session is protected by " + and(places) + ", where no session ID stands"
 }
 
 func knownToNobody(users []string) string {
@@ -54,15 +53,6 @@ func knownToNobody(users []string) string {
 
 func cutLists(users []string) string {
 	return "the list of sessions may be cut of " + and(users) + " so that sessions from before the worker's start may not be protected"
-}
-
-// inWords are numbers in words: 1, 2 and 5.
-func inWords(numbers []int) string {
-	var words []string
-	for _, n := range numbers {
-		words = append(words, strconv.Itoa(n))
-	}
-	return and(words)
 }
 
 func and(words []string) string {

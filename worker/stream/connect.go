@@ -207,6 +207,9 @@ var ofFleet = regexp.MustCompile(`"(\$SRV\.[^"]*|[^"]+\.fleet\.status)"`)
 // ofAudit finds what no job needs either: acts and digests.
 var ofAudit = regexp.MustCompile(`_AUDIT[".]|\.audit\.digest"`)
 
+// ofMaking finds what a worker need not do itself: to make streams and consumers, and to change them.
+var ofMaking = regexp.MustCompile(`(STREAM\.(CREATE|UPDATE)|CONSUMER\.(CREATE|DURABLE\.CREATE|DELETE|RESET))\.`)
+
 const (
 	// permissionQuiet is how long after it was last seen missing a permission counts as missing. While jobs
 	// are in hand, a lease is extended more often than that.
@@ -287,6 +290,14 @@ func (c *connectionWatch) failed(_ *nats.Conn, _ *nats.Subscription, err error) 
 		c.harmless("audit_permission", "a NATS permission is missing, without which acts of operators are not seen and digests not kept (deploy/nats/accounts.conf lists it): "+err.Error())
 	case errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), ".requests.urgent.canary"):
 		c.harmless("canary_permission", "a NATS permission is missing, without which no canary sets out, as LOGOFF_CANARY_EVERY wants it (deploy/nats/accounts.conf lists it): "+err.Error())
+	case errors.Is(err, nats.ErrPermissionViolation) && ofMaking.MatchString(err.Error()):
+		c.metrics.NATSError("permission")
+		c.health.Begin(metrics.Condition{
+			Part: PartNATS, Kind: "permission", Grave: true, Quiet: permissionQuiet,
+			What:     "the worker's NATS user may not make or change streams and consumers, which LOGOFF_NATS_PROVISION=create takes: " + err.Error(),
+			ByItself: "the worker takes jobs as soon as somebody has made what is missing",
+			ToDo:     MakesForOthers, Command: initCommand,
+		})
 	case errors.Is(err, nats.ErrPermissionViolation):
 		c.metrics.NATSError("permission")
 		c.health.Begin(metrics.Condition{

@@ -21,7 +21,8 @@ type Forecast struct {
 	Lacks   string   // what the server is too old for; empty where that is nothing
 }
 
-// Foresee looks at what provisioning would do, and changes nothing. Its error joins all that it would fail at.
+// Foresee looks at what provisioning would do, and changes nothing. Its error joins all that it would fail at to make
+// what is missing.
 func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast, err error) {
 	account, err := c.account(ctx, js)
 	if err != nil {
@@ -41,8 +42,8 @@ func (c Config) Foresee(ctx context.Context, js jetstream.JetStream) (f Forecast
 			continue // provisioning verifies it
 		}
 		f.Creates = append(f.Creates, created(config))
-		if config.Name == p.audit.Name {
-			continue // no job needs it
+		if config.Name == p.audit.Name || c.Provision == ProvisionVerify {
+			continue // no job needs it; or somebody else makes it, and hears what stands in the way
 		}
 		needed++
 		if others := overlapping(ctx, js, config); len(others) > 0 {

@@ -30,12 +30,21 @@ func (e *MismatchError) Error() string {
 // ProvisionStreams creates what is missing in JetStream and verifies the rest, or only verifies, as the
 // settings say. A [*MismatchError] says what an operator has to change; other errors may pass.
 func (c Config) ProvisionStreams(ctx context.Context, js jetstream.JetStream) error {
+	_, err := c.MakeStreams(ctx, js)
+	return err
+}
+
+// MakeStreams is [Config.ProvisionStreams], and names the streams.
+func (c Config) MakeStreams(ctx context.Context, js jetstream.JetStream) (names []string, err error) {
 	p, err := c.provision(ctx, js)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	for _, config := range append(p.streams(), p.audit) {
+		names = append(names, config.Name)
 	}
 	_, err = c.provisionStream(ctx, js, p.audit, p.domain)
-	return err
+	return names, err
 }
 
 func (c Config) provision(ctx context.Context, js jetstream.JetStream) (plan, error) {
@@ -129,6 +138,25 @@ func mismatch(what string, differences []string) error {
 		return nil
 	}
 	return &MismatchError{What: what, Differences: differences}
+}
+
+// MakesForOthers is what to do where a worker's NATS user may not make streams and consumers.
+const MakesForOthers = "set LOGOFF_NATS_PROVISION=verify for the worker, and run this as a NATS user who may make them, such as admin of deploy/nats"
+
+// MayMake reports whether NATS lets us make the streams and consumers, and otherwise the first subject on which we may
+// not publish.
+func (c Config) MayMake(who Identity) (refused string, may bool) {
+	requests := c.Subjects.RequestStream()
+	calls := []string{"STREAM.CREATE." + requests, "STREAM.CREATE." + c.Subjects.ResultStream(), "STREAM.CREATE." + c.Subjects.DeadStream()}
+	for _, lane := range jobs.Lanes {
+		calls = append(calls, "CONSUMER.CREATE."+requests+"."+string(lane))
+	}
+	for _, call := range calls {
+		if subject := c.api() + "." + call; who.Known && !who.May(subject) {
+			return subject, false
+		}
+	}
+	return "", true
 }
 
 // Streams are the streams and consumers of one deployment, as one worker uses them. Fill the fields, then

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,6 +258,31 @@ func TestDefinitionsAreThoseOfTheCode(t *testing.T) {
 	there, err := os.ReadDir(filepath.Join(shipped, "jetstream"))
 	if err != nil || len(there) != len(files)-1 {
 		t.Errorf("%d files are shipped, %d are made: %v", len(there), len(files), err)
+	}
+}
+
+// What README.md gives for another prefix makes resources of NACK and streams of its own, which take the place of no other.
+func TestAnotherPrefixTakesNothingsPlace(t *testing.T) {
+	found := regexp.MustCompile("\\(`LOGOFF_PREFIX=acme.logoff`\\): `sed '([^']+)'`").FindStringSubmatch(read(t, "README.md"))
+	if found == nil {
+		t.Fatal("README.md gives no command for another prefix")
+	}
+	names := func(text string) (all []string) {
+		for _, name := range regexp.MustCompile(`(?m)^  name: (.+)$`).FindAllStringSubmatch(text, -1) {
+			all = append(all, name[1])
+		}
+		return all
+	}
+	file := filepath.Join(shipped, "jetstream", "nack.yaml")
+	changed, err := exec.CommandContext(t.Context(), "sed", found[1], file).Output()
+	before, after := names(read(t, "jetstream/nack.yaml")), names(string(changed))
+	if err != nil || len(before) < 10 || len(after) != len(before) {
+		t.Fatalf("%q becomes %q: %v", before, after, err)
+	}
+	for _, name := range after {
+		if slices.Contains(before, name) {
+			t.Errorf("%s is there for both prefixes", name)
+		}
 	}
 }
 
