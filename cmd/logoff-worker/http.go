@@ -32,6 +32,7 @@ type port struct {
 	server         *http.Server
 	what           string        // is served, as a sentence begins
 	patience       time.Duration // how long requests that have begun may take at the end
+	broken         func(error)   // hears that it is served no longer, without having been stopped; it may be nil
 }
 
 // serve serves until it is stopped. An address that is taken is an error now, not a line in the log later.
@@ -53,6 +54,9 @@ func (p port) serve(log *slog.Logger) (stop func(), err error) {
 		defer close(served)
 		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error(p.what+" no longer served.", "error", err)
+			if p.broken != nil {
+				p.broken(err)
+			}
 		}
 	}()
 	log.Info(p.what+" served.", where)

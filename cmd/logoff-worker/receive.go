@@ -114,16 +114,19 @@ func (p *process) receive(nc *nats.Conn, alive func(issuer string, updated bool)
 		Rules:   jobs.Rules{LooseIDs: s.LooseSession.IDs},
 		Metrics: p.events(), Health: p.health, Log: p.log, Alive: alive, Command: command,
 	}
-	stopServing, err := port{
+	at := port{
 		variable: receiverAddr, addr: s.Receiver.Addr, config: s.Receiver.ConfigFile, server: rc.Server(),
 		what: "Jobs and events are", patience: receiverPatience,
-	}.serve(p.log)
+	}
+	at.broken = func(err error) { at.ended(p.health, err) }
+	stopServing, err := at.serve(p.log)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var asking sync.WaitGroup
 	asking.Go(func() { rc.Run(ctx) })
+	asking.Go(func() { at.watch(ctx, p.health) })
 	return func() {
 		stopServing()
 		cancel()

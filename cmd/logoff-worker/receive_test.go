@@ -103,6 +103,11 @@ func TestWorkerReceivesAndWorks(t *testing.T) {
 	if !stage.Await(t.Context(), time.Minute, func() bool { return w.count(w.subjects.ResultStream()) == 1 }) {
 		t.Errorf("the job has no result:\n%s", w.log.String())
 	}
+	if !stage.Await(t.Context(), time.Minute, func() bool {
+		return strings.Contains(w.log.String(), "the certificate of LOGOFF_RECEIVER_ADDR ends at")
+	}) {
+		t.Errorf("nobody looks at the certificate:\n%s", w.log.String())
+	}
 	stop()
 }
 

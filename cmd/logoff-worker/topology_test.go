@@ -352,7 +352,10 @@ func TestTLSHandshakeFirst(t *testing.T) {
 }
 
 // selfSigned makes a certificate of 127.0.0.1, which is its own authority.
-func selfSigned(t *testing.T) (certificate, key string) {
+func selfSigned(t *testing.T) (certificate, key string) { return selfSignedFor(t, time.Hour) }
+
+// selfSignedFor is one that ends after some time.
+func selfSignedFor(t *testing.T, lasts time.Duration) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -360,7 +363,7 @@ func selfSigned(t *testing.T) (certificate, key string) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "nats"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		NotAfter: time.Now().Add(lasts), IsCA: true, BasicConstraintsValid: true,
 	}
 	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
