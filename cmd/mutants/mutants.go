@@ -757,7 +757,22 @@ var mutants = []mutant{
 	},
 	{
 		name: "published-again-after-a-kill", file: "cmd/logoffctl/republish.go", test: "TestWhatWasPublishedIsNotPublishedAgain",
-		before: "	if !published {\n",
-		after:  "	if !published || true {\n",
+		before: "	if before == \"\" {\n",
+		after:  "	if before == \"\" || true {\n",
+	},
+	{
+		name: "refused-approval-stands-for-one", file: "cmd/logoffctl/approve.go", test: "TestAnothersMessageDoesNotStandForALetter",
+		before: "			if result.Approves != l.Result || result.Status == jobs.Invalid {\n",
+		after:  "			if result.Approves != l.Result {\n",
+	},
+	{
+		name: "anybodys-label-stands-for-a-replay", file: "cmd/logoffctl/republish.go", test: "TestAnothersMessageDoesNotStandForALetter",
+		before: "			who = by\n",
+		after:  "			who = by\n		} else if by != \"\" {\n			who = by\n",
+	},
+	{
+		name: "denied-without-a-look", file: "cmd/logoffctl/replay.go", test: "TestWhatIsWorkedIsNotDenied",
+		before: "		if who != \"\" {\n",
+		after:  "		if who != \"\" && false {\n",
 	},
 }
