@@ -253,6 +253,10 @@ func TestAnothersMessageDoesNotStandForALetter(t *testing.T) {
 			msg := w.store(t, w.subjects.Approved(jobs.Bulk, "hr"), "", string(l.Payload), l.Result)
 			w.answer(t, msg, l, jobs.ActApprove, jobs.Invalid)
 		}, 0},
+		"the worker refused what she approved": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
+			msg := w.store(t, w.subjects.Approved(jobs.Bulk, "jane"), "", string(l.Payload), l.Result)
+			w.answer(t, msg, l, jobs.ActApprove, jobs.Invalid)
+		}, 0},
 		"the same person approved another payload": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
 			w.store(t, w.subjects.Approved(jobs.Bulk, "jane"), "", `{"users":[{"id":1}]}`, l.Result)
 		}, 0},
