@@ -77,7 +77,7 @@ func (p port) ended(health *metrics.Health, err error) {
 	})
 }
 
-// certificate is when the first certificate of a web configuration ends, or what is wrong with its TLS that its validation
+// certificate is when the own certificate of a web configuration ends, or what is wrong with its TLS that its validation
 // passes over.
 func certificate(file string) (ends time.Time, problem string) {
 	config, err := tlsOf(file)
@@ -91,13 +91,14 @@ func certificate(file string) (ends time.Time, problem string) {
 	if err != nil {
 		return ends, "has no certificate that can be read"
 	}
-	for _, text := range pair.Certificate {
-		one, err := x509.ParseCertificate(text)
-		if err == nil && (ends.IsZero() || one.NotAfter.Before(ends)) {
-			ends = one.NotAfter
-		}
+	own, err := x509.ParseCertificate(pair.Certificate[0]) // those behind it may have ended: senders know others
+	switch {
+	case err != nil:
+		return ends, "has no certificate that can be read"
+	case time.Now().Before(own.NotBefore):
+		return ends, "has a certificate that is good from " + own.NotBefore.UTC().Format(time.RFC3339) + " on only"
 	}
-	return ends, ""
+	return own.NotAfter, ""
 }
 
 func tlsOf(file string) (*tls.Config, error) {

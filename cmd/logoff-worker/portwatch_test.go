@@ -66,6 +66,14 @@ func TestTLSThatNoLongerWorksIsTold(t *testing.T) {
 		well("a certificate of another key", "no sender is heard")
 		put(cert, string(certPEM))
 		well("the certificate is back", "")
+		ended, _ := selfSignedFor(t, -time.Hour)
+		endedPEM, err := os.ReadFile(ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(cert, string(certPEM)+string(endedPEM))
+		well("an authority in the chain has ended, which senders need not know", "")
+		put(cert, string(certPEM))
 		put(file, "")
 		well("no TLS any more", "has TLS now and had none at the start")
 		put(file, "x: canary\n")

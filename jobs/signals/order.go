@@ -2,6 +2,7 @@ package signals
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func (o *order) name(user jobs.User) {
 }
 
 // full reports whether an order has more than a job may, and is refused whatever else there is.
-func (o *order) full() bool { return len(o.users)+len(o.wrong)+len(o.misfits) > jobs.MaxUsers }
+func (o *order) full() bool { return len(o.users) > jobs.MaxUsers }
 
 // give makes the order the answer's job. Somebody who cannot be named beside others who can is in it as an invalid entry,
 // so that the result tells of it.
@@ -96,10 +97,11 @@ func (g *reading) give(o *order) error {
 	}
 	g.answer.Signal.Event = o.event.uri
 	g.answer.Signal.Rule = strings.Trim(o.event.name()+", "+o.by, ", ")
-	users := slices.Clone(o.users)
-	for _, err := range slices.Concat(o.wrong, o.misfits) {
-		users = append(users, unnamed(err))
+	notes := o.notes
+	if n := len(o.misfits); n > 0 { // as what is of another kind, and no revocation: the rest of the message was understood
+		notes = append(notes, fmt.Sprintf("%d more in the message could not be followed, the first because %v", n, o.misfits[0]))
 	}
+	users, sessions := o.withWrong()
 	at := o.at
 	if o.untimed { // nothing is left on for having begun after it
 		at = time.Time{}
@@ -109,9 +111,27 @@ func (g *reading) give(o *order) error {
 		labels["event"] = o.event.name()
 	}
 	return g.settle(jobs.Job{
-		ID: g.answer.Job.ID, Users: users, Sessions: o.sessions, EventTime: at, IncludeNewer: o.newer && !at.IsZero(),
-		Reason: strings.Join(o.notes, "; "), RequestedBy: g.requester(), Labels: labels,
+		ID: g.answer.Job.ID, Users: users, Sessions: sessions, EventTime: at, IncludeNewer: o.newer && !at.IsZero(),
+		Reason: strings.Join(notes, "; "), RequestedBy: g.requester(), Labels: labels,
 	})
+}
+
+// withWrong are the users and sessions, and who cannot be named, each as an entry that is wrong. They take no room from
+// who can: the last stands for all for whom there is none, and is a session where there is none for a user.
+func (o *order) withWrong() ([]jobs.User, []jobs.Session) {
+	users, sessions := slices.Clone(o.users), slices.Clone(o.sessions)
+	for i, err := range o.wrong {
+		if left := len(o.wrong) - i; left > 1 && len(users) >= jobs.MaxUsers-1 {
+			err = fmt.Errorf("%d cannot be named, the first of them because %w", left, err)
+		}
+		if len(users) >= jobs.MaxUsers {
+			return users, append(sessions, jobs.Session{Entry: unnamed(err).Entry})
+		}
+		if users = append(users, unnamed(err)); len(users) == jobs.MaxUsers {
+			break
+		}
+	}
+	return users, sessions
 }
 
 // requester is an issuer's URL, and a recipe's name.

@@ -2,6 +2,7 @@ package signals
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,8 @@ func TestARecipeReadsAFixedBody(t *testing.T) {
 		{`{"events":["left"]}`, "invalid: the event has nothing at /ok, by which the recipe tells whether it counts"},
 		{`{"events":[{"type":"joined"}]}`, "ignored: the event's /type is not left or lost"},
 		{`{"events":[{"type":"left","ok":true,"who":{"kind":"user","mail":"a@own.example"}}]}`, "invalid: the event names no user by the recipe tool"},
-		{`{"events":[{"ok":true},{"type":"left","ok":true,"who":[{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example wrong: the event has nothing at /type, by which the recipe tells whether it counts"},
-		{`{"events":[{"type":"left","ok":true,"who":[{"mail":"b@own.example"},{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example wrong: the user has nothing at /kind, by which the recipe tells whether it counts"},
+		{`{"events":[{"ok":true},{"type":"left","ok":true,"who":[{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example"},
+		{`{"events":[{"type":"left","ok":true,"who":[{"mail":"b@own.example"},{"kind":"user","mail":"a@own.example"}]}]}`, "a@own.example"},
 		{`{"events":[{"type":"left","type":"x"}]}`, `invalid: the body: the member "/events/0/type" is there twice`},
 		{`events`, "invalid: the body: not JSON at byte 1"},
 		{``, "invalid: the body: the JSON ends too early"},
@@ -80,7 +81,7 @@ func TestABodyOfManyPeopleIsBounded(t *testing.T) {
 	}{
 		"others":                  {`{"e":[{"p":` + list(other) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
 		"others, an event each":   {`{"e":` + list(func(i int) string { return `{"p":[` + other(i) + `]}` }) + `}`, "invalid: ", jobs.MaxUsers + 1},
-		"nobody":                  {`{"e":[{"p":` + list(nobody) + `}]}`, "invalid: ", jobs.MaxUsers + 1},
+		"nobody":                  {`{"e":[{"p":` + list(nobody) + `}]}`, "invalid: ", many},
 		"the same":                {`{"e":[{"p":` + list(same) + `}]}`, "jane", many},
 		"the same, an event each": {`{"e":` + list(func(i int) string { return `{"p":[` + same(i) + `]}` }) + `}`, "jane", many},
 	} {
@@ -88,6 +89,40 @@ func TestABodyOfManyPeopleIsBounded(t *testing.T) {
 		a := r.Hook("tool", []byte(test.body))
 		if !strings.HasPrefix(named(a), test.want) || looked > test.most || len(a.Steps) > maxSteps+1 {
 			t.Errorf("%s: %.200s, with %d looked up and %d steps", name, named(a), looked, len(a.Steps))
+		}
+	}
+}
+
+// Whoever a body names is logged off, whatever else is in it: events of another kind are told in the reason, and people who
+// cannot be named are entries as far as there is room beside those who can, the last for all others.
+func TestWhatDoesNotFitTakesNobodysPlace(t *testing.T) {
+	recipe := Recipe{Name: "tool", Each: "/events/*", When: map[string][]string{"/data/action": {"left"}}, Users: "/who/*", User: Template{Text: "email:{/mail}"}}
+	r := Reader{Policy: &Policy{Recipes: []Recipe{recipe}}, Now: noon}
+	const good = `{"data":{"action":"left"},"who":[{"mail":"a@own.example"}]}`
+	read := func(events ...string) Answer {
+		return r.Hook("tool", []byte(`{"events":[`+strings.Join(events, ",")+`]}`))
+	}
+	for _, n := range []int{1, 999, 1000, 1001} {
+		noise := slices.Repeat([]string{`{"heartbeat":true}`}, n)
+		for _, a := range []Answer{read(append(slices.Clone(noise), good)...), read(append([]string{good}, noise...)...)} {
+			want := fmt.Sprintf("%d more in the message could not be followed, the first because the event has nothing at /data/action", n)
+			if a.Verdict != Job || len(a.Job.Users) != 1 || !strings.Contains(a.Job.Reason, want) {
+				t.Errorf("with %d others: %s %s, %d users, %q", n, a.Verdict, a.Why, len(a.Job.Users), a.Job.Reason)
+			}
+		}
+		people := func(n int, mail string) (all []string) {
+			for i := range n {
+				all = append(all, fmt.Sprintf(`{"mail":"p%d%s"}`, i, mail))
+			}
+			return all
+		}
+		for _, known := range []int{1, 998, 999, 1000} {
+			who := append(people(n, ""), people(known, "@own.example")...)
+			a := read(`{"data":{"action":"left"},"who":[` + strings.Join(who, ",") + `]}`)
+			entries := len(a.Job.Users) - known + len(a.Job.Sessions)
+			if a.Verdict != Job || len(a.Job.Users) > jobs.MaxUsers || entries != min(n, max(1, jobs.MaxUsers-known)) {
+				t.Errorf("%d beside %d who cannot be named: %s %s, %d users, %d sessions", known, n, a.Verdict, a.Why, len(a.Job.Users), len(a.Job.Sessions))
+			}
 		}
 	}
 }

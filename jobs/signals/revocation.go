@@ -8,9 +8,9 @@ import (
 	"logoffworker/jobs"
 )
 
-// sameCall is how long a call that comes again with its token may be the same one. Later it is a new one, which ends what
-// was opened since.
-const sameCall = 10 * time.Second
+// sameCall is how long a call that comes again with its token may be the same one: as a connection that broke has it
+// repeated. Later it is a new one, which ends what was opened since.
+const sameCall = 2 * time.Second
 
 // Revocation reads a call of Universal Logout (draft-parecki-oauth-global-token-revocation-06), which the
 // token of its Authorization header proves.

@@ -84,7 +84,7 @@ func TestACallThatComesLaterIsANewOne(t *testing.T) {
 		b.reader.Now = noon.Add(after)
 		return b.reader.Revocation("own", call, []byte(`{"sub_id":{"format":"opaque","id":"1"}}`))
 	}
-	first, again, later := read(0), read(3*time.Second), read(4*time.Minute)
+	first, again, later := read(0), read(time.Second), read(4*time.Minute)
 	if first.Job.ID == "" || again.Job.ID != first.Job.ID {
 		t.Errorf("a call and its repetition are %q and %q", first.Job.ID, again.Job.ID)
 	}

@@ -60,6 +60,8 @@ type Answer struct {
 	Signal *jobs.Signal
 	// Proof is the signed token, once its signature is believed. It may be a credential, and is never to be shown.
 	Proof string
+	// Stale says that a token is refused for its times alone: anybody may have found it somewhere.
+	Stale bool
 	// Verification is the state of an SSF verification event (its presence shows that the stream lives): such an
 	// event is ignored. StreamUpdated likewise is the new status of a stream.
 	Verification  *string

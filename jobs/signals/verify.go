@@ -229,6 +229,7 @@ func (g *reading) checkAge(t token, _ purpose) error {
 	default:
 		err = g.checkWindow(t)
 	}
+	g.answer.Stale = err != nil
 	return g.looked("age", err, "made at "+made.Format(time.RFC3339))
 }
 

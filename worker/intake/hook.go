@@ -22,7 +22,7 @@ func (rc *Receiver) hookEndpoint(hook issuers.Hook) endpoint {
 		},
 		take: func(ctx context.Context, r *http.Request, body []byte) answer {
 			s := sender{
-				publisher: hook.Recipe, lane: jobs.Urgent, secrets: shownTo(hook, r), say: problem,
+				publisher: hook.Recipe, lane: jobs.Urgent, secrets: shownTo(hook, r), body: body, say: problem,
 				done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusOK, id, a) },
 				invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 			}

@@ -42,7 +42,7 @@ func (rc *Receiver) takeJob(ctx context.Context, publisher string, r *http.Reque
 		}
 	}
 	s := sender{
-		publisher: publisher, lane: lane, secrets: []string{bearer(r)}, author: true, tokens: true, say: problem,
+		publisher: publisher, lane: lane, secrets: []string{bearer(r)}, body: body, author: true, tokens: true, say: problem,
 		done:    func(id string, a signals.Answer) answer { return jobAnswer(http.StatusAccepted, id, a) },
 		invalid: func(a signals.Answer) answer { return problem(http.StatusBadRequest, a.Why) },
 	}

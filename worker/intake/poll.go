@@ -130,6 +130,7 @@ type keeping struct {
 type memory struct {
 	verify  time.Duration        // what the file says of verification events, and
 	since   time.Time            // since when they are asked for, by this poller or by another
+	askable bool                 // where they are asked for was known at that time
 	waiting map[string]time.Time // tokens that wait for their key, and since when
 }
 
@@ -179,7 +180,7 @@ func (p *Poller) start(ctx context.Context, issuer issuers.Issuer, url string, b
 	if before != nil {
 		is.waiting = before.waiting
 		if before.verify == is.verify {
-			is.since = before.since
+			is.since, is.askable = before.since, before.askable
 		}
 	}
 	k := &keeper{p: p, name: issuer.Name, url: url, stream: issuer.Stream, pushBearer: issuer.PushBearer, again: make(chan struct{}, 1), memory: &is.memory}
@@ -262,7 +263,9 @@ func (k *keeper) acquire(ctx context.Context) bool {
 		if err == nil {
 			k.recall(ctx)
 		} else {
+			k.mu.Lock()
 			k.memory.since = time.Now() // nobody may ask for verification events
+			k.mu.Unlock()
 		}
 		if held {
 			return true

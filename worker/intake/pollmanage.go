@@ -57,6 +57,9 @@ func (k *keeper) learn(m ssf.Metadata, s ssf.Stream) {
 	}
 	k.mu.Lock()
 	k.known = now
+	if now.Verification != "" && !k.memory.askable {
+		k.memory.askable, k.memory.since = true, now.at
+	}
 	k.mu.Unlock()
 	k.p.Issuers.Learn(k.name, now.learned)
 	k.tellUnknown()
@@ -270,7 +273,9 @@ func (k *keeper) settle(ctx context.Context, m ssf.Metadata) (ssf.Stream, error)
 	return k.whole(ctx, m, changed)
 }
 
-// ours is the stream among some that is this issuer's: known before, here or by another, to the same address, or with our description.
+// ours is the stream among some that is this issuer's: known before, to the address that the file says, with our
+// description, or else the one that another poller tells of. Nobody else's is ever taken for it: that one has neither a
+// description nor another address.
 func (k *keeper) ours(all []ssf.Stream) (s ssf.Stream, found bool) {
 	k.mu.Lock()
 	before, told := k.known.ID, k.told.ID
@@ -281,9 +286,11 @@ func (k *keeper) ours(all []ssf.Stream) (s ssf.Stream, found bool) {
 	}
 	for _, is := range []func(ssf.Stream) bool{
 		func(s ssf.Stream) bool { return before != "" && s.ID == before },
-		func(s ssf.Stream) bool { return told != "" && s.ID == told },
 		func(s ssf.Stream) bool { return address != "" && s.Delivery.URL == address },
 		func(s ssf.Stream) bool { return s.Description == "logoff-worker "+k.name },
+		func(s ssf.Stream) bool {
+			return told != "" && s.ID == told && s.Description == "" && (address == "" || s.Delivery.URL == "")
+		},
 	} {
 		if i := slices.IndexFunc(all, is); i >= 0 {
 			return all[i], true

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"logoffworker/jobs"
 	"logoffworker/jobs/signals"
 	"logoffworker/metrics"
@@ -187,7 +185,7 @@ func (k *keeper) settleToken(ctx context.Context, s *settled, t ssf.Token, a sig
 		k.p.Events.Signal(k.name, string(a.Verdict))
 		return nil
 	default:
-		if err := k.p.Store.putRefused(ctx, k.name, t.Text, a); err != nil {
+		if err := k.p.Store.keepToken(ctx, k.name, jobs.Urgent, t.Text, a); err != nil {
 			return err
 		}
 		s.refused[t.JTI] = ssf.Refusal{Err: string(refusalCode(a.Code)), Description: a.Why}
@@ -230,21 +228,6 @@ func (k *keeper) pollLast(ctx context.Context, s *settled) {
 		defer cancel()
 		_, _ = k.client.Poll(ctx, address, ssf.PollRequest{Immediately: true, Ack: s.ack, Refused: s.refused}) // else they come again
 	}
-}
-
-// putRefused stores a token that is refused to an issuer, with the reason, for a worker to tell it. No worker reads it
-// again. A token that is larger than any that is read is cut where that is still seen.
-func (s *Store) putRefused(ctx context.Context, issuer, token string, a signals.Answer) (err error) {
-	msg := nats.NewMsg(s.Subjects.Request(jobs.Urgent, issuer))
-	if msg.Data, err = signals.Refusal(issuer, token[:min(len(token), signals.MaxToken+1)], a); err != nil {
-		return &StoreError{Refused, err.Error(), err}
-	}
-	msg.Header.Set("Content-Type", "application/json")
-	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID("refused", issuer, token))
-	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
-		return s.explained(err, msg)
-	}
-	return nil
 }
 
 // tellPolled tells of polls that fail for some time.

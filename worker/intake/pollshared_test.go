@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -280,4 +281,68 @@ func (s *pollSite) narrow() {
 	if _, err := s.js.UpdateStream(s.t.Context(), config); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// The issuers file says which stream is polled, whatever the bucket says: a changed address is taken up.
+func TestWhatTheFileSaysGoesBeforeTheBucket(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll, poll_url: "+issuerURL+"/poll/stream-1", func(t *testing.T, s *pollSite) {
+		s.x.Add("made by hand, test", revoked, disabled)
+		s.x.Add("made by hand, production", revoked, disabled)
+		r := s.start()
+		s.ready()
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.file, []byte(strings.Replace(string(text), "poll/stream-1", "poll/stream-2", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		for _, after := range []string{"the change", "a restart"} {
+			if aud := r.Issuers.File().Policy.Issuers[0].Audience; !strings.HasSuffix(strings.Join(aud, " "), "/stream-2") {
+				t.Errorf("after %s the audience is %v", after, aud)
+			}
+			r.stop()
+			r = s.start()
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// Whoever may write the bucket has nobody else's stream looked after.
+func TestAnothersStreamIsNotTakenForOurs(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: push, push_url: https://us.example/v1/events/idp", func(t *testing.T, s *pollSite) {
+		r := s.start()
+		time.Sleep(time.Hour)
+		r.stop()
+		s.x.Add("payroll", revoked)
+		if _, err := s.kv().Put(t.Context(), "stream.idp", []byte(`{"id":"stream-2","sum":"x"}`)); err != nil {
+			t.Fatal(err)
+		}
+		r = s.start()
+		time.Sleep(time.Hour)
+		for _, one := range s.streams() {
+			if one["description"] == "payroll" && strings.Contains(fmt.Sprint(one["delivery"]), "us.example") {
+				t.Errorf("another receiver's stream is pushed here: %v", one)
+			}
+		}
+		if aud := r.Issuers.File().Policy.Issuers[0].Audience; !strings.HasSuffix(strings.Join(aud, " "), "/stream-1") {
+			t.Errorf("the audience is %v", aud)
+		}
+	})
+}
+
+// While nobody could ask for a sign of life, that none came is no silence.
+func TestSilenceCountsFromTheFirstQuestion(t *testing.T) {
+	polled(t, transmitter.Settings{}, "delivery: poll, verify: 5m", func(t *testing.T, s *pollSite) {
+		s.x.Configure(func(s *transmitter.Settings) { s.Down = true })
+		r := s.start()
+		time.Sleep(30 * time.Minute)
+		s.x.Configure(func(s *transmitter.Settings) { s.Down = false })
+		for began := time.Now(); time.Since(began) < 20*time.Minute; time.Sleep(time.Second) {
+			if c := r.condition("silent"); c != nil {
+				t.Fatalf("after %v: %s", time.Since(began), c.What)
+			}
+		}
+	})
 }

@@ -98,7 +98,6 @@ func (k *keeper) heedUpdates(ctx context.Context, seen *uint64) {
 
 // watch asks for signs of life, and tells when none come, until ctx ends.
 func (k *keeper) watch(ctx context.Context) {
-	since := k.memory.since
 	var asked time.Time
 	var refused error
 	var updated uint64
@@ -111,6 +110,9 @@ func (k *keeper) watch(ctx context.Context) {
 			asked = time.Now()
 			refused = k.ask(ctx, now)
 		}
+		k.mu.Lock()
+		since := k.memory.since
+		k.mu.Unlock()
 		last := k.heard(ctx)
 		if last.IsZero() {
 			last = since

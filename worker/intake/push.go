@@ -27,7 +27,7 @@ func (rc *Receiver) pushEndpoint(issuer issuers.Issuer) endpoint {
 				return pushError(signals.InvalidRequest, "the content type must be application/secevent+jwt")
 			}
 			s := sender{
-				publisher: issuer.Name, lane: jobs.Urgent, tokens: true, say: sayPush,
+				publisher: issuer.Name, lane: jobs.Urgent, body: body, tokens: true, say: sayPush,
 				done:    func(string, signals.Answer) answer { return answer{code: http.StatusAccepted} },
 				invalid: func(a signals.Answer) answer { return pushError(a.Code, a.Why) },
 			}
@@ -109,7 +109,7 @@ func (rc *Receiver) revokeEndpoint(issuer issuers.Issuer) endpoint {
 		},
 		take: func(ctx context.Context, r *http.Request, body []byte) answer {
 			s := sender{
-				publisher: issuer.Name, lane: jobs.Urgent, say: problem,
+				publisher: issuer.Name, lane: jobs.Urgent, body: body, say: problem,
 				done:    func(string, signals.Answer) answer { return answer{code: http.StatusNoContent} },
 				invalid: func(a signals.Answer) answer { return revokeError(a.Code, a.Why) },
 			}

@@ -166,7 +166,7 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 		return a
 	}
 	if e.proved {
-		leave, ok := rc.proved.enter()
+		leave, ok := rc.proved.enter(r.URL.Path + " " + bearer(r))
 		if !ok {
 			return rc.crowded(e)
 		}
@@ -180,7 +180,7 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 		return e.say(http.StatusBadRequest, "the body did not arrive as a whole")
 	}
 	if !e.proved { // a stranger who sends no body takes no place
-		leave, ok := rc.signed.enter()
+		leave, ok := rc.signed.enter(r.URL.Path)
 		if !ok {
 			return rc.crowded(e)
 		}
@@ -189,21 +189,31 @@ func (rc *Receiver) answer(e endpoint, r *http.Request) answer {
 	return e.take(r.Context(), r, body)
 }
 
-// A pool has a place for each request that is stored.
+// A pool has places for requests that are read or stored, and half of them for any one sender at most.
 type pool struct {
-	once   sync.Once
-	places chan struct{}
+	mu    sync.Mutex
+	taken int
+	of    map[string]int // by sender
 }
 
-func (p *pool) make() { p.places = make(chan struct{}, atOnce) }
-
-// enter takes a place, if one is free.
-func (p *pool) enter() (leave func(), ok bool) {
-	p.once.Do(p.make)
-	select {
-	case p.places <- struct{}{}:
-		return func() { <-p.places }, true
-	default:
+// enter takes a place for a sender, if there is one.
+func (p *pool) enter(sender string) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken == atOnce || p.of[sender] == atOnce/2 {
 		return nil, false
 	}
+	if p.of == nil {
+		p.of = map[string]int{}
+	}
+	p.taken++
+	p.of[sender]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.taken--
+		if p.of[sender]--; p.of[sender] == 0 {
+			delete(p.of, sender)
+		}
+	}, true
 }

@@ -19,6 +19,7 @@ type sender struct {
 	publisher string
 	lane      jobs.Lane
 	secrets   []string // that it has shown
+	body      []byte   // what it sent, where a token is not all of it
 	author    bool     // it wrote the job itself, and reads the answer
 	tokens    bool     // a worker reads its tokens as they were read here
 	say       func(code int, words string) answer
@@ -79,10 +80,10 @@ func (rc *Receiver) put(ctx context.Context, s sender, a signals.Answer) (id str
 
 // wants reports whether an invalid message is to have a dead letter. It is, if it is known to be of somebody who may have
 // sessions ended: somebody should have been logged off then, and many senders look at no answer. A token for somebody
-// else, which others may have as well, is kept only of who has shown a secret.
+// else, or one that has ended, which others may have as well, is kept only of who has shown a secret.
 func (s sender) wants(a signals.Answer) bool {
 	switch {
-	case a.Code == signals.Unauthenticated, a.Code == signals.InvalidAudience && len(s.secrets) == 0:
+	case a.Code == signals.Unauthenticated, len(s.secrets) == 0 && (a.Stale || a.Code == signals.InvalidAudience):
 		return false
 	case a.Format == jobs.SET, a.Proof != "":
 		return a.Proof != ""
@@ -94,11 +95,9 @@ func (s sender) wants(a signals.Answer) bool {
 // here is stored as something that can be no job.
 func (rc *Receiver) keep(ctx context.Context, s sender, a signals.Answer) error {
 	if s.tokens && a.Proof != "" {
-		return rc.Store.putRefused(ctx, s.publisher, a.Proof, a)
+		return rc.Store.keepToken(ctx, s.publisher, s.lane, a.Proof, a)
 	}
-	a.Job = a.Unnamed()
-	_, err := rc.put(ctx, s, a)
-	return err
+	return rc.Store.keepUnnamed(ctx, s.publisher, s.lane, a, strings.Join(append(s.secrets, a.Proof, string(s.body)), "\x00"))
 }
 
 // count counts an event for whose it is.

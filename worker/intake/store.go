@@ -98,6 +98,37 @@ func (s *Store) message(publisher string, lane jobs.Lane, a signals.Answer) (msg
 	return msg, job.ID, nil
 }
 
+// keepToken stores a token that was refused to its sender, with the reason, for a worker to tell it. No worker reads it
+// again. A token that is larger than any that is read is cut where that is still seen.
+func (s *Store) keepToken(ctx context.Context, publisher string, lane jobs.Lane, token string, a signals.Answer) (err error) {
+	msg := nats.NewMsg(s.Subjects.Request(lane, publisher))
+	if msg.Data, err = signals.Refusal(publisher, token[:min(len(token), signals.MaxToken+1)], a); err != nil {
+		return &StoreError{Refused, err.Error(), err}
+	}
+	msg.Header.Set("Content-Type", "application/json")
+	return s.keep(ctx, msg, token)
+}
+
+// keepUnnamed stores, in place of a message that named nobody, what can be no job.
+func (s *Store) keepUnnamed(ctx context.Context, publisher string, lane jobs.Lane, a signals.Answer, whole string) error {
+	a.Job = a.Unnamed()
+	msg, _, err := s.message(publisher, lane, a)
+	if err != nil {
+		return &StoreError{Refused, "what was refused cannot be written down: " + err.Error(), err}
+	}
+	return s.keep(ctx, msg, whole)
+}
+
+// keep stores what stands for something that was refused. The same again within two minutes is stored once. It has an id
+// of its own kind, because what is refused now may be believed a moment later, and must then be stored.
+func (s *Store) keep(ctx context.Context, msg *nats.Msg, whole string) error {
+	msg.Header.Set(nats.MsgIdHdr, jobs.SignalID("refused", msg.Subject, whole))
+	if err := s.publish(ctx, msg, s.Subjects.RequestStream()); err != nil {
+		return s.explained(err, msg)
+	}
+	return nil
+}
+
 // publish has a message stored by a stream, and by no other.
 func (s *Store) publish(ctx context.Context, msg *nats.Msg, stream string) error {
 	js, err := jetstream.New(s.NATS)
