@@ -119,6 +119,7 @@ type hostileExchange struct {
 	ids     []string // of a document
 	judged  reply    // of a logoff: the honest answer
 	cut     bool     // the connection is closed after the answer
+	away    bool     // it had no token that is good: an honest answer says nothing of its sessions
 	yes     bool     // the documented success was said
 	shown   func()   // notes what an honest list has shown
 }
@@ -306,13 +307,17 @@ func (x *hostileExchange) noted() {
 	h := x.server
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, id := range x.ids {
+	ids := x.ids
+	if x.away && !x.yes {
+		ids = nil
+	}
+	for _, id := range ids {
 		said := h.said[strings.ToUpper(id)]
 		said.asked = true
 		switch {
 		case x.yes:
 			said.yes = append(said.yes, time.Now())
-		case len(x.ids) == 1:
+		case len(ids) == 1:
 			said.no = append(said.no, time.Now())
 		}
 		h.said[strings.ToUpper(id)] = said
@@ -362,7 +367,7 @@ func documentIDs(body []byte) (ids []string) {
 // public capture shows, after the others were ended.
 func (x *hostileExchange) logoff(e effect) reply {
 	if !x.authorized() {
-		x.ids = nil // it was turned away at the door
+		x.away = true
 		return unauthorized
 	}
 	answer := reply{status: http.StatusOK, headers: []string{"Content-Type: application/xml"}, body: documented}
