@@ -113,6 +113,12 @@ func TestADurationIsTheSameLater(t *testing.T) {
 		if !later.isAnsweredBy(result) {
 			t.Error("the result is not known again")
 		}
+		// One that came too late is that of the same command, and of none that had more time.
+		late := jobs.Result{RequestedAt: begun, CompletedAt: begun.Add(2 * time.Hour), EventTime: first.job.EventTime, Status: jobs.Partial,
+			Users: []jobs.UserResult{{ID: 42, Outcome: jobs.UserExpired}}}
+		if !later.isAnsweredBy(late) || made(submission{eventTime: "-10m", notAfter: "4h"}).isAnsweredBy(late) || made(submission{eventTime: "-10m"}).isAnsweredBy(late) {
+			t.Error("what came too late stands for what would not, or not for the same")
+		}
 		for _, other := range []submission{{eventTime: "-20m", notAfter: "2h"}, {eventTime: "-10m", notAfter: "3h"}, {eventTime: "-10m"}, {}} {
 			if o := made(other); o.messageID == first.messageID || other.eventTime != "-10m" && o.isAnsweredBy(result) {
 				t.Errorf("%+v is the same", other)
@@ -128,12 +134,12 @@ func TestAResultOfTodayCountsHoweverLongItsJobWaited(t *testing.T) {
 	if err := os.WriteFile(path, []byte("CORP\\jane\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, told := w.run(t, "submit", "-f", path, "--id", "case-1"); code != 0 {
+	if code, _, told := w.run(t, "submit", "-f", path, "--id", "case-1", "--as", "hr"); code != 0 {
 		t.Fatalf("it ended with %d: %s", code, told)
 	}
 	old := time.Now().Add(-25 * time.Hour)
 	r := jobs.Result{
-		Version: jobs.ResultVersion, JobID: "case-1", Status: jobs.Done, Lane: jobs.Urgent, RequestedAt: old, ReceivedAt: old, CompletedAt: time.Now(),
+		Version: jobs.ResultVersion, JobID: "case-1", Status: jobs.Done, Lane: jobs.Urgent, Publisher: "hr", RequestedAt: old, ReceivedAt: old, CompletedAt: time.Now(),
 		Counts: map[jobs.Outcome]int{}, Users: []jobs.UserResult{{Name: `CORP\jane`, Outcome: jobs.UserOff}},
 	}
 	consumer, err := w.js.Consumer(t.Context(), w.subjects.RequestStream(), string(jobs.Urgent))
@@ -155,7 +161,7 @@ func TestAResultOfTodayCountsHoweverLongItsJobWaited(t *testing.T) {
 	}
 	w.forgotten(t)
 	before, _ := w.storedEver()
-	code, _, told := w.run(t, "submit", "-f", path, "--id", "case-1")
+	code, _, told := w.run(t, "submit", "-f", path, "--id", "case-1", "--as", "hr")
 	if after, err := w.storedEver(); code != 0 || err != nil || after != before || !strings.Contains(told, "1 job was settled within the last day") {
 		t.Errorf("it ended with %d, and stored %d (%v): %s", code, after-before, err, told)
 	}

@@ -374,16 +374,22 @@ type storedJob struct {
 
 // leave ends a submission that does not wait.
 func (t *tool) leave(s *sending) error {
-	stored := 0
+	stored, expired := 0, 0
 	for _, o := range s.orders {
 		if !o.before {
 			stored++
+		}
+		if o.result != nil && o.result.Status == jobs.ExpiredJob {
+			expired++
 		}
 	}
 	if len(s.orders) > mostUrgent && !t.json {
 		_ = t.print("%s  stored %s, %s", s.name, count(stored, "job", "jobs"), s.lane)
 	}
 	t.say("what becomes of it: %s", t.goOn(s))
+	if expired > 0 {
+		return notSo("%s too late, and nothing was sent for it; --again or a later --not-after stores it anew", were(expired))
+	}
 	return nil
 }
 
