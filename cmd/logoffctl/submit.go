@@ -395,17 +395,17 @@ func (t *tool) leave(s *sending) error {
 
 // goOn says how waiting goes on, once all is stored: by their sequences, since a name may be that of other jobs.
 func (t *tool) goOn(s *sending) string {
-	words := []string{"watch"}
+	var names []jobName
 	for _, o := range s.orders {
 		if o.result == nil || !s.wait {
-			words = append(words, strconv.FormatUint(o.sequence, 10))
+			names = append(names, jobName(strconv.FormatUint(o.sequence, 10)))
 		}
 	}
-	watch := t.command(words...)
+	watch := t.command(append([]string{"watch"}, ranged(names)...)...)
 	switch {
 	case s.again || !s.isFile():
 		return watch
-	case len(words) > mostUrgent:
+	case len(names) >= mostUrgent:
 		return "the same command, with --wait"
 	}
 	return watch + " (or the same command with --wait, which writes down what is not done)"
