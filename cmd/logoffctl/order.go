@@ -205,11 +205,27 @@ func (o *order) meaning(payload []byte) ([]byte, error) {
 	return job.Encode()
 }
 
-// isStoredAs reports whether a message of the stream of jobs is what the order is published as.
+// isStoredAs reports whether a message of the stream of jobs is what the order is published as, whose times it has then.
 func (o *order) isStoredAs(r record, subject string) bool {
 	want, err := o.meaning(o.payload)
 	got, wrong := o.meaning(r.Data)
-	return err == nil && wrong == nil && r.Subject == subject && bytes.Equal(got, want)
+	if err != nil || wrong != nil || r.Subject != subject || !bytes.Equal(got, want) {
+		return false
+	}
+	if stored, err := jobs.Decode(r.Data, jobs.Rules{}); err == nil {
+		o.hasTimes(stored.EventTime, stored.NotAfter)
+	}
+	return true
+}
+
+// hasTimes gives an order the times of the job that it is stored as, where they are made of durations.
+func (o *order) hasTimes(event, notAfter time.Time) {
+	if o.eventIn != "" {
+		o.job.EventTime = event
+	}
+	if o.lateIn != "" {
+		o.job.NotAfter = notAfter
+	}
 }
 
 // sameFor is how long a job with a result counts as the same that is asked for again. After it, who is on the list
@@ -288,6 +304,10 @@ func (s *site) findResult(ctx context.Context, o *order, at place, isOwn func(re
 	_, err = s.read(ctx, at, func(r record) bool {
 		if result, err := r.result(); err == nil && isOwn(r, result) {
 			o.sequence, o.key, o.result, o.stored, found = r.jobSequence(), r.key(), &result, r.Data, true
+			if !o.before { // whose times are not known from its message
+				d, _ := readSpan(o.lateIn)
+				o.hasTimes(result.EventTime, result.RequestedAt.Add(d).Truncate(time.Second))
+			}
 		}
 		return true
 	})

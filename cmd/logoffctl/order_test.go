@@ -166,3 +166,70 @@ func TestAResultOfTodayCountsHoweverLongItsJobWaited(t *testing.T) {
 		t.Errorf("it ended with %d, and stored %d (%v): %s", code, after-before, err, told)
 	}
 }
+
+// What is submitted again has the times of the job that is stored, which a duration made an hour ago; not those that it
+// makes now.
+func TestWhatIsSubmittedAgainHasTheTimesOfTheFirst(t *testing.T) {
+	w := testWorld(t, 0)
+	var told strings.Builder
+	tool := &tool{where: whereabouts{server: w.broker.URL()}, stderr: &told}
+	here, err := tool.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(here.close)
+	subject := w.subjects.Request(jobs.Urgent, "jane")
+	made := func(now time.Time) *order {
+		notes := notes{Job: jobs.Job{EventTime: now.Add(-10 * time.Minute), NotAfter: now.Add(90 * time.Minute)}, eventIn: "-10m", lateIn: "90m"}
+		all, err := (&list{targets: []target{personOf("42")}}).orders("case-1", notes)
+		if err != nil || all[0].identify(subject) != nil {
+			t.Fatal(err)
+		}
+		return all[0]
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	stored := now.Add(-time.Hour)
+	first := made(stored)
+	if err := here.store(t.Context(), []*order{first}, subject, func(*order) {}); err != nil {
+		t.Fatal(err)
+	}
+	again := func(how string, o *order) {
+		s := &sending{orders: []*order{o}, notes: notes{Job: jobs.Job{EventTime: now.Add(-10 * time.Minute), NotAfter: now.Add(90 * time.Minute)}}}
+		want := "--event-time " + stored.Add(-10*time.Minute).Format(time.RFC3339) + " --not-after " + stored.Add(90*time.Minute).Format(time.RFC3339)
+		if printed := tool.resubmit(s, &list{path: "list.txt"}); !o.before && !o.swallowed || !strings.Contains(printed, want) {
+			t.Errorf("%s: %s has not %s", how, printed, want)
+		}
+	}
+	waits := made(now)
+	if err := here.recall(t.Context(), []*order{waits}, subject); err != nil {
+		t.Fatal(err)
+	}
+	again("it waits", waits)
+	swallowed := made(now)
+	if err := here.store(t.Context(), []*order{swallowed}, subject, func(*order) {}); err != nil {
+		t.Fatal(err)
+	}
+	again("its message id is known", swallowed)
+	if err := w.settle(jobs.Done); err != nil {
+		t.Fatal(err)
+	}
+	r := jobs.Result{
+		Version: jobs.ResultVersion, JobID: "case-1", Status: jobs.Failed, Lane: jobs.Urgent, Publisher: "jane", RequestedAt: stored, CompletedAt: stored,
+		EventTime: first.job.EventTime, Counts: map[jobs.Outcome]int{}, Users: []jobs.UserResult{{ID: 42, Outcome: jobs.UserUndecided}},
+	}
+	if err := w.putResult(t.Context(), r, jobs.Key(1, stored)); err != nil {
+		t.Fatal(err)
+	}
+	settled := made(now)
+	if err := here.recall(t.Context(), []*order{settled}, subject); err != nil {
+		t.Fatal(err)
+	}
+	again("it has a result", settled)
+
+	// A time that has passed is left out, and that is said.
+	first.job.NotAfter = stored
+	s := &sending{orders: []*order{first}, notes: notes{Job: jobs.Job{NotAfter: now.Add(time.Hour)}}}
+	if printed := tool.resubmit(s, &list{path: "list.txt"}); strings.Contains(printed, "--not-after") || !strings.Contains(told.String(), "leaves out --not-after") {
+		t.Errorf("%s, and %q is told", printed, told.String())
+	}
+}
