@@ -153,8 +153,8 @@ func (s *site) approver(who string) *republisher {
 		}
 		_, found, err := s.last(ctx, s.subjects.ResultStream(), l.Result)
 		if err == nil && !found {
-			err = notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job (logoffctl show %s), and logoffctl deny %d takes it off the list",
-				l.JobID, s.subjects.ResultStream(), l.key(), l.Sequence)
+			err = notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job. Take it off the list with: %s",
+				l.JobID, s.subjects.ResultStream(), s.command("deny", l.key()))
 		}
 		return err
 	}
@@ -185,9 +185,9 @@ func (t *tool) approveAll(ctx context.Context, r *republisher, all []letter, why
 		case t.json:
 			err = t.object(replayedLetter{l.key(), l.JobID, sequence})
 		case sequence == 0:
-			err = t.print("%s was approved before; logoffctl watch %s", l.JobID, l.JobID)
+			err = t.print("%s was approved before: %s", l.JobID, t.command("show", l.key()))
 		default:
-			err = t.print("approved; stored as %s %d; logoffctl watch %d", r.subjects.RequestStream(), sequence, sequence)
+			err = t.print("approved; stored as %s %d: %s", r.subjects.RequestStream(), sequence, t.command("watch", strconv.FormatUint(sequence, 10)))
 		}
 		if err != nil {
 			return err

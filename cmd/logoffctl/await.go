@@ -33,10 +33,10 @@ func (t *tool) await(ctx context.Context, here *site, s *sending) error {
 	case err == nil:
 		return t.verdictOf(s)
 	case errors.Is(err, errLate):
-		t.say("%s no result after %v; none is lost, and waiting goes on with: %s", have(left), s.timeout, t.goOn(s))
+		t.say("%s no result after %v; none is lost, and waiting goes on with%s", have(left), s.timeout, t.goOn(s))
 		return late("")
 	case ctx.Err() != nil:
-		t.say("%s no result yet; none is lost, and waiting goes on with: %s", have(left), t.goOn(s))
+		t.say("%s no result yet; none is lost, and waiting goes on with%s", have(left), t.goOn(s))
 		return interrupted("interrupted")
 	}
 	return err

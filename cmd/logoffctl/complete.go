@@ -60,11 +60,14 @@ const (
 	mostOffered = 50
 )
 
-// jobKeys offers the ids of the latest jobs that have a result.
+// jobKeys offers the ids of the latest jobs that have a result, or the key of one whose id looks like another name.
 func jobKeys(t *tool, begun string) []string {
 	return t.offered(begun, func(here *site) string { return here.subjects.ResultStream() }, func(here *site, r record) string {
-		id := strings.TrimSuffix(r.Subject, "."+r.key())
-		return id[strings.LastIndex(id, ".")+1:]
+		names := r.names()
+		if id := names[len(names)-1]; string(id) == r.id() {
+			return string(id)
+		}
+		return r.key()
 	})
 }
 

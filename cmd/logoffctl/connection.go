@@ -61,6 +61,15 @@ func (w *whereabouts) words() (words []string) {
 	return words
 }
 
+// command is a command of the tool as a shell takes it, for this place.
+func (w *whereabouts) command(words ...string) string {
+	line := "logoffctl"
+	for _, word := range append(words, w.words()...) {
+		line += " " + quoted(word)
+	}
+	return line
+}
+
 // settings are those of a worker that say where NATS is. So the tool works beside a worker as it is.
 type settings struct {
 	NATS   env.NATS
@@ -110,6 +119,7 @@ type site struct {
 	config   stream.Config // of the worker, as far as a reader knows
 	subjects jobs.Subjects
 	user     string // of the credentials, where they are a name
+	where    *whereabouts
 
 	needless error // a missing right that nothing needs
 	unread   bool  // NATS does not let us read jobs or results
@@ -138,7 +148,7 @@ func (t *tool) connect() (*site, error) {
 
 // connectAs connects with the n-th inbox that may be ours, and reports whether it is the last.
 func (t *tool) connectAs(s settings, n int) (here *site, last bool, err error) {
-	here = &site{subjects: jobs.Subjects{Prefix: s.Prefix}, user: cmp.Or(s.NATS.User, userOf(s.NATS.URL))}
+	here = &site{subjects: jobs.Subjects{Prefix: s.Prefix}, user: cmp.Or(s.NATS.User, userOf(s.NATS.URL)), where: &t.where}
 	inboxes := inboxesOf(s, here.user)
 	s.NATS.InboxPrefix = inboxes[n]
 	var api string
@@ -240,6 +250,9 @@ func (s *site) explain(doing string, err error) error {
 	}
 	return unclear("%s: %w", doing, err)
 }
+
+// command is a command of the tool as a shell takes it, for this deployment.
+func (s *site) command(words ...string) string { return s.where.command(words...) }
 
 // close ends the connection.
 func (s *site) close() { s.nc.Close() }

@@ -115,7 +115,6 @@ type kind struct {
 	What   string      `json:"what"`
 	Oldest time.Time   `json:"oldest"`
 	First  string      `json:"first"` // key of its job
-	first  uint64
 }
 
 // particulars are what differs between letters of a kind.
@@ -133,7 +132,7 @@ func kinds(all []letter) (kinds []*kind) {
 		})
 		id := [2]string{string(l.Reason), what}
 		if known[id] == nil {
-			known[id] = &kind{Reason: l.Reason, What: what, Oldest: l.died.UTC(), First: l.key(), first: l.Sequence}
+			known[id] = &kind{Reason: l.Reason, What: what, Oldest: l.died.UTC(), First: l.key()}
 			kinds = append(kinds, known[id])
 		}
 		known[id].N++
@@ -151,7 +150,7 @@ func (t *tool) listKinds(all []letter) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{number(k.N), string(k.Reason), k.What, lasting(time.Since(k.Oldest)), "logoffctl show " + strconv.FormatUint(k.first, 10)})
+		rows = append(rows, []string{number(k.N), string(k.Reason), k.What, lasting(time.Since(k.Oldest)), t.command("show", k.First)})
 	}
 	if t.json {
 		return nil

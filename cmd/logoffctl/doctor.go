@@ -238,7 +238,7 @@ func (d *doctor) pause(lane jobs.Lane, info *jetstream.ConsumerInfo) {
 	d.tell(diagnosis{
 		Level: levelWarn, Area: "pause",
 		What: fmt.Sprintf("%s is paused for another %v, and %s: no worker takes them until then", lane, info.PauseRemaining.Round(time.Second), count(int(info.NumPending), "job waits", "jobs wait")),
-		ToDo: "if it should go on now", Mend: "logoffctl resume " + string(lane),
+		ToDo: "if it should go on now", Mend: d.tool.command("resume", string(lane)),
 	})
 }
 

@@ -162,7 +162,7 @@ func (e *exported) row(cells ...string) error {
 
 // result exports a result, if it is meant.
 func (o *exporting) result(e *exported, r record) error {
-	if o.job != "" && !jobName(o.job).names(r) || o.person != "" && !o.look.maybe(r) {
+	if o.job != "" && o.job != r.id() && !o.names(r.key()) || o.person != "" && !o.look.maybe(r) {
 		return nil
 	}
 	result, err := jobs.DecodeResult(r.Data)
@@ -260,7 +260,7 @@ func (o *exporting) act(e *exported, r record) error {
 func (o *exporting) names(key string) bool {
 	name := jobName(o.job)
 	sequence, _, _ := strings.Cut(key, "-")
-	return o.job == key || name.key() == "" && name.sequence() != 0 && strconv.FormatUint(name.sequence(), 10) == sequence || slices.Contains(o.keys, key)
+	return o.job == key || name.isSequence() && o.job == sequence || slices.Contains(o.keys, key)
 }
 
 // keysOf are the keys of the jobs with an id that have a result.

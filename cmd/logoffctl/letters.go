@@ -26,10 +26,8 @@ type letter struct {
 // key is that of the letter's job.
 func (l letter) key() string { return jobs.Key(l.Sequence, l.Stored) }
 
-// isNamed reports whether a name is that of the letter's job.
-func (l letter) isNamed(n jobName) bool {
-	return string(n) == l.JobID || string(n) == l.key() || n.key() == "" && n.sequence() != 0 && n.sequence() == l.Sequence
-}
+// names are those that mean the letter's job.
+func (l letter) names() []jobName { return namesOf(l.JobID, l.key()) }
 
 // letterOf reads a dead letter.
 func (s *site) letterOf(r record) (letter, error) {
@@ -48,6 +46,7 @@ func (s *site) letterOf(r record) (letter, error) {
 // A choice is which letters are meant.
 type choice struct {
 	names     []jobName
+	named     map[jobName]bool // the same
 	reasons   []string
 	publisher string
 	older     span
@@ -63,12 +62,13 @@ func (c *choice) addFlags(t *tool, cmd *cobra.Command) {
 }
 
 func (c *choice) read(args []string) error {
+	c.named = map[jobName]bool{}
 	for _, arg := range args {
 		name := jobName(arg)
 		if err := name.check(); err != nil {
 			return err
 		}
-		c.names = append(c.names, name)
+		c.names, c.named[name] = append(c.names, name), true
 	}
 	for _, reason := range c.reasons {
 		if s := jobs.Status(reason); !slices.Contains(jobs.Statuses, s) || s.Success() {
@@ -84,15 +84,17 @@ func (c *choice) isAll() bool {
 }
 
 func (c *choice) wants(l letter) bool {
-	return (len(c.names) == 0 || slices.ContainsFunc(c.names, l.isNamed)) &&
+	return (len(c.names) == 0 || slices.ContainsFunc(l.names(), func(n jobName) bool { return c.named[n] })) &&
 		(len(c.reasons) == 0 || slices.Contains(c.reasons, string(l.Reason))) &&
 		(c.publisher == "" || c.publisher == l.publisher) &&
 		(c.older == 0 || time.Since(l.died) > time.Duration(c.older))
 }
 
 // letters are those that are meant, the oldest first. One that cannot be read is told, and passed over.
-// So is one that is named and not there, of which the exit code tells, too.
+// So is one that is named and not there, of which the exit code tells, too. What is all digits is a sequence, and no id:
+// whoever stores a job chooses that.
 func (t *tool) letters(ctx context.Context, here *site, c choice) (all []letter, err error) {
+	there, ids := map[jobName]bool{}, map[jobName]string{}
 	_, err = here.read(ctx, place{Stream: here.subjects.DeadStream(), Subject: here.subjects.DeadLetters()}, func(r record) bool {
 		l, err := here.letterOf(r)
 		switch {
@@ -100,6 +102,11 @@ func (t *tool) letters(ctx context.Context, here *site, c choice) (all []letter,
 			t.say("passed over: %v", err)
 		case c.wants(l):
 			all = append(all, l)
+			for _, name := range l.names() {
+				there[name] = true
+			}
+		default:
+			ids[jobName(l.JobID)] = l.key()
 		}
 		return true
 	})
@@ -107,12 +114,21 @@ func (t *tool) letters(ctx context.Context, here *site, c choice) (all []letter,
 		return nil, err
 	}
 	for _, name := range c.names {
-		if !slices.ContainsFunc(all, func(l letter) bool { return l.isNamed(name) }) {
-			t.say("%s has no dead letter here, or no more", name)
-			t.unfound = true
+		if there[name] {
+			continue
 		}
+		t.unfound = true
+		t.say("%s has no dead letter here, or no more%s", name, likeID(name, ids[name]))
 	}
 	return all, nil
+}
+
+// likeID says how a job is named whose id looks like another name, if there is one with that key.
+func likeID(name jobName, key string) string {
+	if key == "" || name.key() == "" && !name.isSequence() {
+		return ""
+	}
+	return fmt.Sprintf("; the job whose id is %s is named by its key, %s", name, key)
 }
 
 // whole are all people and sessions of letters.

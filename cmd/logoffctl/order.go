@@ -205,11 +205,27 @@ func (o *order) meaning(payload []byte) ([]byte, error) {
 	return job.Encode()
 }
 
-// isStoredAs reports whether a message of the stream of jobs is what the order is published as.
+// isStoredAs reports whether a message of the stream of jobs is what the order is published as, whose times it has then.
 func (o *order) isStoredAs(r record, subject string) bool {
 	want, err := o.meaning(o.payload)
 	got, wrong := o.meaning(r.Data)
-	return err == nil && wrong == nil && r.Subject == subject && bytes.Equal(got, want)
+	if err != nil || wrong != nil || r.Subject != subject || !bytes.Equal(got, want) {
+		return false
+	}
+	if stored, err := jobs.Decode(r.Data, jobs.Rules{}); err == nil {
+		o.hasTimes(stored.EventTime, stored.NotAfter)
+	}
+	return true
+}
+
+// hasTimes gives an order the times of the job that it is stored as, where they are made of durations.
+func (o *order) hasTimes(event, notAfter time.Time) {
+	if o.eventIn != "" {
+		o.job.EventTime = event
+	}
+	if o.lateIn != "" {
+		o.job.NotAfter = notAfter
+	}
 }
 
 // sameFor is how long a job with a result counts as the same that is asked for again. After it, who is on the list
@@ -247,7 +263,7 @@ func (s *site) recall(ctx context.Context, all []*order, subject string) error {
 	var looks errgroup.Group
 	looks.SetLimit(recalls)
 	for _, o := range all {
-		looks.Go(func() error { return s.recallResult(ctx, o) })
+		looks.Go(func() error { return s.recallResult(ctx, o, subject) })
 	}
 	return looks.Wait()
 }
@@ -269,15 +285,15 @@ func (s *site) waiting(ctx context.Context, subject string) (n uint64, err error
 }
 
 // recallResult finds the result that an order has already: that of its message where it waits, which is there before the
-// job has left the stream. Else it is the latest of the last day that answers it: what is left of a job and replayed has
-// the same id.
-func (s *site) recallResult(ctx context.Context, o *order) error {
+// job has left the stream. Else it is the latest of the last day that answers it, of a job of the same lane and publisher:
+// anybody's job may have the same id, and so has what is left of a job and replayed.
+func (s *site) recallResult(ctx context.Context, o *order, subject string) error {
 	at := place{Stream: s.subjects.ResultStream(), Subject: s.subjects.Result(o.job.ID, cmp.Or(o.key, "*"))}
 	if !o.before {
 		at.Since = time.Now().Add(-sameFor)
 	}
 	found, err := s.findResult(ctx, o, at, func(r record, result jobs.Result) bool {
-		return o.before || time.Since(r.Time) <= sameFor && o.isAnsweredBy(result)
+		return o.before || time.Since(r.Time) <= sameFor && s.isOf(result, subject) && o.isAnsweredBy(result)
 	})
 	o.before = o.before || found
 	return err
@@ -288,29 +304,44 @@ func (s *site) findResult(ctx context.Context, o *order, at place, isOwn func(re
 	_, err = s.read(ctx, at, func(r record) bool {
 		if result, err := r.result(); err == nil && isOwn(r, result) {
 			o.sequence, o.key, o.result, o.stored, found = r.jobSequence(), r.key(), &result, r.Data, true
+			if !o.before { // whose times are not known from its message
+				d, _ := readSpan(o.lateIn)
+				o.hasTimes(result.EventTime, result.RequestedAt.Add(d).Truncate(time.Second))
+			}
 		}
 		return true
 	})
 	return found, err
 }
 
+// isOf reports whether a result is of a job that was published on a subject, or that was approved after it was.
+func (s *site) isOf(result jobs.Result, subject string) bool {
+	return s.subjects.Request(result.Lane, result.Publisher) == subject
+}
+
 // isAnsweredBy reports whether a result is of a job that names the same, and has the same event time: what began after
-// that is left on. One id may be that of several jobs.
+// that is left on. One id may be that of several jobs. A result in which nobody was looked at answers nothing, and one in
+// which somebody came too late only an order that would have come too late as well.
 func (o *order) isAnsweredBy(result jobs.Result) bool {
-	if result.Status == jobs.Held {
+	switch {
+	case result.Status == jobs.Held:
 		return result.HeldSHA256 == fmt.Sprintf("%x", sha256.Sum256(o.payload))
-	}
-	if !o.isOfEvent(result) {
+	case result.Status == jobs.Invalid, result.Status == jobs.Ignored, !o.isOfEvent(result):
 		return false
 	}
-	named := map[string]bool{}
+	named, late := map[string]bool{}, result.Status == jobs.ExpiredJob
 	for _, s := range result.Sessions {
 		if !s.Found {
 			named[sessionKey(s.ID)] = true
 		}
+		late = late || s.Outcome == jobs.Expired
 	}
 	for _, u := range result.Users {
 		named[userKey(u.ID, u.Name, u.Email)] = true
+		late = late || u.Outcome == jobs.UserExpired
+	}
+	if late && !o.wasLateAt(result) {
+		return false
 	}
 	for _, t := range o.targets {
 		if !named[t.key()] {
@@ -327,8 +358,20 @@ func (o *order) isOfEvent(result jobs.Result) bool {
 		return result.EventTime.Equal(o.job.EventTime)
 	}
 	d, err := readSpan(o.eventIn)
-	return err == nil && result.RequestedAt.Add(d).Sub(result.EventTime).Abs() <= time.Minute
+	return err == nil && result.RequestedAt.Add(d).Sub(result.EventTime).Abs() <= storedWithin
 }
+
+// wasLateAt reports whether the order, stored when the job of a result was, would have been too late when that ended.
+func (o *order) wasLateAt(result jobs.Result) bool {
+	last := o.job.NotAfter
+	if d, err := readSpan(o.lateIn); o.lateIn != "" && err == nil {
+		last = result.RequestedAt.Add(d - storedWithin)
+	}
+	return !last.IsZero() && !result.CompletedAt.Before(last)
+}
+
+// storedWithin is how long after its times were made of durations a job is stored: a person is asked in between.
+const storedWithin = time.Minute
 
 // window is how many jobs may be on their way to be stored.
 const window = 256
@@ -368,7 +411,7 @@ func (s *site) settled(ctx context.Context, o *order, subject string) (bool, err
 	sequence := o.sequence
 	at := place{Stream: s.subjects.ResultStream(), Subject: s.subjects.Result(o.job.ID, "*")}
 	return s.findResult(ctx, o, at, func(r record, result jobs.Result) bool {
-		return r.jobSequence() == sequence && s.subjects.Request(result.Lane, result.Publisher) == subject
+		return r.jobSequence() == sequence && s.isOf(result, subject)
 	})
 }
 

@@ -119,6 +119,7 @@ func ending(at time.Time) string {
 type pausing struct {
 	*site
 	who   string
+	as    string // who that is, as far as the command line says
 	lanes []jobs.Lane
 	found map[jobs.Lane]*jetstream.ConsumerInfo // before the change
 }
@@ -127,7 +128,7 @@ func (s *site) pausing(ctx context.Context, lanes []jobs.Lane, a acting) (*pausi
 	if !s.pauses() {
 		return nil, unclear("the NATS server has version %s, and a consumer can be paused since 2.11; nothing was changed", s.nc.ConnectedServerVersion())
 	}
-	p := &pausing{site: s, lanes: lanes}
+	p := &pausing{site: s, lanes: lanes, as: a.as}
 	var err error
 	if p.who, err = s.actor(ctx, a, func(name string) string { return s.subjects.LaneAct(lanes[0], name) }); err != nil {
 		return nil, err
@@ -207,7 +208,11 @@ func (p *pausing) set(ctx context.Context, act jobs.Act) error {
 		err = p.explain(doing, err)
 	}
 	what := fmt.Sprintf("the act is written down, and workers hold the %s lane for it", act.Lane)
-	mend := fmt.Sprintf("logoffctl resume %s takes it back", act.Lane)
+	resume := []string{"resume", string(act.Lane)}
+	if p.as != "" {
+		resume = append(resume, "--as", p.as)
+	}
+	mend := "take it back with: " + p.command(resume...)
 	if act.Verb == jobs.ActResume {
 		what = "the act is written down, and the consumer may be paused all the same, so that no job is handed out"
 		mend = "the same command again, with the right, ends that"

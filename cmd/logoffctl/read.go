@@ -39,6 +39,15 @@ func (r record) result() (jobs.Result, error) {
 // key is the last token of a result's subject: that of the job's message.
 func (r record) key() string { return r.Subject[strings.LastIndex(r.Subject, ".")+1:] }
 
+// id is that of a result's job, as the subject says.
+func (r record) id() string {
+	rest := strings.TrimSuffix(r.Subject, "."+r.key())
+	return rest[strings.LastIndex(rest, ".")+1:]
+}
+
+// names are those that mean a result's job.
+func (r record) names() []jobName { return namesOf(r.id(), r.key()) }
+
 // jobSequence is that of the job whose result this is; 0 if the subject does not say.
 func (r record) jobSequence() uint64 {
 	digits, _, _ := strings.Cut(r.key(), "-")
@@ -324,7 +333,8 @@ func (s *site) last(ctx context.Context, stream, subject string) (record, bool, 
 	return r, err == nil, err
 }
 
-// A jobName is how a person names a job: by its id, its key or its sequence, as any command printed it.
+// A jobName is how a person names a job: by its id, its key or its sequence, as any command printed it. What looks like a
+// key or a sequence is one, since whoever may store jobs chooses their ids.
 type jobName string
 
 var keyForm = regexp.MustCompile(`^\d+-\d{16,19}$`)
@@ -339,12 +349,28 @@ func (n jobName) key() string {
 
 // sequence is the job's in its stream, if the name says so; else 0.
 func (n jobName) sequence() uint64 {
-	digits, _, _ := strings.Cut(cmp.Or(n.key(), string(n)), "-")
+	digits := string(n)
+	if key := n.key(); key != "" {
+		digits, _, _ = strings.Cut(key, "-")
+	}
 	sequence, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || n.key() == "" && digits != string(n) {
+	if err != nil || strconv.FormatUint(sequence, 10) != digits {
 		return 0
 	}
 	return sequence
+}
+
+// isSequence reports whether the name is a sequence and nothing else.
+func (n jobName) isSequence() bool { return n.key() == "" && n.sequence() != 0 }
+
+// namesOf are the names that mean a job with an id and a key.
+func namesOf(id, key string) []jobName {
+	digits, _, _ := strings.Cut(key, "-")
+	names := []jobName{jobName(key), jobName(digits)}
+	if n := jobName(id); n.key() == "" && !n.isSequence() {
+		names = append(names, n)
+	}
+	return names
 }
 
 // check refuses a name that is none.
@@ -353,12 +379,6 @@ func (n jobName) check() error {
 		return badUsage("%w", err)
 	}
 	return nil
-}
-
-// names reports whether a result is that of the job.
-func (n jobName) names(r record) bool {
-	id := strings.TrimSuffix(r.Subject, "."+r.key())
-	return string(n) == r.key() || string(n) == id[strings.LastIndex(id, ".")+1:] || n.sequence() != 0 && n.key() == "" && n.sequence() == r.jobSequence()
 }
 
 // lastKnown is the latest result of a job that is named by its key or id.
@@ -372,17 +392,19 @@ func (s *site) lastKnown(ctx context.Context, n jobName) (record, bool, error) {
 	return s.last(ctx, s.subjects.ResultStream(), s.subjects.Result(string(n), "*"))
 }
 
-// lastResult is the latest result of a job. By a sequence alone it is found by reading the results.
-func (s *site) lastResult(ctx context.Context, n jobName) (record, bool, error) {
-	r, found, err := s.lastKnown(ctx, n)
-	if found || err != nil || n.key() != "" || n.sequence() == 0 {
+// lastResult is the latest result of a job. By a sequence alone it is found by reading the results; where no job has
+// that, the name is an id.
+func (s *site) lastResult(ctx context.Context, n jobName) (r record, found bool, err error) {
+	if n.isSequence() {
+		_, err = s.read(ctx, place{Stream: s.subjects.ResultStream()}, func(candidate record) bool {
+			if candidate.jobSequence() == n.sequence() {
+				r, found = candidate, true
+			}
+			return true
+		})
+	}
+	if found || err != nil {
 		return r, found, err
 	}
-	_, err = s.read(ctx, place{Stream: s.subjects.ResultStream()}, func(candidate record) bool {
-		if candidate.jobSequence() == n.sequence() {
-			r, found = candidate, true
-		}
-		return true
-	})
-	return r, found, err
+	return s.lastKnown(ctx, n)
 }

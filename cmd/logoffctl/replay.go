@@ -120,7 +120,7 @@ func (t *tool) chosen(ctx context.Context, c choice, args []string, verb string)
 		return nil, nil, err
 	}
 	if c.isAll() {
-		return nil, nil, badUsage("which letters are meant? Name jobs, or say --reason, --publisher or --older; logoffctl dead ls lists them")
+		return nil, nil, badUsage("which letters are meant? Name jobs, or say --reason, --publisher or --older. They are listed by: %s", t.command("dead", "ls"))
 	}
 	here, err := t.connect()
 	if err != nil {
@@ -138,9 +138,9 @@ func (t *tool) chosen(ctx context.Context, c choice, args []string, verb string)
 		advice := ""
 		switch {
 		case l.Reason == jobs.Held:
-			advice = fmt.Sprintf("it is held: logoffctl approve %d or logoffctl deny %d", l.Sequence, l.Sequence)
+			advice = "it is held, to be approved or denied: " + t.command("approve", l.key())
 		case verb == "replay" && l.Reason == jobs.Invalid:
-			advice = fmt.Sprintf("it is invalid, and would be again: logoffctl show %d", l.Sequence)
+			advice = "it is invalid, and would be again: " + t.command("show", l.key())
 		case verb == "replay" && l.broken != nil:
 			advice = fmt.Sprintf("what it holds cannot be read: %v", l.broken)
 		default:
@@ -148,7 +148,7 @@ func (t *tool) chosen(ctx context.Context, c choice, args []string, verb string)
 			continue
 		}
 		if len(c.names) > 0 && err == nil {
-			err = badUsage("%s is not %s: %s; nothing was changed", l.JobID, map[string]string{"replay": "replayed", "drop": "dropped"}[verb], advice)
+			err = badUsage("nothing was changed: %s is not %s: %s", l.JobID, map[string]string{"replay": "replayed", "drop": "dropped"}[verb], advice)
 		}
 		t.say("%s is left alone: %s", l.JobID, advice)
 	}
@@ -300,7 +300,7 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 				off = append(off, l)
 			} else {
 				notDone++
-				t.say("%s: somebody else has dealt with its letter meanwhile; logoffctl show %s", l.JobID, l.key())
+				t.say("%s: somebody else has dealt with its letter meanwhile: %s", l.JobID, t.command("show", l.key()))
 			}
 		}
 		worked, err := t.publishedMeanwhile(ctx, r, off)
@@ -350,7 +350,7 @@ func (t *tool) publishedMeanwhile(ctx context.Context, r *republisher, off []let
 		}
 		if who != "" {
 			worked[l.key()] = true
-			t.say("%s: %s had stored it again already, and it is worked; logoffctl watch %s", l.JobID, who, l.JobID)
+			t.say("%s: %s had stored it again already, and it is worked: %s", l.JobID, who, t.command("show", l.key()))
 		}
 	}
 	return worked, nil

@@ -203,7 +203,7 @@ func TestPauseThatIsRefusedInPartSaysWhatIsPaused(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"pause", "all", "--for", "1h", "--why", "x", "--yes"}, []string{"urgent is paused", "a NATS right is missing", "workers hold the bulk lane", "logoffctl resume bulk takes it back"}},
+		{[]string{"pause", "all", "--for", "1h", "--why", "x", "--yes"}, []string{"urgent is paused", "a NATS right is missing", "workers hold the bulk lane", "take it back with: logoffctl resume bulk --inbox-prefix _INBOX_operator\n"}},
 		{[]string{"resume", "all"}, []string{"urgent is on again", "a NATS right is missing", "the consumer may be paused all the same"}},
 	} {
 		code, out, told := g.run(t, "half", append(c.args, "--inbox-prefix", "_INBOX_operator")...)

@@ -171,9 +171,9 @@ func (s *site) holds(ctx context.Context, d evidence.Digest, data []byte) (strin
 	case err != nil:
 		return "", err
 	case len(report.Findings) > 0 || report.Results == 0:
-		return "not as it was: logoffctl audit verify says what", nil
+		return "not as it was: the verb audit verify says what", nil
 	case len(report.Remarks) > 0:
-		return "what is left of it is as it was: logoffctl audit verify tells of the rest", nil
+		return "what is left of it is as it was: the verb audit verify tells of the rest", nil
 	}
 	return "verified", nil
 }
@@ -318,9 +318,10 @@ func (t *tool) tellStory(s *story) error {
 	switch {
 	case s.letter == nil:
 	case s.letter.Reason == jobs.Held:
-		t.say("next: logoffctl approve %d, or logoffctl deny %d", s.Sequence, s.Sequence)
+		t.say("approve it with: %s", t.command("approve", s.Key))
+		t.say("or deny it with: %s", t.command("deny", s.Key))
 	case s.letter.Reason != jobs.Invalid:
-		t.say("again: logoffctl dead replay %d", s.Sequence)
+		t.say("again with: %s", t.command("dead", "replay", s.Key))
 	}
 	return nil
 }

@@ -362,7 +362,7 @@ func (t *tool) tellStanding(s *standing) error {
 			return err
 		}
 	}
-	for _, rows := range [][][]string{s.laneRows(), s.workerRows(), s.limitRows()} {
+	for _, rows := range [][][]string{s.laneRows(), s.workerRows(), t.limitRows(s)} {
 		if len(rows) < 2 {
 			continue
 		}
@@ -424,7 +424,7 @@ func (s *standing) workerRows() [][]string {
 	return rows
 }
 
-func (s *standing) limitRows() [][]string {
+func (t *tool) limitRows(s *standing) [][]string {
 	rows := [][]string{{"LIMIT", "USED"}}
 	for _, kind := range []struct{ key, words string }{{"writes", "logoffs and logins, hour"}, {"reads", "look-ups, hour"}} {
 		if q, is := s.Budget[kind.key]; is {
@@ -449,11 +449,10 @@ func (s *standing) limitRows() [][]string {
 		}
 	}
 	if total > 0 {
-		rows = append(rows, []string{"dead letters", fmt.Sprintf("%s (%s): logoffctl dead ls", number(int(total)), strings.Join(each, ", "))})
+		rows = append(rows, []string{"dead letters", fmt.Sprintf("%s (%s): %s", number(int(total)), strings.Join(each, ", "), t.command("dead", "ls"))})
 	}
 	if n := len(s.Held); n > 0 {
-		sequence, _, _ := strings.Cut(s.Held[0], "-")
-		rows = append(rows, []string{"held", fmt.Sprintf("%d: logoffctl approve %s", s.DeadLetters[string(jobs.Held)], sequence)})
+		rows = append(rows, []string{"held", fmt.Sprintf("%d: %s", s.DeadLetters[string(jobs.Held)], t.command("approve", s.Held[0]))})
 	}
 	return rows
 }

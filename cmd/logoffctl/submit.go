@@ -374,35 +374,42 @@ type storedJob struct {
 
 // leave ends a submission that does not wait.
 func (t *tool) leave(s *sending) error {
-	stored := 0
+	stored, expired := 0, 0
 	for _, o := range s.orders {
 		if !o.before {
 			stored++
+		}
+		if o.result != nil && o.result.Status == jobs.ExpiredJob {
+			expired++
 		}
 	}
 	if len(s.orders) > mostUrgent && !t.json {
 		_ = t.print("%s  stored %s, %s", s.name, count(stored, "job", "jobs"), s.lane)
 	}
-	t.say("what becomes of it: %s", t.goOn(s))
+	t.say("what becomes of it is told by%s", t.goOn(s))
+	if expired > 0 {
+		return notSo("%s too late, and nothing was sent for it; --again or a later --not-after stores it anew", were(expired))
+	}
 	return nil
 }
 
-// goOn says how waiting goes on, once all is stored: by their sequences, since a name may be that of other jobs.
+// goOn says with what waiting goes on, once all is stored: by their sequences, since a name may be that of other jobs. It is
+// the end of a line, so that nothing but the command stands after the colon.
 func (t *tool) goOn(s *sending) string {
-	words := []string{"watch"}
+	var names []jobName
 	for _, o := range s.orders {
 		if o.result == nil || !s.wait {
-			words = append(words, strconv.FormatUint(o.sequence, 10))
+			names = append(names, jobName(strconv.FormatUint(o.sequence, 10)))
 		}
 	}
-	watch := t.command(words...)
+	watch := t.command(append([]string{"watch"}, ranged(names)...)...)
 	switch {
 	case s.again || !s.isFile():
-		return watch
-	case len(words) > mostUrgent:
-		return "the same command, with --wait"
+		return ": " + watch
+	case len(names) >= mostUrgent:
+		return " the same command, with --wait"
 	}
-	return watch + " (or the same command with --wait, which writes down what is not done)"
+	return " the same command with --wait, which writes down what is not done, or else: " + watch
 }
 
 // resubmit is the command that submits a list as this one was, but for its name.
@@ -421,24 +428,38 @@ func (t *tool) resubmit(s *sending, l *list) string {
 	for _, label := range s.labels {
 		add("--label", label)
 	}
-	if !s.notes.EventTime.IsZero() {
-		add("--event-time", s.notes.EventTime.Format(time.RFC3339Nano))
+	times := s.times()
+	if !times.EventTime.IsZero() {
+		add("--event-time", times.EventTime.Format(time.RFC3339Nano))
 	}
-	if !s.notes.NotAfter.IsZero() && !s.notes.isLate() { // or nothing would be sent
-		add("--not-after", s.notes.NotAfter.Format(time.RFC3339Nano))
+	switch {
+	case times.isLate():
+		t.say("what is given next leaves out --not-after, which was %s: nothing would be sent", times.NotAfter.Local().Format("2006-01-02 15:04:05"))
+	case !times.NotAfter.IsZero():
+		add("--not-after", times.NotAfter.Format(time.RFC3339Nano))
 	}
 	add("--as", s.publisher)
 	return t.command(words...)
 }
 
-// command is a command of the tool as a shell takes it, for the same place.
-func (t *tool) command(words ...string) string {
-	line := "logoffctl"
-	for _, word := range append(words, t.where.words()...) {
-		line += " " + quoted(word)
+// times are the notes with the times that the jobs have which are stored: a duration made another of this run. Of several
+// jobs it is the earliest, so that nothing is ended that the first command would have left on.
+func (s *sending) times() notes {
+	times := s.notes
+	earlier := func(a *time.Time, duration string, b time.Time) {
+		if duration != "" && !b.IsZero() && b.Before(*a) {
+			*a = b
+		}
 	}
-	return line
+	for _, o := range s.orders {
+		earlier(&times.EventTime, o.eventIn, o.job.EventTime)
+		earlier(&times.NotAfter, o.lateIn, o.job.NotAfter)
+	}
+	return times
 }
+
+// command is a command of the tool as a shell takes it, for the same place.
+func (t *tool) command(words ...string) string { return t.where.command(words...) }
 
 // quoted is a word as a shell takes it.
 func quoted(word string) string {

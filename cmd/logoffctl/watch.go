@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"logoffworker/jobs"
 )
@@ -30,7 +32,8 @@ func (t *tool) watchCommand() *cobra.Command {
 		Use:   "watch [JOB...]",
 		Short: "results as they come",
 		Long: `Watch prints one line a result, for ever, or until the named jobs have theirs. A job is named by
-its id, its key or its sequence, whatever another command printed.`,
+its id, its key or its sequence, whatever another command printed. A name of digits is a sequence,
+and 88102..88140 are all from one to another.`,
 		Example: `  logoffctl watch
   logoffctl watch 01JDCASE7K2Q5
   logoffctl watch --since 1h --not-done
@@ -45,13 +48,61 @@ its id, its key or its sequence, whatever another command printed.`,
 	t.completes(cmd, "status", statuses)
 	t.completesArgs(cmd, jobKeys)
 	return t.verb(cmd, func(ctx context.Context, args []string) error {
+		there := map[jobName]bool{}
 		for _, arg := range args {
-			if name := jobName(arg); !slices.Contains(o.names, name) {
-				o.names = append(o.names, name)
+			names, err := namesIn(arg)
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				if !there[name] {
+					o.names, there[name] = append(o.names, name), true
+				}
 			}
 		}
 		return t.watch(ctx, o)
 	})
+}
+
+const (
+	// between stands between the first sequence and the last of a range. No id has it.
+	between = ".."
+	// longestRange is how many sequences a range has at most.
+	longestRange = 100_000
+)
+
+// namesIn are the names in an argument: itself, or those of a range.
+func namesIn(arg string) (names []jobName, err error) {
+	first, last, isRange := strings.Cut(arg, between)
+	if !isRange {
+		return []jobName{jobName(arg)}, nil
+	}
+	from, to := jobName(first).sequence(), jobName(last).sequence()
+	if !jobName(first).isSequence() || !jobName(last).isSequence() || to < from || to-from >= longestRange {
+		return nil, badUsage("%s is no range: one is two sequences, the smaller first, such as 88102..88140, with at most %s jobs", arg, number(longestRange))
+	}
+	for sequence := from; sequence <= to; sequence++ {
+		names = append(names, jobName(strconv.FormatUint(sequence, 10)))
+	}
+	return names, nil
+}
+
+// ranged are names with sequences that follow each other as ranges, so that a command line has room for many.
+func ranged(names []jobName) (words []string) {
+	for i := 0; i < len(names); {
+		end := i + 1
+		for end < len(names) && names[i].isSequence() && names[end].isSequence() && names[end].sequence() == names[end-1].sequence()+1 {
+			end++
+		}
+		if end-i > 2 {
+			words = append(words, string(names[i])+between+string(names[end-1]))
+		} else {
+			end = i + 1
+			words = append(words, string(names[i]))
+		}
+		i = end
+	}
+	return words
 }
 
 func (t *tool) watch(ctx context.Context, o watching) error {
@@ -77,10 +128,7 @@ func (t *tool) watch(ctx context.Context, o watching) error {
 		defer cancel()
 	}
 	w := &watch{tool: t, watching: o, settled: map[jobName]jobs.Status{}}
-	if err := w.lookBack(ctx, here); err != nil {
-		return err
-	}
-	if !w.all() {
+	if err = w.lookBack(ctx, here); err == nil && !w.all() {
 		err = here.follow(ctx, at, w.take)
 	}
 	return w.end(ctx, errors.Join(w.failed, err))
@@ -107,41 +155,24 @@ func (o *watching) check() error {
 type watch struct {
 	*tool
 	watching
+	asked   map[jobName][]jobName   // by what a result is known by, the names that were given
 	settled map[jobName]jobs.Status // the latest of each job
 	failed  error
 }
 
 // lookBack finds results that are there already. Each is taken once, by however many names, and the oldest first, so that
-// an id means the latest. All jobs that are named by a sequence are found by reading the results once.
+// an id means the latest.
 func (w *watch) lookBack(ctx context.Context, here *site) error {
+	if err := w.ask(ctx, here); err != nil {
+		return err
+	}
+	last, err := w.last(ctx, here)
+	if err != nil {
+		return err
+	}
 	there := map[uint64]record{} // by their sequence
-	last := map[uint64]record{}  // of the jobs that are named by theirs
-	for _, name := range w.names {
-		r, found, err := here.lastKnown(ctx, name)
-		switch {
-		case err != nil:
-			return err
-		case found:
-			there[r.Sequence] = r
-		case name.sequence() != 0 && name.key() == "":
-			last[name.sequence()] = record{}
-		}
-	}
-	if len(last) > 0 {
-		_, err := here.read(ctx, place{Stream: here.subjects.ResultStream()}, func(r record) bool {
-			if _, asked := last[r.jobSequence()]; asked {
-				last[r.jobSequence()] = r
-			}
-			return true
-		})
-		if err != nil {
-			return err
-		}
-	}
 	for _, r := range last {
-		if r.Sequence != 0 {
-			there[r.Sequence] = r
-		}
+		there[r.Sequence] = r
 	}
 	for _, sequence := range slices.Sorted(maps.Keys(there)) {
 		w.take(there[sequence])
@@ -149,24 +180,117 @@ func (w *watch) lookBack(ctx context.Context, here *site) error {
 	return w.failed
 }
 
+// ask says by what the results of the jobs are known. The sequence of a job that waits means that job alone: a stream that
+// was made anew counts from the start, and results of the one before are still there. What waits is looked at before the
+// results, because a job leaves the stream only when its result is stored.
+func (w *watch) ask(ctx context.Context, here *site) error {
+	keys, err := here.waitingKeys(ctx, w.names)
+	if err != nil {
+		return err
+	}
+	w.asked = map[jobName][]jobName{}
+	for i, name := range w.names {
+		known := name
+		if keys[i] != "" {
+			known = jobName(keys[i])
+		}
+		w.asked[known] = append(w.asked[known], name)
+	}
+	return nil
+}
+
+// waitingKeys are the keys of those jobs that are named by a sequence and wait; empty for others. Who may not read jobs
+// is content with the sequence.
+func (s *site) waitingKeys(ctx context.Context, names []jobName) ([]string, error) {
+	keys := make([]string, len(names))
+	looks, looking := errgroup.WithContext(ctx)
+	looks.SetLimit(recalls)
+	for i, name := range names {
+		if !name.isSequence() {
+			continue
+		}
+		looks.Go(func() error {
+			if looking.Err() != nil {
+				return context.Cause(looking)
+			}
+			r, found, err := s.leader(looking, s.subjects.RequestStream(), ask{Seq: name.sequence()})
+			if found {
+				keys[i] = jobs.Key(r.Sequence, r.Time)
+			}
+			return err
+		})
+	}
+	err := looks.Wait()
+	if err != nil && ctx.Err() == nil && s.denial() != nil {
+		s.forgive()
+		return keys, nil
+	}
+	return keys, s.explain("look at what waits", err)
+}
+
+// fewNames is for how many jobs their results are asked for one by one.
+const fewNames = 20
+
+// last are the latest results by what they are known by. Of many jobs, and of those that are known by a sequence, they are
+// found by reading the results once.
+func (w *watch) last(ctx context.Context, here *site) (map[jobName]record, error) {
+	last, ids, isRead := map[jobName]record{}, map[jobName]string{}, len(w.asked) > fewNames
+	for name := range w.asked {
+		isRead = isRead || name.isSequence()
+	}
+	for name := range w.asked {
+		if isRead {
+			break
+		}
+		r, found, err := here.lastKnown(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			last[name] = r
+		}
+	}
+	if !isRead {
+		return last, nil
+	}
+	_, err := here.read(ctx, place{Stream: here.subjects.ResultStream()}, func(r record) bool {
+		for _, name := range r.names() {
+			if w.asked[name] != nil {
+				last[name] = r
+			}
+		}
+		if id := jobName(r.id()); w.asked[id] != nil {
+			ids[id] = r.key()
+		}
+		return true
+	})
+	for _, name := range w.names {
+		if like := likeID(name, ids[name]); like != "" && last[name].Sequence == 0 {
+			w.say("%s has no result yet%s", name, like)
+		}
+	}
+	return last, err
+}
+
 // all reports whether every named job has a result.
 func (w *watch) all() bool { return len(w.names) > 0 && len(w.settled) == len(w.names) }
 
 // take prints a result, if it is one that is asked for, and reports whether to go on.
 func (w *watch) take(r record) bool {
-	asked := len(w.names) == 0
+	var given []jobName
+	for _, name := range r.names() {
+		given = append(given, w.asked[name]...)
+	}
+	if len(w.names) > 0 && len(given) == 0 {
+		return true
+	}
 	result, err := r.result()
-	for _, name := range w.names {
-		if name.names(r) {
-			asked = true
-			if err == nil {
-				w.settled[name] = result.Status
-			}
+	for _, name := range given {
+		if err == nil {
+			w.settled[name] = result.Status
 		}
 	}
 	switch {
-	case !asked:
-		return true
 	case err != nil:
 		w.say("the result %s cannot be read: %v", r.Subject, err)
 	case w.wants(result):
@@ -214,7 +338,7 @@ func (w *watch) end(ctx context.Context, err error) error {
 	}
 	goOn := ""
 	if left := w.left(); len(left) > 0 {
-		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: %s", have(len(left)), w.command(append([]string{"watch"}, left...)...))
+		goOn = fmt.Sprintf("%s no result yet; waiting goes on with: %s", have(len(left)), w.command(append([]string{"watch"}, ranged(left)...)...))
 	}
 	switch {
 	case errors.Is(err, errLate) && len(w.names) == 0:
@@ -230,10 +354,10 @@ func (w *watch) end(ctx context.Context, err error) error {
 }
 
 // left are the jobs without a result.
-func (w *watch) left() (names []string) {
+func (w *watch) left() (names []jobName) {
 	for _, name := range w.names {
 		if _, settled := w.settled[name]; !settled {
-			names = append(names, string(name))
+			names = append(names, name)
 		}
 	}
 	return names
