@@ -153,8 +153,8 @@ func (s *site) approver(who string) *republisher {
 		}
 		_, found, err := s.last(ctx, s.subjects.ResultStream(), l.Result)
 		if err == nil && !found {
-			err = notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job (logoffctl show %s), and logoffctl deny %d takes it off the list",
-				l.JobID, s.subjects.ResultStream(), l.key(), l.Sequence)
+			err = stays{notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job (logoffctl show %s), and logoffctl deny %d takes it off the list",
+				l.JobID, s.subjects.ResultStream(), l.key(), l.Sequence)}
 		}
 		return err
 	}
@@ -175,9 +175,15 @@ func (t *tool) approveAll(ctx context.Context, r *republisher, all []letter, why
 	if err := r.prepare(ctx, all, why); err != nil {
 		return err
 	}
+	var left verdict
 	for _, l := range all {
 		sequence, err := r.publish(ctx, l)
+		why := stays{}
 		switch {
+		case errors.As(err, &why):
+			t.say("%v", err)
+			left.add(ctx, err)
+			err = nil
 		case err != nil && errors.Is(err, context.Canceled):
 			return interrupted("interrupted: the same command again goes on")
 		case err != nil:
@@ -193,5 +199,5 @@ func (t *tool) approveAll(ctx context.Context, r *republisher, all []letter, why
 			return err
 		}
 	}
-	return nil
+	return left.err()
 }

@@ -111,6 +111,10 @@ func (s *site) replayer(who string) *republisher {
 			}
 			return result.Publisher
 		},
+		isKnown: func(msg *nats.Msg) bool {
+			job, _ := jobs.Decode(msg.Data, jobs.Rules{LooseIDs: true})
+			return job.Labels[replayLabel] != ""
+		},
 	}
 }
 
@@ -182,6 +186,7 @@ func (s *site) replayed(l letter, who string) (*nats.Msg, error) {
 func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why string, rate pace) error {
 	bar := t.newProgress(len(all))
 	stored, before := 0, 0
+	var left verdict
 	next := time.Now()
 	err := func() error {
 		for some := range slices.Chunk(all, rate.together()) {
@@ -194,6 +199,12 @@ func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why 
 				}
 				next = time.Now().Add(rate.interval())
 				sequence, err := r.publish(ctx, l)
+				if why := (stays{}); errors.As(err, &why) {
+					t.say("%v", err)
+					left.add(ctx, err)
+					bar.add(1)
+					continue
+				}
 				if err != nil {
 					return err
 				}
@@ -223,10 +234,16 @@ func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why 
 		t.say("%s", words)
 		return err
 	}
-	if words += "; their letters are taken off the list"; t.json {
-		return nil
+	words += "; their letters are taken off the list"
+	if n := len(all) - stored - before; n > 0 {
+		words += ", and " + count(n, "letter stays", "letters stay") + " on it"
 	}
-	return t.print("%s", words)
+	if !t.json {
+		if err := t.print("%s", words); err != nil {
+			return err
+		}
+	}
+	return left.err()
 }
 
 // replayedLetter is what --json prints of a letter that was replayed. Sequence is that of the new job, 0 where somebody

@@ -241,10 +241,10 @@ func TestAnothersMessageDoesNotStandForALetter(t *testing.T) {
 	}{
 		"a publisher used the id for an approval": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
 			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "approved-"+l.key(), `{"users":[{"id":1}]}`, "")
-		}, codeUnclear},
+		}, 0},
 		"a publisher used the id for a replay": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
 			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "replay-"+l.key(), `{"users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
-		}, codeUnclear},
+		}, 0},
 		"a publisher used the label, and had a result": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
 			msg := w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "", `{"id":"`+l.JobID+`","users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
 			w.answer(t, msg, l, jobs.ActReplay, jobs.Done)
@@ -302,6 +302,80 @@ func (w *world) store(t *testing.T, subject, id, data, approves string) *nats.Ms
 		t.Fatal(err)
 	}
 	return msg
+}
+
+// A letter whose id somebody uses for other messages, again and again, is published all the same, once, whoever else does
+// so at the same time; and so are the others.
+func TestLetterWhoseIDIsTakenIsPublishedOnce(t *testing.T) {
+	for verb, args := range map[jobs.Verb][]string{
+		jobs.ActReplay:  {"dead", "replay", "--reason", "failed", "--yes", "--as", "jane"},
+		jobs.ActApprove: {"approve", "held-1", "held-2", "held-3", "--yes", "--as", "jane"},
+	} {
+		t.Run(string(verb), func(t *testing.T) {
+			w := testWorld(t, 0)
+			if err := w.kill(3, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[verb], jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			tim, all := w.republisher(t, verb, "tim")
+			if err := tim.prepare(t.Context(), all[:1], "at the same time"); err != nil {
+				t.Fatal(err)
+			}
+			msg, err := tim.message(all[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, noJob := msg.Header.Get(nats.MsgIdHdr), `{"users":[{"id":1}]}`
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), id, noJob, "")
+			taken, err := w.storedEver()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), anotherID(id, taken, 0), noJob, "")
+			if code, out, told := w.run(t, args...); code != 0 {
+				t.Errorf("it ended with %d: %s%s", code, out, told)
+			}
+			if sequence, err := tim.store(t.Context(), all[0]); err != nil || sequence != 0 {
+				t.Errorf("it was stored once more as %d, %v", sequence, err)
+			}
+			left, err := w.has(w.subjects.DeadStream())
+			if waits, look := w.has(w.subjects.RequestStream()); err != nil || look != nil || left != 0 || waits != 5 {
+				t.Errorf("%d letters are left, %d jobs wait, %v, %v", left, waits, err, look)
+			}
+		})
+	}
+}
+
+// Where a result would not tell that it is of a letter, nothing is published under another id: it could be the same again.
+func TestLetterThatNothingTellsOfWaitsUntilItsIDIsFree(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Failed, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActReplay, "jane")
+	all[0].job.Reason = strings.Repeat("x", jobs.MaxNotes)
+	if err := r.prepare(t.Context(), all, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "replay-"+all[0].key(), `{"users":[{"id":1}]}`, "")
+	if sequence, err := r.publish(t.Context(), all[0]); exitCode(t.Context(), err) != codeUnclear || sequence != 0 || !strings.Contains(err.Error(), "no room for a label") {
+		t.Errorf("it is stored as %d, %v", sequence, err)
+	}
+}
+
+// A letter that NATS does not take for its size stays on the list, and the others are replayed.
+func TestLetterThatIsTooLargeDoesNotStopOthers(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(3, jobs.Failed, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActReplay, "jane")
+	all[0].job.ID = strings.Repeat("x", 2<<20)
+	var out, told strings.Builder
+	tool := &tool{stdin: os.Stdin, stdout: &out, stderr: &told}
+	err := tool.replayAll(t.Context(), r, all, "test", 1000)
+	if exitCode(t.Context(), err) != codeNotSo || !strings.Contains(out.String(), "stored 2 jobs; their letters are taken off the list, and 1 letter stays on it") || !strings.Contains(told.String(), "takes no message that large") {
+		t.Errorf("%v: %s%s", err, out.String(), told.String())
+	}
 }
 
 // Whoever closes a letter hears that somebody has published it before, or has dealt with it meanwhile, and is not told

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"logoffworker/jobs"
 )
@@ -15,7 +18,7 @@ import (
 // letters before anything is published, the message of each has an id that is made of it, and the letter is taken off
 // the list after that. NATS swallows the same id for two minutes, whoever's it is. So who finds an act on a letter, or
 // is told that the id is known, looks for that message among the jobs that wait, and for its result: a letter goes only
-// when the job that it holds is stored.
+// when the job that it holds is stored. Where the id was used for something else, the job is stored under another.
 type republisher struct {
 	*site
 	verb jobs.Verb
@@ -30,6 +33,8 @@ type republisher struct {
 	by func(jobs.Result, letter) string
 	// may tells why a letter is not to be published.
 	may func(context.Context, letter) error
+	// isKnown reports whether what a message becomes will tell of which letter it is; nil if it always does.
+	isKnown func(*nats.Msg) bool
 
 	// blind hears that a right is missing to see what was done before, which then goes on without; nil if it may not.
 	blind   func(error)
@@ -38,6 +43,35 @@ type republisher struct {
 	acts    acts
 	read    map[string]uint64 // subjects whose waiting jobs were read, and up to where
 	waiting map[waiting]bool  // jobs that wait, or waited when it was looked
+}
+
+// A stays is why one letter stays on the list. Others are gone on with.
+type stays struct{ error }
+
+// Unwrap is for the exit code.
+func (s stays) Unwrap() error { return s.error }
+
+// A verdict is what comes of several letters. One of which it is not so outweighs those of which it is not known.
+type verdict struct{ notSo, unclear int }
+
+// add takes in what is said of a letter.
+func (v *verdict) add(ctx context.Context, err error) {
+	if exitCode(ctx, err) == codeNotSo {
+		v.notSo++
+	} else {
+		v.unclear++
+	}
+}
+
+// err is the exit code; what there is to say has been told.
+func (v *verdict) err() error {
+	switch {
+	case v.notSo > 0:
+		return notSo("")
+	case v.unclear > 0:
+		return unclear("")
+	}
+	return nil
 }
 
 // A waiting job is of what was published of a letter, under a name.
@@ -150,29 +184,58 @@ func (r *republisher) store(ctx context.Context, l letter) (uint64, error) {
 	}
 	msg, err := r.message(l)
 	if err != nil {
-		return 0, err
+		return 0, stays{notSo("%w; its letter stays on the list", err)}
 	}
-	ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(r.subjects.RequestStream()))
-	switch {
-	case err != nil:
-		return 0, r.explain("store the job", err)
-	case !ack.Duplicate:
-		return ack.Sequence, nil
+	id := msg.Header.Get(nats.MsgIdHdr)
+	for try := 0; ; try++ {
+		ack, err := r.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(r.subjects.RequestStream()))
+		switch {
+		case isTooLarge(err):
+			return 0, stays{notSo("%s: NATS takes no message that large, and its letter stays on the list: %w", l.JobID, err)}
+		case err != nil:
+			return 0, r.explain("store the job", err)
+		case !ack.Duplicate:
+			return ack.Sequence, nil
+		case r.isBlind:
+			return 0, r.taken(l, id, "this cannot be found out without the right to read jobs and results; if it was, it is worked once all the same")
+		}
+		if err := r.look(ctx, []letter{l}); err != nil {
+			return 0, err
+		}
+		if who, err := r.publishedBy(ctx, l); err != nil || who != "" {
+			return 0, err
+		}
+		if r.isKnown != nil && !r.isKnown(msg) {
+			return 0, r.taken(l, id, "its result would not tell, because its notes leave no room for a label")
+		}
+		msg.Header.Set(nats.MsgIdHdr, anotherID(id, ack.Sequence, try))
 	}
-	const stays = "%s: NATS has had a message with the id %s within the last two minutes, and %s; nothing was stored, and the letter stays on the list"
-	if r.isBlind {
-		return 0, unclear(stays+". The same command in two minutes stores the job, which is worked once even if it was this one",
-			l.JobID, msg.Header.Get(nats.MsgIdHdr), "whether it was this job cannot be found out without the right to read")
-	}
-	if err := r.look(ctx, []letter{l}); err != nil {
-		return 0, err
-	}
-	if who, err := r.publishedBy(ctx, l); err != nil || who != "" {
-		return 0, err
-	}
-	return 0, unclear(stays+". Repeat the command in two minutes, and find out who sends such ids: they are not for jobs of publishers",
-		l.JobID, msg.Header.Get(nats.MsgIdHdr), "it was not this job")
 }
+
+// anotherID is the message id of a letter after a message that is not its job was found under one. Whoever else finds
+// that message has the same, so that the job is stored once. If this was taken, too, the next is one that nobody can
+// take before.
+func anotherID(id string, taken uint64, try int) string {
+	if try > 0 {
+		return id + "-" + nuid.Next()
+	}
+	return fmt.Sprintf("%s-%d", id, taken)
+}
+
+// taken says that the message id of a letter is known, and why it cannot be told whether that was its job.
+func (r *republisher) taken(l letter, id, why string) error {
+	return stays{unclear("%s: NATS has had a message with the id %s within the last two minutes. Whether it was this job cannot be told: %s. Nothing was stored, and the letter stays on the list; the same command in two minutes stores the job",
+		l.JobID, id, why)}
+}
+
+// isTooLarge reports whether NATS refuses a message for its size: that is so of one, and not of all.
+func isTooLarge(err error) bool {
+	var refused *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == tooLargeCode
+}
+
+// tooLargeCode is JetStream's error of a message that is larger than its stream allows.
+const tooLargeCode jetstream.ErrorCode = 10054
 
 // carried are the headers of a letter's job that go with it.
 func carried(l letter, msg *nats.Msg) {

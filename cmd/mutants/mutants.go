@@ -771,6 +771,11 @@ var mutants = []mutant{
 		after:  "			who = by\n		} else if by != \"\" {\n			who = by\n",
 	},
 	{
+		name: "published-again-under-another-id", file: "cmd/logoffctl/republish.go", test: "TestLetterWhoseIDIsTakenIsPublishedOnce",
+		before: "		if who, err := r.publishedBy(ctx, l); err != nil || who != \"\" {\n			return 0, err\n",
+		after:  "		if _, err := r.publishedBy(ctx, l); err != nil {\n			return 0, err\n",
+	},
+	{
 		name: "denied-without-a-look", file: "cmd/logoffctl/replay.go", test: "TestWhatIsWorkedIsNotDenied",
 		before: "		if who != \"\" {\n",
 		after:  "		if who != \"\" && false {\n",
