@@ -422,6 +422,149 @@ func TestWhatIsWorkedIsNotDenied(t *testing.T) {
 	}
 }
 
+// An approval by any program that may approve counts, though no act tells of it: the job is neither denied nor approved once
+// more. That of its publisher does not count, which the worker refuses.
+func TestApprovalOfAnotherProgramCounts(t *testing.T) {
+	for _, test := range []struct {
+		name, approver string
+		settled        bool
+		counts         bool
+	}{
+		{"it waits", "bob", false, true},
+		{"it is done", "bob", true, true},
+		{"it is the publisher's, and waits", "hr", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, args := range [][]string{{"deny"}, {"approve"}} {
+				w := testWorld(t, 0)
+				if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.forgetIDs(); err != nil {
+					t.Fatal(err)
+				}
+				r, all := w.republisher(t, jobs.ActApprove, test.approver)
+				msg, err := r.message(all[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.js.PublishMsg(t.Context(), msg); err != nil {
+					t.Fatal(err)
+				}
+				if test.settled {
+					w.answer(t, msg, all[0], jobs.ActApprove, jobs.Done)
+				}
+				w.forgotten(t)
+				code, out, told := w.run(t, append(args, "held-1", "--as", "jane", "--yes")...)
+				want := map[string]string{
+					"deny true": "bob had stored it again already", "deny false": "denied: 1 letter is off the list",
+					"approve true": "was approved before", "approve false": "approved; stored as",
+				}[fmt.Sprint(args[0], " ", test.counts)]
+				if !strings.Contains(out+told, want) || (code == codeNotSo) != (args[0] == "deny" && test.counts) {
+					t.Errorf("%s ended with %d: %s%s", args[0], code, out, told)
+				}
+			}
+		})
+	}
+}
+
+// Who closes a letter while somebody publishes it hears that it may be done, and so does who publishes it.
+func TestDenyAndApproveAtTheSameTimeBothSaySo(t *testing.T) {
+	for verb, closing := range map[jobs.Verb]jobs.Verb{jobs.ActReplay: jobs.ActDrop, jobs.ActApprove: jobs.ActDeny} {
+		t.Run(string(verb), func(t *testing.T) {
+			w := testWorld(t, 0)
+			if err := w.kill(1, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[verb], jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			r, all := w.republisher(t, verb, "jane")
+			if err := r.prepare(t.Context(), all, ""); err != nil {
+				t.Fatal(err)
+			}
+			var out, told strings.Builder
+			tool := &tool{stdin: os.Stdin, stdout: &out, stderr: &told}
+			message, closed := r.message, error(nil)
+			r.message = func(l letter) (*nats.Msg, error) {
+				if there, err := r.stillThere(t.Context(), l); err != nil || !there {
+					return nil, fmt.Errorf("the letter is gone: %w", err)
+				}
+				r.message = func(l letter) (*nats.Msg, error) { // of the publish, after the letter was looked for
+					r.message = message
+					closed = tool.takeOff(t.Context(), r.site, all, acting{changing: changing{yes: true}, as: "bob"}, closing, question{Answer: "1"})
+					return message(l)
+				}
+				return message(l)
+			}
+			if verb == jobs.ActReplay { // without an act of before there is nothing to look for
+				r.message = func(l letter) (*nats.Msg, error) {
+					r.message = message
+					closed = tool.takeOff(t.Context(), r.site, all, acting{changing: changing{yes: true}, as: "bob"}, closing, question{Answer: "1"})
+					return message(l)
+				}
+			}
+			sequence, err := r.publish(t.Context(), all[0])
+			if exitCode(t.Context(), err) != codeNotSo || sequence == 0 || !strings.Contains(err.Error(), "bob took its letter off the list") {
+				t.Errorf("it was stored as %d, %v", sequence, err)
+			}
+			if exitCode(t.Context(), closed) != codeUnclear || out.String() != "" || !strings.Contains(told.String(), "jane began to "+string(verb)) {
+				t.Errorf("it was closed: %v, %s%s", closed, out.String(), told.String())
+			}
+		})
+	}
+}
+
+// Two who approve at the same time hear of no denial.
+func TestTwoWhoApproveAtTheSameTimeAreBothRight(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	jane, all := w.republisher(t, jobs.ActApprove, "jane")
+	tim, _ := w.republisher(t, jobs.ActApprove, "tim")
+	for _, r := range []*republisher{jane, tim} {
+		if err := r.prepare(t.Context(), all, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sequence, err := jane.store(t.Context(), all[0])
+	if err != nil || sequence == 0 {
+		t.Fatal(sequence, err)
+	}
+	if again, err := tim.publish(t.Context(), all[0]); err != nil || again != 0 {
+		t.Errorf("tim stored %d, %v", again, err)
+	}
+	if err := jane.closedMeanwhile(t.Context(), all[0], sequence); err != nil {
+		t.Error(err)
+	}
+}
+
+// An act is written down shortly before it is done, and counts as long for who closes the letter.
+func TestActThatIsOldIsWrittenDownAgain(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActApprove, "jane")
+	if err := r.prepare(t.Context(), all, "x"); err != nil {
+		t.Fatal(err)
+	}
+	r.acted = r.acted.Add(-actLasts)
+	if sequence, err := r.publish(t.Context(), all[0]); err != nil || sequence == 0 {
+		t.Errorf("%d, %v", sequence, err)
+	}
+	if n, err := w.has(w.subjects.AuditStream()); err != nil || n != 2 {
+		t.Errorf("%d acts were written down, %v", n, err)
+	}
+	now := time.Now()
+	for age, want := range map[time.Duration]string{actLasts - time.Second: "jane", actLasts + time.Second: ""} {
+		r.acts.of = map[string][]pastAct{all[0].key(): {
+			{jobs.Act{Verb: jobs.ActApprove, Who: "jane"}, now.Add(-age)}, {jobs.Act{Verb: jobs.ActDeny, Who: "bob"}, now},
+		}}
+		if who := r.begun(all[0], jobs.ActDeny); who != want {
+			t.Errorf("an act that is %v old is of %q", age, who)
+		}
+	}
+}
+
 // A job that was held can be approved as long as its result is there, by which the worker sees what was held.
 func TestHeldJobWhoseResultHasAgedOutIsNotApproved(t *testing.T) {
 	w := testWorld(t, 0)

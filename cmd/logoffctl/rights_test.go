@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -249,6 +251,49 @@ func TestApproverWhoSeesNothingKeepsTheLetter(t *testing.T) {
 	}
 	if left, err := g.has(g.subjects.DeadStream()); err != nil || left != 1 {
 		t.Errorf("%d letters are left, %v", left, err)
+	}
+}
+
+// An approver whose approval was stored, and who died before the letter was off the list, is not told that the job is
+// denied. Who may not find out says so.
+func TestApproverIsNotToldThatWhatIsApprovedIsDenied(t *testing.T) {
+	for user, want := range map[string]struct {
+		code  int
+		words string
+	}{
+		"approver": {codeNotSo, "approver had stored it again already"},
+		"blind":    {codeUnclear, "1 letter is off the list; whether a job was approved before cannot be found out"},
+	} {
+		t.Run(user, func(t *testing.T) {
+			g := guardedWorld(t)
+			g.js, g.publisher = g.as(t, "worker", "_INBOX_logoff"), g.as(t, "hr", "_INBOX_hr")
+			if err := g.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("LOGOFF_NATS_URL", g.url)
+			t.Setenv("LOGOFF_NATS_USER", "approver")
+			t.Setenv("LOGOFF_NATS_PASSWORD", "canary")
+			tool := &tool{stdin: os.Stdin, stdout: io.Discard, stderr: io.Discard}
+			here, err := tool.connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer here.close()
+			all, err := tool.letters(t.Context(), here, choice{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := here.approver("approver")
+			if err := r.prepare(t.Context(), all, ""); err != nil {
+				t.Fatal(err)
+			}
+			if sequence, err := r.store(t.Context(), all[0]); err != nil || sequence == 0 {
+				t.Fatal(sequence, err)
+			}
+			if code, out, told := g.run(t, user, "deny", "held-1", "--yes"); code != want.code || out != "" || !strings.Contains(told, want.words) {
+				t.Errorf("it ended with %d: %s%s", code, out, told)
+			}
+		})
 	}
 }
 
