@@ -800,4 +800,14 @@ var mutants = []mutant{
 		before: "		if who != \"\" {\n",
 		after:  "		if who != \"\" && false {\n",
 	},
+	{
+		name: "what-is-left-is-taken-for-aged", file: "cmd/logoffctl/audit.go", test: "TestScripts",
+		before: "				if fromBegin {\n",
+		after:  "				if fromBegin || true {\n",
+	},
+	{
+		name: "digest-without-the-one-before", file: "cmd/logoffctl/show.go", test: "TestDigestIsHeldToTheOneBefore",
+		before: "	if !isBefore(terms.Before, d) {\n",
+		after:  "	if !isBefore(terms.Before, d) || true {\n",
+	},
 }
