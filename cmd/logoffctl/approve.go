@@ -139,13 +139,19 @@ func (s *site) approver(who string) *republisher {
 		mark: func(header nats.Header, data []byte) string {
 			return fmt.Sprintf("%s %x", header.Get(heldHeader), sha256.Sum256(data))
 		},
-		subject: func(l letter, who string) string { return s.subjects.Approved(l.lane, who) },
+		places: func(l letter) []string { return []string{s.subjects.Approved(l.lane, "*")} },
+		origin: func(subject string) (jobs.Lane, string) {
+			lane, approver, _ := s.subjects.Approver(subject)
+			return lane, approver
+		},
 		by: func(result jobs.Result, l letter) string {
 			if result.Approves != l.Result || result.Status == jobs.Invalid {
 				return ""
 			}
 			return result.ApprovedBy
 		},
+		// Any program may approve that has the right, and write no act. The worker refuses a publisher's own approval.
+		counts: func(l letter, who string) bool { return who != "" && who != l.publisher },
 	}
 	r.may = func(ctx context.Context, l letter) error {
 		if r.isBlind {
@@ -153,8 +159,8 @@ func (s *site) approver(who string) *republisher {
 		}
 		_, found, err := s.last(ctx, s.subjects.ResultStream(), l.Result)
 		if err == nil && !found {
-			err = notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job. Take it off the list with: %s",
-				l.JobID, s.subjects.ResultStream(), s.command("deny", l.key()))
+			err = letterError{notSo("%s cannot be approved any more: its result has aged out of %s, to which a worker compares it; what it holds can be published as a new job. Take it off the list with: %s",
+				l.JobID, s.subjects.ResultStream(), s.command("deny", l.key()))}
 		}
 		return err
 	}
@@ -175,8 +181,16 @@ func (t *tool) approveAll(ctx context.Context, r *republisher, all []letter, why
 	if err := r.prepare(ctx, all, why); err != nil {
 		return err
 	}
+	var left verdict
 	for _, l := range all {
 		sequence, err := r.publish(ctx, l)
+		if own := (letterError{}); errors.As(err, &own) {
+			t.say("%v", err)
+			left.add(ctx, err)
+			if err = nil; sequence == 0 {
+				continue
+			}
+		}
 		switch {
 		case err != nil && errors.Is(err, context.Canceled):
 			return interrupted("interrupted: the same command again goes on")
@@ -193,5 +207,5 @@ func (t *tool) approveAll(ctx context.Context, r *republisher, all []letter, why
 			return err
 		}
 	}
-	return nil
+	return left.err()
 }

@@ -155,7 +155,8 @@ type audit struct {
 	since    time.Time
 	anchor   string
 	anchored bool
-	first    uint64 // that was read: copies of a stream age out by the clock of their server
+	begins   uint64 // sequence with which the stream of results began
+	first    uint64 // that was read from there on: copies of a stream age out by the clock of their server
 }
 
 func (a *audit) end(ctx context.Context, err error) error {
@@ -192,6 +193,7 @@ func (a *audit) terms(ctx context.Context) (terms evidence.Terms, last uint64, e
 		return terms, 0, err
 	}
 	have, kept := results.CachedInfo(), digests.CachedInfo()
+	a.begins = have.State.FirstSeq
 	terms = evidence.Terms{
 		Now: clockOf(have), First: have.State.FirstSeq, Made: have.Created, Kept: have.Config.MaxAge, DigestsKept: kept.Config.MaxAge,
 		Crowded: kept.Config.MaxBytes > 0 || kept.Config.MaxMsgs > 0 || kept.Config.MaxMsgsPerSubject > 0,
@@ -258,11 +260,14 @@ const copies = 5
 // results reads the results from a sequence to the last that the leader of their stream has: the server that answers may
 // have a copy that is behind.
 func (a *audit) results(ctx context.Context, from, last uint64) iter.Seq2[evidence.Record, error] {
+	fromBegin := from <= a.begins // else what is there first says nothing of what is gone before it
 	return func(yield func(evidence.Record, error) bool) {
 		for range copies {
 			for r, err := range a.site.records(ctx, place{Stream: a.site.subjects.ResultStream(), From: from}) {
 				from = max(from, r.Sequence+1)
-				a.first = cmp.Or(a.first, r.Sequence)
+				if fromBegin {
+					a.first = cmp.Or(a.first, r.Sequence)
+				}
 				if !yield(evidence.Record{Sequence: r.Sequence, Subject: r.Subject, Payload: r.Data}, err) || err != nil {
 					return
 				}

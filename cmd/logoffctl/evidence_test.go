@@ -251,6 +251,61 @@ func TestResultsMayAgeOutDuringAnAudit(t *testing.T) {
 	}
 }
 
+// What a digest covers was stored after the digest before it: so it is known of its results that they cannot have aged
+// out, though the stream is old enough. Where the digest before is another, nothing is said of them by it.
+func TestDigestIsHeldToTheOneBefore(t *testing.T) {
+	w, a := auditOf(t)
+	n, err := newNotary(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		now := time.Now()
+		r := jobs.Result{Version: jobs.ResultVersion, JobID: "j", Status: jobs.Done, Lane: jobs.Urgent, RequestedAt: now, ReceivedAt: now, CompletedAt: now}
+		if err := w.putResult(t.Context(), r, jobs.Key(uint64(i+1), now)); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 1 {
+			if err := n.digest(n.key, "", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	results, err := w.js.Stream(t.Context(), w.subjects.ResultStream())
+	if err == nil {
+		err = results.Purge(t.Context(), jetstream.WithPurgeSequence(4))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored []record
+	var digests []evidence.Digest
+	for r, err := range a.site.records(t.Context(), place{Stream: w.subjects.AuditStream(), Subject: w.subjects.Digests()}) {
+		d, wrong := evidence.DecodeDigest(r.Data)
+		if err != nil || wrong != nil {
+			t.Fatal(err, wrong)
+		}
+		stored, digests = append(stored, r), append(digests, d)
+	}
+	a.since = stored[1].Time
+	terms, err := a.termsOf(t.Context(), digests[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const apart = time.Minute // as evidence allows for
+	terms.Now, terms.Again = digests[0].Latest.Add(terms.Kept-apart-time.Nanosecond), nil
+	report, err := evidence.Check(terms, func(yield func([]byte, error) bool) { yield(stored[1].Data, nil) }, func(from uint64) iter.Seq2[evidence.Record, error] {
+		return a.results(t.Context(), from, 4)
+	})
+	if err != nil || len(report.Findings) != 1 || report.Findings[0].Kind != evidence.Dropped || len(report.Remarks) != 0 {
+		t.Errorf("report %+v, %v", report, err)
+	}
+	digests[1].From++
+	if terms, err := a.termsOf(t.Context(), digests[1]); err != nil || terms.Before != nil {
+		t.Errorf("a digest that does not follow is held to the one before: %v", err)
+	}
+}
+
 // auditOf is an audit of a new world.
 func auditOf(t *testing.T) (*world, *audit) {
 	t.Helper()

@@ -97,21 +97,39 @@ func (t *tool) replay(ctx context.Context, c choice, a acting, rate pace, args [
 
 // replayer replays letters under a name.
 func (s *site) replayer(who string) *republisher {
-	return &republisher{
+	r := &republisher{
 		site: s, verb: jobs.ActReplay, who: who,
 		message: func(l letter) (*nats.Msg, error) { return s.replayed(l, who) },
 		mark: func(_ nats.Header, data []byte) string {
 			job, _ := jobs.Decode(data, jobs.Rules{LooseIDs: true})
 			return cmp.Or(job.Labels[replayLabel], fmt.Sprintf("%x", sha256.Sum256(data))) // notes may leave no room for a label
 		},
-		subject: func(l letter, who string) string { return s.subjects.Request(l.lane, who) },
+		origin: func(subject string) (jobs.Lane, string) {
+			lane, publisher, _ := s.subjects.Origin(subject)
+			return lane, publisher
+		},
 		by: func(result jobs.Result, l letter) string {
 			if result.Labels[replayLabel] != l.key() {
 				return ""
 			}
 			return result.Publisher
 		},
+		isKnown: func(msg *nats.Msg) bool {
+			job, _ := jobs.Decode(msg.Data, jobs.Rules{LooseIDs: true})
+			return job.Labels[replayLabel] != ""
+		},
 	}
+	// Anybody may set a label, so that only who wrote down that they replay the letter counts.
+	r.places = func(l letter) (subjects []string) {
+		for _, act := range r.acts.by(r.verb, l.key()) {
+			subjects = append(subjects, s.subjects.Request(l.lane, act.Who))
+		}
+		return subjects
+	}
+	r.counts = func(l letter, who string) bool {
+		return slices.ContainsFunc(r.acts.by(r.verb, l.key()), func(act pastAct) bool { return act.Who == who })
+	}
+	return r
 }
 
 // chosen are the letters that may be replayed or dropped of those that are meant.
@@ -182,9 +200,13 @@ func (s *site) replayed(l letter, who string) (*nats.Msg, error) {
 func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why string, rate pace) error {
 	bar := t.newProgress(len(all))
 	stored, before := 0, 0
+	var left verdict
 	next := time.Now()
 	err := func() error {
 		for some := range slices.Chunk(all, rate.together()) {
+			if !pause(ctx, time.Until(next)) { // before the act, which is not to be old when it is done
+				return context.Cause(ctx)
+			}
 			if err := r.prepare(ctx, some, why); err != nil {
 				return err
 			}
@@ -194,14 +216,20 @@ func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why 
 				}
 				next = time.Now().Add(rate.interval())
 				sequence, err := r.publish(ctx, l)
-				if err != nil {
-					return err
+				if sequence != 0 {
+					stored++
 				}
-				if stored++; sequence == 0 {
-					stored, before = stored-1, before+1
+				switch own := (letterError{}); {
+				case errors.As(err, &own):
+					t.say("%v", err)
+					left.add(ctx, err)
+				case err != nil:
+					return err
+				case sequence == 0:
+					before++
 				}
 				bar.add(1)
-				if t.json {
+				if t.json && (sequence != 0 || err == nil) {
 					if err := t.object(replayedLetter{l.key(), l.JobID, sequence}); err != nil {
 						return err
 					}
@@ -223,10 +251,16 @@ func (t *tool) replayAll(ctx context.Context, r *republisher, all []letter, why 
 		t.say("%s", words)
 		return err
 	}
-	if words += "; their letters are taken off the list"; t.json {
-		return nil
+	words += "; their letters are taken off the list"
+	if n := len(all) - stored - before; n > 0 {
+		words += ", and " + count(n, "letter stays", "letters stay") + " on it"
 	}
-	return t.print("%s", words)
+	if !t.json {
+		if err := t.print("%s", words); err != nil {
+			return err
+		}
+	}
+	return left.err()
 }
 
 // replayedLetter is what --json prints of a letter that was replayed. Sequence is that of the new job, 0 where somebody
@@ -281,7 +315,7 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 	if verb == jobs.ActDeny {
 		r = here.approver(who)
 	}
-	done, notDone := 0, 0
+	done, notDone := 0, verdict{}
 	for some := range slices.Chunk(all, pace(50).together()) {
 		act := jobs.Act{Verb: verb, Who: who, Why: a.why}
 		for _, l := range some {
@@ -299,20 +333,13 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 			if removed {
 				off = append(off, l)
 			} else {
-				notDone++
+				notDone.notSo++
 				t.say("%s: somebody else has dealt with its letter meanwhile: %s", l.JobID, t.command("show", l.key()))
 			}
 		}
-		worked, err := t.publishedMeanwhile(ctx, r, off)
-		if err != nil {
-			return err
-		}
-		notDone += len(worked)
-		for _, l := range off {
-			if worked[l.key()] {
-				continue
-			}
-			done++
+		closed := t.closed(ctx, r, off, verb, &notDone)
+		done += len(closed)
+		for _, l := range closed {
 			if t.json {
 				if err := t.object(l.listed()); err != nil {
 					return err
@@ -320,38 +347,42 @@ func (t *tool) takeOff(ctx context.Context, here *site, all []letter, a acting, 
 			}
 		}
 	}
-	if !t.json {
+	if !t.json && (done > 0 || notDone == verdict{}) {
 		if err := t.print("%s: %s off the list; the results stay", map[jobs.Verb]string{jobs.ActDrop: "dropped", jobs.ActDeny: "denied"}[verb], count(done, "letter is", "letters are")); err != nil {
 			return err
 		}
 	}
-	if notDone > 0 {
-		return notSo("")
-	}
-	return nil
+	return notDone.err()
 }
 
-// publishedMeanwhile tells which of the letters that were taken off the list hold jobs that somebody had approved, or
-// published again, and are worked. It is looked for after they are off: nobody publishes a letter that is not there.
-func (t *tool) publishedMeanwhile(ctx context.Context, r *republisher, off []letter) (map[string]bool, error) {
-	if err := r.look(ctx, off); err != nil {
-		if r.denial() == nil {
-			return nil, err
+// closed are those of the letters that were taken off the list of which nothing is done. It tells of the others: somebody
+// had approved or replayed them before, may be about to, or it cannot be found out. It is looked for after they are
+// off: nobody publishes a letter that they see is not there.
+func (t *tool) closed(ctx context.Context, r *republisher, off []letter, verb jobs.Verb, notDone *verdict) (closed []letter) {
+	err := r.look(ctx, off)
+	for i, l := range off {
+		who := ""
+		if err == nil {
+			who, err = r.publishedBy(ctx, l)
 		}
-		t.say("whether one of them was %s before cannot be found out: %v", map[jobs.Verb]string{jobs.ActApprove: "approved", jobs.ActReplay: "replayed"}[r.verb], err)
-		r.forgive()
-		return nil, nil
-	}
-	worked := map[string]bool{}
-	for _, l := range off {
-		who, err := r.publishedBy(ctx, l)
 		if err != nil {
-			return nil, err
+			t.say("%s off the list; whether %s before cannot be found out: %v", count(len(off)-i, "letter is", "letters are"),
+				map[jobs.Verb]string{jobs.ActApprove: "a job was approved", jobs.ActReplay: "one was replayed"}[r.verb], err)
+			notDone.unclear += len(off) - i
+			r.forgive()
+			return closed
 		}
 		if who != "" {
-			worked[l.key()] = true
+			notDone.notSo++
 			t.say("%s: %s had stored it again already, and it is worked: %s", l.JobID, who, t.command("show", l.key()))
+			continue
 		}
+		if who = r.begun(l, verb); who != "" {
+			notDone.unclear++
+			t.say("%s: its letter is off the list, but %s began to %s it less than a minute before, and may still do so; whether it is done shows in a minute: %s", l.JobID, who, r.verb, t.command("show", l.key()))
+			continue
+		}
+		closed = append(closed, l)
 	}
-	return worked, nil
+	return closed
 }

@@ -241,10 +241,10 @@ func TestAnothersMessageDoesNotStandForALetter(t *testing.T) {
 	}{
 		"a publisher used the id for an approval": {jobs.ActApprove, func(t *testing.T, w *world, r *republisher, l letter) {
 			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "approved-"+l.key(), `{"users":[{"id":1}]}`, "")
-		}, codeUnclear},
+		}, 0},
 		"a publisher used the id for a replay": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
 			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "replay-"+l.key(), `{"users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
-		}, codeUnclear},
+		}, 0},
 		"a publisher used the label, and had a result": {jobs.ActReplay, func(t *testing.T, w *world, r *republisher, l letter) {
 			msg := w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "", `{"id":"`+l.JobID+`","users":[{"id":1}],"labels":{"replayOf":"`+l.key()+`"}}`, "")
 			w.answer(t, msg, l, jobs.ActReplay, jobs.Done)
@@ -304,6 +304,80 @@ func (w *world) store(t *testing.T, subject, id, data, approves string) *nats.Ms
 	return msg
 }
 
+// A letter whose id somebody uses for other messages, again and again, is published all the same, once, whoever else does
+// so at the same time; and so are the others.
+func TestLetterWhoseIDIsTakenIsPublishedOnce(t *testing.T) {
+	for verb, args := range map[jobs.Verb][]string{
+		jobs.ActReplay:  {"dead", "replay", "--reason", "failed", "--yes", "--as", "jane"},
+		jobs.ActApprove: {"approve", "held-1", "held-2", "held-3", "--yes", "--as", "jane"},
+	} {
+		t.Run(string(verb), func(t *testing.T) {
+			w := testWorld(t, 0)
+			if err := w.kill(3, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[verb], jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			tim, all := w.republisher(t, verb, "tim")
+			if err := tim.prepare(t.Context(), all[:1], "at the same time"); err != nil {
+				t.Fatal(err)
+			}
+			msg, err := tim.message(all[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, noJob := msg.Header.Get(nats.MsgIdHdr), `{"users":[{"id":1}]}`
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), id, noJob, "")
+			taken, err := w.storedEver()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), anotherID(id, taken, 0), noJob, "")
+			if code, out, told := w.run(t, args...); code != 0 {
+				t.Errorf("it ended with %d: %s%s", code, out, told)
+			}
+			if sequence, err := tim.store(t.Context(), all[0]); err != nil || sequence != 0 {
+				t.Errorf("it was stored once more as %d, %v", sequence, err)
+			}
+			left, err := w.has(w.subjects.DeadStream())
+			if waits, look := w.has(w.subjects.RequestStream()); err != nil || look != nil || left != 0 || waits != 5 {
+				t.Errorf("%d letters are left, %d jobs wait, %v, %v", left, waits, err, look)
+			}
+		})
+	}
+}
+
+// Where a result would not tell that it is of a letter, nothing is published under another id: it could be the same again.
+func TestLetterThatNothingTellsOfWaitsUntilItsIDIsFree(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Failed, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActReplay, "jane")
+	all[0].job.Reason = strings.Repeat("x", jobs.MaxNotes)
+	if err := r.prepare(t.Context(), all, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.store(t, w.subjects.Request(jobs.Bulk, "mallory"), "replay-"+all[0].key(), `{"users":[{"id":1}]}`, "")
+	if sequence, err := r.publish(t.Context(), all[0]); exitCode(t.Context(), err) != codeUnclear || sequence != 0 || !strings.Contains(err.Error(), "no room for a label") {
+		t.Errorf("it is stored as %d, %v", sequence, err)
+	}
+}
+
+// A letter that NATS does not take for its size stays on the list, and the others are replayed.
+func TestLetterThatIsTooLargeDoesNotStopOthers(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(3, jobs.Failed, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActReplay, "jane")
+	all[0].job.ID = strings.Repeat("x", 2<<20)
+	var out, told strings.Builder
+	tool := &tool{stdin: os.Stdin, stdout: &out, stderr: &told}
+	err := tool.replayAll(t.Context(), r, all, "test", 1000)
+	if exitCode(t.Context(), err) != codeNotSo || !strings.Contains(out.String(), "stored 2 jobs; their letters are taken off the list, and 1 letter stays on it") || !strings.Contains(told.String(), "takes no message that large") {
+		t.Errorf("%v: %s%s", err, out.String(), told.String())
+	}
+}
+
 // Whoever closes a letter hears that somebody has published it before, or has dealt with it meanwhile, and is not told
 // that nothing of it is done.
 func TestWhatIsWorkedIsNotDenied(t *testing.T) {
@@ -344,6 +418,149 @@ func TestWhatIsWorkedIsNotDenied(t *testing.T) {
 					t.Errorf("%v: %s%s", err, out.String(), told.String())
 				}
 			})
+		}
+	}
+}
+
+// An approval by any program that may approve counts, though no act tells of it: the job is neither denied nor approved once
+// more. That of its publisher does not count, which the worker refuses.
+func TestApprovalOfAnotherProgramCounts(t *testing.T) {
+	for _, test := range []struct {
+		name, approver string
+		settled        bool
+		counts         bool
+	}{
+		{"it waits", "bob", false, true},
+		{"it is done", "bob", true, true},
+		{"it is the publisher's, and waits", "hr", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, args := range [][]string{{"deny"}, {"approve"}} {
+				w := testWorld(t, 0)
+				if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.forgetIDs(); err != nil {
+					t.Fatal(err)
+				}
+				r, all := w.republisher(t, jobs.ActApprove, test.approver)
+				msg, err := r.message(all[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.js.PublishMsg(t.Context(), msg); err != nil {
+					t.Fatal(err)
+				}
+				if test.settled {
+					w.answer(t, msg, all[0], jobs.ActApprove, jobs.Done)
+				}
+				w.forgotten(t)
+				code, out, told := w.run(t, append(args, "held-1", "--as", "jane", "--yes")...)
+				want := map[string]string{
+					"deny true": "bob had stored it again already", "deny false": "denied: 1 letter is off the list",
+					"approve true": "was approved before", "approve false": "approved; stored as",
+				}[fmt.Sprint(args[0], " ", test.counts)]
+				if !strings.Contains(out+told, want) || (code == codeNotSo) != (args[0] == "deny" && test.counts) {
+					t.Errorf("%s ended with %d: %s%s", args[0], code, out, told)
+				}
+			}
+		})
+	}
+}
+
+// Who closes a letter while somebody publishes it hears that it may be done, and so does who publishes it.
+func TestDenyAndApproveAtTheSameTimeBothSaySo(t *testing.T) {
+	for verb, closing := range map[jobs.Verb]jobs.Verb{jobs.ActReplay: jobs.ActDrop, jobs.ActApprove: jobs.ActDeny} {
+		t.Run(string(verb), func(t *testing.T) {
+			w := testWorld(t, 0)
+			if err := w.kill(1, map[jobs.Verb]jobs.Status{jobs.ActReplay: jobs.Failed, jobs.ActApprove: jobs.Held}[verb], jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			r, all := w.republisher(t, verb, "jane")
+			if err := r.prepare(t.Context(), all, ""); err != nil {
+				t.Fatal(err)
+			}
+			var out, told strings.Builder
+			tool := &tool{stdin: os.Stdin, stdout: &out, stderr: &told}
+			message, closed := r.message, error(nil)
+			r.message = func(l letter) (*nats.Msg, error) {
+				if there, err := r.stillThere(t.Context(), l); err != nil || !there {
+					return nil, fmt.Errorf("the letter is gone: %w", err)
+				}
+				r.message = func(l letter) (*nats.Msg, error) { // of the publish, after the letter was looked for
+					r.message = message
+					closed = tool.takeOff(t.Context(), r.site, all, acting{changing: changing{yes: true}, as: "bob"}, closing, question{Answer: "1"})
+					return message(l)
+				}
+				return message(l)
+			}
+			if verb == jobs.ActReplay { // without an act of before there is nothing to look for
+				r.message = func(l letter) (*nats.Msg, error) {
+					r.message = message
+					closed = tool.takeOff(t.Context(), r.site, all, acting{changing: changing{yes: true}, as: "bob"}, closing, question{Answer: "1"})
+					return message(l)
+				}
+			}
+			sequence, err := r.publish(t.Context(), all[0])
+			if exitCode(t.Context(), err) != codeNotSo || sequence == 0 || !strings.Contains(err.Error(), "bob took its letter off the list") {
+				t.Errorf("it was stored as %d, %v", sequence, err)
+			}
+			if exitCode(t.Context(), closed) != codeUnclear || out.String() != "" || !strings.Contains(told.String(), "jane began to "+string(verb)) {
+				t.Errorf("it was closed: %v, %s%s", closed, out.String(), told.String())
+			}
+		})
+	}
+}
+
+// Two who approve at the same time hear of no denial.
+func TestTwoWhoApproveAtTheSameTimeAreBothRight(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	jane, all := w.republisher(t, jobs.ActApprove, "jane")
+	tim, _ := w.republisher(t, jobs.ActApprove, "tim")
+	for _, r := range []*republisher{jane, tim} {
+		if err := r.prepare(t.Context(), all, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sequence, err := jane.store(t.Context(), all[0])
+	if err != nil || sequence == 0 {
+		t.Fatal(sequence, err)
+	}
+	if again, err := tim.publish(t.Context(), all[0]); err != nil || again != 0 {
+		t.Errorf("tim stored %d, %v", again, err)
+	}
+	if err := jane.closedMeanwhile(t.Context(), all[0], sequence); err != nil {
+		t.Error(err)
+	}
+}
+
+// An act is written down shortly before it is done, and counts as long for who closes the letter.
+func TestActThatIsOldIsWrittenDownAgain(t *testing.T) {
+	w := testWorld(t, 0)
+	if err := w.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+		t.Fatal(err)
+	}
+	r, all := w.republisher(t, jobs.ActApprove, "jane")
+	if err := r.prepare(t.Context(), all, "x"); err != nil {
+		t.Fatal(err)
+	}
+	r.acted = r.acted.Add(-actLasts)
+	if sequence, err := r.publish(t.Context(), all[0]); err != nil || sequence == 0 {
+		t.Errorf("%d, %v", sequence, err)
+	}
+	if n, err := w.has(w.subjects.AuditStream()); err != nil || n != 2 {
+		t.Errorf("%d acts were written down, %v", n, err)
+	}
+	now := time.Now()
+	for age, want := range map[time.Duration]string{actLasts - time.Second: "jane", actLasts + time.Second: ""} {
+		r.acts.of = map[string][]pastAct{all[0].key(): {
+			{jobs.Act{Verb: jobs.ActApprove, Who: "jane"}, now.Add(-age)}, {jobs.Act{Verb: jobs.ActDeny, Who: "bob"}, now},
+		}}
+		if who := r.begun(all[0], jobs.ActDeny); who != want {
+			t.Errorf("an act that is %v old is of %q", age, who)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -48,7 +50,15 @@ func guardedWorld(t *testing.T) *guarded {
 		)},
 		Subscribe: both.Permissions.Subscribe,
 	}
-	options.Users = append(options.Users, &both, &half) // the first is an operator who may approve as well
+	blind := both // an approver who may read nothing but what is held
+	blind.Username, blind.Permissions = "blind", &server.Permissions{
+		Publish: &server.SubjectPermission{Allow: []string{
+			"$JS.API.STREAM.INFO.LOGOFF_DEAD", "$JS.API.STREAM.MSG.GET.LOGOFF_DEAD", "$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD",
+			"logoff.approved.*.blind", "logoff.audit.act.*.blind", "$SYS.REQ.USER.INFO",
+		}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_blind.>"}},
+	}
+	options.Users = append(options.Users, &both, &half, &blind) // the first is an operator who may approve as well
 	options.Port, options.JetStream, options.StoreDir, options.NoSigs = server.RANDOM_PORT, true, t.TempDir(), true
 	s, err := server.NewServer(options)
 	if err != nil {
@@ -218,14 +228,14 @@ func TestPauseThatIsRefusedInPartSaysWhatIsPaused(t *testing.T) {
 	}
 }
 
-// An approver who may not see whose message has the id of an approval keeps the letter.
+// An approver who may not see whose message has the id of an approval keeps the letter. The others are approved.
 func TestApproverWhoSeesNothingKeepsTheLetter(t *testing.T) {
 	g := guardedWorld(t)
 	g.js, g.publisher = g.as(t, "worker", "_INBOX_logoff"), g.as(t, "hr", "_INBOX_hr")
-	if err := g.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+	if err := g.kill(2, jobs.Held, jobs.Bulk, "hr"); err != nil {
 		t.Fatal(err)
 	}
-	_, out, _ := g.run(t, "operator", "dead", "ls", "--json")
+	_, out, _ := g.run(t, "operator", "dead", "ls", "held-1", "--json")
 	var listed struct {
 		Key string `json:"key"`
 	}
@@ -235,12 +245,55 @@ func TestApproverWhoSeesNothingKeepsTheLetter(t *testing.T) {
 	if _, err := g.publisher.Publish(t.Context(), g.subjects.Request(jobs.Bulk, "hr"), []byte(`{"users":[{"id":1}]}`), jetstream.WithMsgID("approved-"+listed.Key)); err != nil {
 		t.Fatal(err)
 	}
-	code, out, told := g.run(t, "approver", "approve", "held-1", "--yes")
-	if code != codeUnclear || !strings.Contains(told, "the letter stays on the list") {
+	code, out, told := g.run(t, "blind", "approve", "held-1", "held-2", "--yes")
+	if code != codeUnclear || !strings.Contains(told, "the letter stays on the list") || strings.Count(out, "approved; stored as") != 1 {
 		t.Errorf("it ended with %d: %s%s", code, out, told)
 	}
 	if left, err := g.has(g.subjects.DeadStream()); err != nil || left != 1 {
 		t.Errorf("%d letters are left, %v", left, err)
+	}
+}
+
+// An approver whose approval was stored, and who died before the letter was off the list, is not told that the job is
+// denied. Who may not find out says so.
+func TestApproverIsNotToldThatWhatIsApprovedIsDenied(t *testing.T) {
+	for user, want := range map[string]struct {
+		code  int
+		words string
+	}{
+		"approver": {codeNotSo, "approver had stored it again already"},
+		"blind":    {codeUnclear, "1 letter is off the list; whether a job was approved before cannot be found out"},
+	} {
+		t.Run(user, func(t *testing.T) {
+			g := guardedWorld(t)
+			g.js, g.publisher = g.as(t, "worker", "_INBOX_logoff"), g.as(t, "hr", "_INBOX_hr")
+			if err := g.kill(1, jobs.Held, jobs.Bulk, "hr"); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("LOGOFF_NATS_URL", g.url)
+			t.Setenv("LOGOFF_NATS_USER", "approver")
+			t.Setenv("LOGOFF_NATS_PASSWORD", "canary")
+			tool := &tool{stdin: os.Stdin, stdout: io.Discard, stderr: io.Discard}
+			here, err := tool.connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer here.close()
+			all, err := tool.letters(t.Context(), here, choice{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := here.approver("approver")
+			if err := r.prepare(t.Context(), all, ""); err != nil {
+				t.Fatal(err)
+			}
+			if sequence, err := r.store(t.Context(), all[0]); err != nil || sequence == 0 {
+				t.Fatal(sequence, err)
+			}
+			if code, out, told := g.run(t, user, "deny", "held-1", "--yes"); code != want.code || out != "" || !strings.Contains(told, want.words) {
+				t.Errorf("it ended with %d: %s%s", code, out, told)
+			}
+		})
 	}
 }
 

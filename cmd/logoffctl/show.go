@@ -139,7 +139,7 @@ func (s *site) inDigest(ctx context.Context, result record) (words string, err e
 		if err != nil || result.Sequence < d.From || result.Sequence > d.To {
 			continue
 		}
-		how, err := s.holds(ctx, d, r.Data)
+		how, err := s.holds(ctx, d, r)
 		if err != nil {
 			return "", err
 		}
@@ -150,14 +150,13 @@ func (s *site) inDigest(ctx context.Context, result record) (words string, err e
 
 // holds says whether a digest is signed by the key that it names, and the results that it covers are those that are
 // there.
-func (s *site) holds(ctx context.Context, d evidence.Digest, data []byte) (string, error) {
-	a := &audit{site: s}
-	terms, _, err := a.terms(ctx)
+func (s *site) holds(ctx context.Context, d evidence.Digest, stored record) (string, error) {
+	a := &audit{site: s, since: stored.Time}
+	terms, err := a.termsOf(ctx, d)
 	if err != nil {
 		return "", err
 	}
-	terms.Part = true
-	one := func(yield func([]byte, error) bool) { yield(data, nil) }
+	one := func(yield func([]byte, error) bool) { yield(stored.Data, nil) }
 	report, err := evidence.Check(terms, one, func(from uint64) iter.Seq2[evidence.Record, error] {
 		return func(yield func(evidence.Record, error) bool) {
 			for r, err := range a.results(ctx, from, d.To) {
@@ -176,6 +175,25 @@ func (s *site) holds(ctx context.Context, d evidence.Digest, data []byte) (strin
 		return "what is left of it is as it was: the verb audit verify tells of the rest", nil
 	}
 	return "verified", nil
+}
+
+// termsOf are those of one digest, which was stored at the audit's time. The one before it tells since when its results
+// were stored.
+func (a *audit) termsOf(ctx context.Context, d evidence.Digest) (evidence.Terms, error) {
+	terms, _, err := a.terms(ctx)
+	terms.Part = true
+	if !isBefore(terms.Before, d) {
+		terms.Before = nil
+	}
+	return terms, err
+}
+
+// isBefore reports whether a digest is the one before another, of which nothing is missing or made anew between them:
+// what is wrong there is not said of the other's results.
+func isBefore(data []byte, d evidence.Digest) bool {
+	before, err := evidence.DecodeDigest(data)
+	return err == nil && before.Verify() == nil && evidence.HashOf(data) == d.Previous && before.Number+1 == d.Number &&
+		before.Made.Equal(d.Made) && before.To+1 == d.From
 }
 
 // complete adds the dead letter, the acts, and other jobs of the same id, as far as they may be seen.

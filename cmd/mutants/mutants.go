@@ -771,8 +771,43 @@ var mutants = []mutant{
 		after:  "			who = by\n		} else if by != \"\" {\n			who = by\n",
 	},
 	{
+		name: "published-again-under-another-id", file: "cmd/logoffctl/republish.go", test: "TestLetterWhoseIDIsTakenIsPublishedOnce",
+		before: "		if who, err := r.publishedBy(ctx, l); err != nil || who != \"\" {\n			return 0, err\n",
+		after:  "		if _, err := r.publishedBy(ctx, l); err != nil {\n			return 0, err\n",
+	},
+	{
+		name: "publishers-own-approval-stands-for-one", file: "cmd/logoffctl/approve.go", test: "TestApprovalOfAnotherProgramCounts",
+		before: "return who != \"\" && who != l.publisher }",
+		after:  "return who != \"\" }",
+	},
+	{
+		name: "denied-while-it-is-approved", file: "cmd/logoffctl/replay.go", test: "TestDenyAndApproveAtTheSameTimeBothSaySo",
+		before: "		if who = r.begun(l, verb); who != \"\" {\n",
+		after:  "		if who = r.begun(l, verb); who != \"\" && false {\n",
+	},
+	{
+		name: "approved-while-it-is-denied", file: "cmd/logoffctl/republish.go", test: "TestDenyAndApproveAtTheSameTimeBothSaySo",
+		before: "	if err == nil && !removed && sequence != 0 {\n",
+		after:  "	if err == nil && !removed && sequence != 0 && false {\n",
+	},
+	{
+		name: "old-act-is-done", file: "cmd/logoffctl/republish.go", test: "TestActThatIsOldIsWrittenDownAgain",
+		before: "time.Since(r.acted) > actLasts/2 {\n",
+		after:  "time.Since(r.acted) > 24*60*actLasts {\n",
+	},
+	{
 		name: "denied-without-a-look", file: "cmd/logoffctl/replay.go", test: "TestWhatIsWorkedIsNotDenied",
 		before: "		if who != \"\" {\n",
 		after:  "		if who != \"\" && false {\n",
+	},
+	{
+		name: "what-is-left-is-taken-for-aged", file: "cmd/logoffctl/audit.go", test: "TestScripts",
+		before: "				if fromBegin {\n",
+		after:  "				if fromBegin || true {\n",
+	},
+	{
+		name: "digest-without-the-one-before", file: "cmd/logoffctl/show.go", test: "TestDigestIsHeldToTheOneBefore",
+		before: "	if !isBefore(terms.Before, d) {\n",
+		after:  "	if !isBefore(terms.Before, d) || true {\n",
 	},
 }

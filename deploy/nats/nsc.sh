@@ -79,4 +79,5 @@ nsc add user --account LOGOFF --name approver \
 	--allow-pub '$JS.API.STREAM.INFO.LOGOFF_DEAD,$JS.API.STREAM.MSG.GET.LOGOFF_DEAD' \
 	--allow-pub '$JS.API.STREAM.MSG.DELETE.LOGOFF_DEAD,logoff.approved.*.approver' \
 	--allow-pub 'logoff.audit.act.approve.approver,logoff.audit.act.deny.approver,$SYS.REQ.USER.INFO' \
+	--allow-pub '$JS.API.DIRECT.GET.LOGOFF_AUDIT,$JS.API.DIRECT.GET.LOGOFF_RESULTS,$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS' \
 	--allow-sub '_INBOX_approver.>'

@@ -377,8 +377,18 @@ func (s *site) approves(nc *nats.Conn, js jetstream.JetStream) {
 		_, err = js.Publish(ctx, subjects.Act(verb, "approver"), []byte("{}"))
 		s.check(err)
 	}
-	_, err = js.Publish(ctx, subjects.Approved(jobs.Urgent, "approver"), letter.Data)
+	ack, err := js.Publish(ctx, subjects.Approved(jobs.Urgent, "approver"), letter.Data)
 	s.check(err)
+	if job := s.get(nc, subjects.RequestStream(), ack.Sequence); string(job) != string(letter.Data) {
+		s.Errorf("%s was approved as %s", letter.Data, job)
+	}
+	for _, name := range []string{subjects.ResultStream(), subjects.AuditStream()} {
+		reply, err := nc.Request("$JS.API.DIRECT.GET."+name, []byte(`{"seq":1,"batch":10,"next_by_subj":">"}`), time.Minute)
+		s.check(err)
+		if len(reply.Data) == 0 {
+			s.Errorf("the approver reads nothing from %s", name)
+		}
+	}
 	if err := dead.DeleteMsg(ctx, 99); err == nil { // the operator needs that which is there
 		s.Errorf("a letter is taken away that is not there")
 	}
@@ -512,7 +522,9 @@ var steps = []step{
 
 	{"approver", "publish", []string{
 		"logoff.approved.urgent.soar", "logoff.approved.urgent", "logoff.requests.urgent.approver", "logoff.results.a.b", "logoff.dead.held",
-		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.GET.LOGOFF_REQUESTS", "$JS.API.STREAM.DELETE.LOGOFF_DEAD", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.bulk",
+		"$JS.API.STREAM.MSG.DELETE.LOGOFF_RESULTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_REQUESTS", "$JS.API.STREAM.MSG.DELETE.LOGOFF_AUDIT", "$JS.API.STREAM.DELETE.LOGOFF_DEAD",
+		"$JS.API.STREAM.INFO.LOGOFF_REQUESTS", "$JS.API.STREAM.INFO.LOGOFF_RESULTS", "$JS.API.STREAM.INFO.LOGOFF_AUDIT", "$JS.API.STREAM.PURGE.LOGOFF_REQUESTS", "$JS.API.CONSUMER.PAUSE.LOGOFF_REQUESTS.bulk",
+		"$JS.API.CONSUMER.CREATE.LOGOFF_REQUESTS.mine", "$JS.API.CONSUMER.MSG.NEXT.LOGOFF_REQUESTS.urgent", "$JS.ACK.LOGOFF_REQUESTS.urgent.1.1.1.1.1", "$JS.API.DIRECT.GET.LOGOFF_COUNTS",
 		"logoff.audit.act.drop.approver", "logoff.audit.act.approve.operator", "logoff.audit.lane.bulk.approver",
 	}},
 	{"approver", "subscribe", []string{">", "logoff.>", "_INBOX.>", "_INBOX_operator.>"}},
