@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +18,15 @@ func TestANameMeansOneJob(t *testing.T) {
 		name, id string
 		means    bool
 	}{
-		{key, "case-1", true}, {"2", "case-1", true}, {"case-1", "case-1", true}, {"02", "02", true},
-		{"3", "3", false}, {"3-1795786323022000000", "3-1795786323022000000", false}, {key, key, true}, {"02", "case-1", false}, {"3", "case-1", false},
+		{key, "case-1", true},
+		{"2", "case-1", true},
+		{"case-1", "case-1", true},
+		{"02", "02", true},
+		{key, key, true},
+		{"3", "3", false},
+		{"3-1795786323022000000", "3-1795786323022000000", false},
+		{"02", "case-1", false},
+		{"3", "case-1", false},
 	} {
 		r := record{Subject: "logoff.results." + c.id + "." + key}
 		if got := slices.Contains(r.names(), jobName(c.name)); got != c.means {
@@ -59,7 +67,7 @@ func TestManyJobsAreWatchedWithFewRequests(t *testing.T) {
 		if err := w.putResult(t.Context(), r, jobs.Key(uint64(i+1), time.Now())); err != nil {
 			t.Fatal(err)
 		}
-		o.names = append(o.names, jobName(r.JobID))
+		o.names = append(o.names, jobName(r.JobID), jobName(strconv.Itoa(i+1)))
 	}
 	var out strings.Builder
 	tool := &tool{where: whereabouts{server: w.broker.URL()}, stdout: &out, stderr: &out}
@@ -71,7 +79,7 @@ func TestManyJobsAreWatchedWithFewRequests(t *testing.T) {
 	before := here.nc.Stats().OutMsgs
 	watch := &watch{tool: tool, watching: o, settled: map[jobName]jobs.Status{}}
 	if err := watch.lookBack(t.Context(), here); err != nil || !watch.all() {
-		t.Errorf("%d of %d have a result (%v)", len(watch.settled), n, err)
+		t.Errorf("%d of %d have a result (%v)", len(watch.settled), len(o.names), err)
 	}
 	if asked := here.nc.Stats().OutMsgs - before; asked > 10 {
 		t.Errorf("it took %d messages", asked)

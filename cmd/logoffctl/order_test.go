@@ -114,8 +114,8 @@ func TestADurationIsTheSameLater(t *testing.T) {
 			t.Error("the result is not known again")
 		}
 		// One that came too late is that of the same command, and of none that had more time.
-		late := jobs.Result{RequestedAt: begun, CompletedAt: begun.Add(2 * time.Hour), EventTime: first.job.EventTime, Status: jobs.Partial,
-			Users: []jobs.UserResult{{ID: 42, Outcome: jobs.UserExpired}}}
+		late := result
+		late.Status, late.CompletedAt, late.Users = jobs.Partial, begun.Add(2*time.Hour), []jobs.UserResult{{ID: 42, Outcome: jobs.UserExpired}}
 		if !later.isAnsweredBy(late) || made(submission{eventTime: "-10m", notAfter: "4h"}).isAnsweredBy(late) || made(submission{eventTime: "-10m"}).isAnsweredBy(late) {
 			t.Error("what came too late stands for what would not, or not for the same")
 		}

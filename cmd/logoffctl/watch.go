@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"logoffworker/jobs"
 )
@@ -189,43 +189,44 @@ func (w *watch) ask(ctx context.Context, here *site) error {
 		return err
 	}
 	w.asked = map[jobName][]jobName{}
-	for i, name := range w.names {
-		known := name
-		if keys[i] != "" {
-			known = jobName(keys[i])
-		}
+	for _, name := range w.names {
+		known := cmp.Or(keys[name], name)
 		w.asked[known] = append(w.asked[known], name)
 	}
 	return nil
 }
 
-// waitingKeys are the keys of those jobs that are named by a sequence and wait; empty for others. Who may not read jobs
-// is content with the sequence.
-func (s *site) waitingKeys(ctx context.Context, names []jobName) ([]string, error) {
-	keys := make([]string, len(names))
-	looks, looking := errgroup.WithContext(ctx)
-	looks.SetLimit(recalls)
-	for i, name := range names {
-		if !name.isSequence() {
-			continue
+// waitingKeys are the keys of those jobs that are named by a sequence and wait. It asks for the first that waits from each
+// sequence on, so that those that wait no more are passed over together. Who may not read jobs is content with the sequence.
+func (s *site) waitingKeys(ctx context.Context, names []jobName) (map[jobName]jobName, error) {
+	keys := map[jobName]jobName{}
+	var sequences []uint64
+	for _, name := range names {
+		if name.isSequence() {
+			sequences = append(sequences, name.sequence())
 		}
-		looks.Go(func() error {
-			if looking.Err() != nil {
-				return context.Cause(looking)
-			}
-			r, found, err := s.leader(looking, s.subjects.RequestStream(), ask{Seq: name.sequence()})
-			if found {
-				keys[i] = jobs.Key(r.Sequence, r.Time)
-			}
-			return err
-		})
 	}
-	err := looks.Wait()
-	if err != nil && ctx.Err() == nil && s.denial() != nil {
-		s.forgive()
-		return keys, nil
+	slices.Sort(sequences)
+	var waits record
+	for _, sequence := range sequences {
+		if sequence > waits.Sequence {
+			r, found, err := s.leader(ctx, s.subjects.RequestStream(), ask{Seq: sequence, Next: ">"})
+			switch {
+			case err != nil && ctx.Err() == nil && s.denial() != nil:
+				s.forgive()
+				return keys, nil
+			case err != nil:
+				return nil, s.explain("look at what waits", err)
+			case !found:
+				return keys, nil
+			}
+			waits = r
+		}
+		if sequence == waits.Sequence {
+			keys[jobName(strconv.FormatUint(sequence, 10))] = jobName(jobs.Key(waits.Sequence, waits.Time))
+		}
 	}
-	return keys, s.explain("look at what waits", err)
+	return keys, nil
 }
 
 // fewNames is for how many jobs their results are asked for one by one.
