@@ -304,6 +304,12 @@ func TestDigestIsHeldToTheOneBefore(t *testing.T) {
 	if terms, err := a.termsOf(t.Context(), digests[1]); err != nil || terms.Before != nil {
 		t.Errorf("a digest that does not follow is held to the one before: %v", err)
 	}
+	a.begins, a.first = 1, 0
+	for range a.results(t.Context(), 3, 4) { //nolint:revive // to its end
+	}
+	if a.first != 0 {
+		t.Errorf("results before %d are taken for aged, though they were not asked for", a.first)
+	}
 }
 
 // auditOf is an audit of a new world.

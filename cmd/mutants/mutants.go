@@ -801,7 +801,7 @@ var mutants = []mutant{
 		after:  "		if who != \"\" && false {\n",
 	},
 	{
-		name: "what-is-left-is-taken-for-aged", file: "cmd/logoffctl/audit.go", test: "TestScripts",
+		name: "what-is-left-is-taken-for-aged", file: "cmd/logoffctl/audit.go", test: "TestDigestIsHeldToTheOneBefore",
 		before: "				if fromBegin {\n",
 		after:  "				if fromBegin || true {\n",
 	},
