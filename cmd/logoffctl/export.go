@@ -258,9 +258,7 @@ func (o *exporting) act(e *exported, r record) error {
 
 // names reports whether the key in an act is that of the job that is meant.
 func (o *exporting) names(key string) bool {
-	name := jobName(o.job)
-	sequence, _, _ := strings.Cut(key, "-")
-	return o.job == key || name.isSequence() && o.job == sequence || slices.Contains(o.keys, key)
+	return slices.Contains(namesOf("", key), jobName(o.job)) || slices.Contains(o.keys, key)
 }
 
 // keysOf are the keys of the jobs with an id that have a result.

@@ -46,7 +46,6 @@ func (s *site) letterOf(r record) (letter, error) {
 // A choice is which letters are meant.
 type choice struct {
 	names     []jobName
-	named     map[jobName]bool // the same
 	reasons   []string
 	publisher string
 	older     span
@@ -62,13 +61,12 @@ func (c *choice) addFlags(t *tool, cmd *cobra.Command) {
 }
 
 func (c *choice) read(args []string) error {
-	c.named = map[jobName]bool{}
 	for _, arg := range args {
 		name := jobName(arg)
 		if err := name.check(); err != nil {
 			return err
 		}
-		c.names, c.named[name] = append(c.names, name), true
+		c.names = append(c.names, name)
 	}
 	for _, reason := range c.reasons {
 		if s := jobs.Status(reason); !slices.Contains(jobs.Statuses, s) || s.Success() {
@@ -84,7 +82,7 @@ func (c *choice) isAll() bool {
 }
 
 func (c *choice) wants(l letter) bool {
-	return (len(c.names) == 0 || slices.ContainsFunc(l.names(), func(n jobName) bool { return c.named[n] })) &&
+	return (len(c.names) == 0 || slices.ContainsFunc(l.names(), func(n jobName) bool { return slices.Contains(c.names, n) })) &&
 		(len(c.reasons) == 0 || slices.Contains(c.reasons, string(l.Reason))) &&
 		(c.publisher == "" || c.publisher == l.publisher) &&
 		(c.older == 0 || time.Since(l.died) > time.Duration(c.older))

@@ -101,8 +101,7 @@ func (s *site) replayer(who string) *republisher {
 		site: s, verb: jobs.ActReplay, who: who,
 		message: func(l letter) (*nats.Msg, error) { return s.replayed(l, who) },
 		mark: func(_ nats.Header, data []byte) string {
-			job, _ := jobs.Decode(data, jobs.Rules{LooseIDs: true})
-			return cmp.Or(job.Labels[replayLabel], fmt.Sprintf("%x", sha256.Sum256(data))) // notes may leave no room for a label
+			return cmp.Or(replayOf(data), fmt.Sprintf("%x", sha256.Sum256(data)))
 		},
 		origin: func(subject string) (jobs.Lane, string) {
 			lane, publisher, _ := s.subjects.Origin(subject)
@@ -114,10 +113,7 @@ func (s *site) replayer(who string) *republisher {
 			}
 			return result.Publisher
 		},
-		isKnown: func(msg *nats.Msg) bool {
-			job, _ := jobs.Decode(msg.Data, jobs.Rules{LooseIDs: true})
-			return job.Labels[replayLabel] != ""
-		},
+		isKnown: func(msg *nats.Msg) bool { return replayOf(msg.Data) != "" },
 	}
 	// Anybody may set a label, so that only who wrote down that they replay the letter counts.
 	r.places = func(l letter) (subjects []string) {
@@ -130,6 +126,13 @@ func (s *site) replayer(who string) *republisher {
 		return slices.ContainsFunc(r.acts.by(r.verb, l.key()), func(act pastAct) bool { return act.Who == who })
 	}
 	return r
+}
+
+// replayOf is the key of the job that a message replays; empty where it says none, as where its notes leave no room for
+// a label.
+func replayOf(data []byte) string {
+	job, _ := jobs.Decode(data, jobs.Rules{LooseIDs: true})
+	return job.Labels[replayLabel]
 }
 
 // chosen are the letters that may be replayed or dropped of those that are meant.

@@ -302,11 +302,8 @@ func (r *republisher) taken(l letter, id, why string) error {
 // isTooLarge reports whether NATS refuses a message for its size: that is so of one, and not of all.
 func isTooLarge(err error) bool {
 	var refused *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == tooLargeCode
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum
 }
-
-// tooLargeCode is JetStream's error of a message that is larger than its stream allows.
-const tooLargeCode jetstream.ErrorCode = 10054
 
 // carried are the headers of a letter's job that go with it.
 func carried(l letter, msg *nats.Msg) {

@@ -553,29 +553,11 @@ func TestStrangersTakeNobodysPlace(t *testing.T) {
 	r := newRig(t, 0)
 	x := r.receive()
 	revoke := x.example("revoke-email")
-	let, begun := make(chan struct{}), make(chan struct{}, 3*(atOnce+1))
-	var strangers sync.WaitGroup
-	for target, header := range map[string]map[string]string{
+	goOn := x.stall(map[string]map[string]string{
 		"/v1/events/idp":         {"Content-Type": formType},
 		"/v1/events/keycloak":    {"Content-Type": setType},
 		"/v1/events/okta/revoke": {"Authorization": "Bearer x"},
-	} {
-		for range atOnce + 1 {
-			var once sync.Once
-			began := func() { once.Do(func() { begun <- struct{}{} }) }
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, stalled{began, let})
-			for name, value := range header {
-				request.Header.Set(name, value)
-			}
-			strangers.Go(func() {
-				defer began() // who is sent away has begun, too
-				x.rc.ServeHTTP(httptest.NewRecorder(), request)
-			})
-		}
-	}
-	for range cap(begun) {
-		<-begun
-	}
+	})
 	if got := x.post("/v1/jobs", "job-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
 		t.Errorf("a job: %d %s", got.code, got.body)
 	}
@@ -588,28 +570,42 @@ func TestStrangersTakeNobodysPlace(t *testing.T) {
 	if got := x.send(http.MethodPost, "/v1/events/okta/revoke", revoke, example(t, "revoke-email")); got.code != 204 {
 		t.Errorf("a call: %d %s", got.code, got.body)
 	}
-	close(let)
-	strangers.Wait()
+	goOn()
+}
+
+// stall begins more requests to each target, with its header, than there are places, none of which has a body until it is
+// to go on. Those that are sent away have ended then.
+func (x *receiving) stall(headers map[string]map[string]string) (goOn func()) {
+	x.t.Helper()
+	let, begun := make(chan struct{}), make(chan struct{}, len(headers)*(atOnce+1))
+	var requests sync.WaitGroup
+	for target, header := range headers {
+		for range atOnce + 1 {
+			var once sync.Once
+			began := func() { once.Do(func() { begun <- struct{}{} }) }
+			request := httptest.NewRequestWithContext(x.t.Context(), http.MethodPost, target, stalled{began, let})
+			for name, value := range header {
+				request.Header.Set(name, value)
+			}
+			requests.Go(func() {
+				defer began() // who is sent away has begun, too
+				x.rc.ServeHTTP(httptest.NewRecorder(), request)
+			})
+		}
+	}
+	for range cap(begun) {
+		<-begun
+	}
+	return func() {
+		close(let)
+		requests.Wait()
+	}
 }
 
 // One sender who begins requests and does not go on keeps no other out, whatever secret it has.
 func TestOneSenderTakesHalfThePlacesAtMost(t *testing.T) {
 	x := newRig(t, 0).receive()
-	let, begun := make(chan struct{}), make(chan struct{}, atOnce+1)
-	var one sync.WaitGroup
-	for range atOnce + 1 {
-		var once sync.Once
-		began := func() { once.Do(func() { begun <- struct{}{} }) }
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/jobs", stalled{began, let})
-		request.Header.Set("Authorization", "Bearer hr-secret")
-		one.Go(func() {
-			defer began() // who is sent away has begun, too
-			x.rc.ServeHTTP(httptest.NewRecorder(), request)
-		})
-	}
-	for range cap(begun) {
-		<-begun
-	}
+	goOn := x.stall(map[string]map[string]string{"/v1/jobs": {"Authorization": "Bearer hr-secret"}})
 	if got := x.post("/v1/jobs", "hr-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 503 {
 		t.Errorf("a job of the same: %d %s", got.code, got.body)
 	}
@@ -619,8 +615,7 @@ func TestOneSenderTakesHalfThePlacesAtMost(t *testing.T) {
 	if got := x.post("/v1/events/idp", "push-secret", setType, example(t, "push-ok")); got.code != 202 {
 		t.Errorf("a push: %d %s", got.code, got.body)
 	}
-	close(let)
-	one.Wait()
+	goOn()
 	if got := x.post("/v1/jobs", "hr-secret", jsonType, `{"users":[{"id":7}]}`); got.code != 202 {
 		t.Errorf("a job of the same, later: %d %s", got.code, got.body)
 	}
