@@ -67,7 +67,7 @@ func (row hostileRow) play(t *testing.T) {
 	passes(t, hostileTime)
 	results := d.awaitFor(3, time.Second)
 	d.judge(results)
-	d.judgeWaiting(row, results)
+	d.judgeWaiting(row)
 	d.judgeRequests()
 	for job, want := range map[string]string{"plain": row.plain, "owned": row.owned, "users": row.users} {
 		if got := outcomesOf(results, job); want != "" && !slices.Contains(strings.Fields(want), got) {
@@ -161,9 +161,9 @@ func (d *hostileSite) judge(results []jobs.Result) {
 // untrue says what is not true about the outcome of a session.
 func (h *hostileServer) untrue(s jobs.SessionResult, at time.Time) string {
 	real, said := h.session(s.ID), h.said[strings.ToUpper(s.ID)]
-	list, listed := h.lists[real.owner]
+	list, counts := h.shownTo(real.owner, at)
 	shownOn, shown := list.on[strings.ToUpper(s.ID)]
-	shown = shown && listed && real.owner != 10 && !list.at.After(at)
+	shown = shown && counts && real.owner != 10
 	switch {
 	case s.Outcome.Over() && !real.over(at):
 		return "it is on"
@@ -191,8 +191,7 @@ func (h *hostileServer) untrueOf(u jobs.UserResult, at time.Time) string {
 	if u.Name != "" {
 		owner = 9
 	}
-	list, shown := h.lists[owner]
-	shown = shown && !list.at.After(at)
+	list, shown := h.shownTo(owner, at)
 	for _, s := range h.sessions {
 		if s.owner == owner && !s.over(at) {
 			alive++
@@ -202,7 +201,7 @@ func (h *hostileServer) untrueOf(u jobs.UserResult, at time.Time) string {
 		}
 	}
 	switch {
-	case u.Outcome.Success() && alive > 0:
+	case u.Outcome.Success() && alive > 0 && !h.unseen[owner]:
 		return fmt.Sprintf("%d sessions are on", alive)
 	case u.Outcome.Success(), u.Outcome == jobs.UserProtected && owner == 1:
 	case shown && list.whole && on == 0:
@@ -219,11 +218,11 @@ func (h *hostileServer) untrueOf(u jobs.UserResult, at time.Time) string {
 }
 
 // judgeWaiting checks that jobs without a result are in the stream, and that the worker says why.
-func (d *hostileSite) judgeWaiting(row hostileRow, results []jobs.Result) {
+func (d *hostileSite) judgeWaiting(row hostileRow) {
 	d.t.Helper()
-	waiting := 3 - len(results)
-	if left := d.left(); left != uint64(waiting) {
-		d.t.Errorf("%d results, and %d jobs in the stream", len(results), left)
+	waiting, results := d.left(), d.count(d.subjects.ResultStream())
+	if waiting+results != 3 {
+		d.t.Errorf("%d results, and %d jobs in the stream", results, waiting)
 	}
 	ready, conditions := d.worker.health.Ready()
 	if waiting == 0 || row.names == "" {

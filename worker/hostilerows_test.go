@@ -439,15 +439,19 @@ func lowerIDs(text string) string { return strings.ReplaceAll(text, "ABCD", "abc
 
 // twice has every row a second time, with some words replaced.
 func twice(text string, pairs ...string) string {
-	begin, end := strings.Index(text, "[\r")+2, strings.LastIndex(text, "\r]")
-	if rows := text[begin:end]; rows != "" {
-		return text[:begin] + strings.NewReplacer(pairs...).Replace(rows) + "," + rows + text[end:]
+	before, rest, _ := strings.Cut(text, "[\r")
+	rows, after, _ := strings.Cut(rest, "\r]")
+	if rows == "" {
+		return text
 	}
-	return text
+	return before + "[\r" + strings.NewReplacer(pairs...).Replace(rows) + "," + rows + "\r]" + after
 }
 
 func anHourAhead(x *hostileExchange) {
 	answer := x.honest()
+	x.server.mu.Lock()
+	x.server.ahead = append(x.server.ahead, time.Now())
+	x.server.mu.Unlock()
 	answer.headers = append(slices.Clone(answer.headers), "Date: "+time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 	x.yes = x.send(answer) && x.op == "logoff" && answer.status == http.StatusOK
 }

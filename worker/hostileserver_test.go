@@ -40,6 +40,9 @@ type hostileServer struct {
 	calls    []hostileCall
 	said     map[string]words // by session ID in capitals
 	lists    map[int64]shownList
+	ahead    []time.Time     // when an answer had the time of a clock that is ahead
+	empty    map[int64]int   // how many empty lists of a person came one after the other, by lies that are mixed
+	unseen   map[int64]bool  // whose sessions nobody could know of: there were two such lists
 	old      map[int64]reply // the lists of a cache, from before the lies
 	denied   bool            // it was said of a user that there is none
 }
@@ -72,6 +75,17 @@ type shownList struct {
 	at    time.Time
 	on    map[string]bool // by session ID in capitals
 	whole bool
+}
+
+// shownTo is the last true list of a person, and whether it must have counted at a time: it need not have where it
+// looks like an old one of a cache, because another answer of the ten minutes before, or of the same moment, was later
+// by its Date.
+func (h *hostileServer) shownTo(owner int64, at time.Time) (list shownList, counts bool) {
+	list, counts = h.lists[owner]
+	old := slices.ContainsFunc(h.ahead, func(ahead time.Time) bool {
+		return ahead.Before(list.at.Add(time.Second)) && list.at.Before(ahead.Add(10*time.Minute))
+	})
+	return list, counts && !old && !list.at.After(at)
 }
 
 // A hostileCall is one request.
@@ -121,11 +135,12 @@ type hostileExchange struct {
 	cut     bool     // the connection is closed after the answer
 	away    bool     // it had no token that is good: an honest answer says nothing of its sessions
 	yes     bool     // the documented success was said
+	sent    string   // the body of the answer
 	shown   func()   // notes what an honest list has shown
 }
 
 func newHostileServer(t *testing.T, seed uint64) *hostileServer {
-	h := &hostileServer{random: rand.New(rand.NewPCG(seed, 0)), tokens: map[string]*realSession{}, said: map[string]words{}, lists: map[int64]shownList{}, old: map[int64]reply{}}
+	h := &hostileServer{random: rand.New(rand.NewPCG(seed, 0)), tokens: map[string]*realSession{}, said: map[string]words{}, lists: map[int64]shownList{}, empty: map[int64]int{}, unseen: map[int64]bool{}, old: map[int64]reply{}}
 	h.users = []realUser{ // each of three companies has somebody of whom something is listed, and whom no job names
 		{1, "admin", "Administrator", "admin@corp.example", "Corp"},
 		{10, "nobody", "Nobody Told", "nobody@corp.example", "Corp"},
@@ -280,6 +295,9 @@ func (x *hostileExchange) answer() {
 		x.yes = x.send(answer) && x.op == "logoff" && answer.status == http.StatusOK
 	}
 	x.noted()
+	if x.op == "sessions" {
+		x.hidden(told != nil && told.of != "")
+	}
 }
 
 // lie is the first that is about a request; nil for none.
@@ -299,6 +317,22 @@ func (x *hostileExchange) hides() {
 	if x.op == "sessions" {
 		owner, _ := x.rows()
 		delete(x.server.lists, owner)
+	}
+}
+
+// hidden notes whether a person can be known to have sessions: two empty lists, of two lies that are mixed, cannot be
+// told from the lists of somebody who never was on. A lie that has a row of its own is to be found out.
+func (x *hostileExchange) hidden(mixed bool) {
+	h := x.server
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	owner, _ := x.rows()
+	switch {
+	case mixed && x.sent == listReply(nil).body:
+		h.empty[owner]++
+		h.unseen[owner] = h.unseen[owner] || h.empty[owner] > 1
+	case strings.Contains(x.sent, "sessionId"):
+		h.empty[owner] = 0
 	}
 }
 
@@ -341,6 +375,7 @@ func (x *hostileExchange) send(r reply) bool {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(r.body))
 	}
 	fmt.Fprintf(&b, "\r\n%s", r.body)
+	x.sent = r.body
 	return x.write(b.String())
 }
 
