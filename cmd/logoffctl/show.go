@@ -92,7 +92,7 @@ type otherJob struct {
 }
 
 // storyOf finds all that is known of a job. What waits is looked at before the results, because a job leaves the stream only
-// when its result is stored.
+// when its result is stored. A number is a sequence first, and an id where there is no such job.
 func (t *tool) storyOf(ctx context.Context, here *site, name jobName) (*story, error) {
 	waiting, isThere, err := here.waitingJob(ctx, name)
 	if err != nil {
@@ -103,9 +103,11 @@ func (t *tool) storyOf(ctx context.Context, here *site, name jobName) (*story, e
 	if err != nil {
 		return nil, err
 	}
+	key := jobs.Key(waiting.Sequence, waiting.Time)
+	meant := name.isSequence() && waiting.Sequence != name.sequence() && r.jobSequence() == name.sequence()
 	switch {
-	case isThere && (!found || r.jobSequence() != waiting.Sequence):
-		s.Key, s.Sequence = jobs.Key(waiting.Sequence, waiting.Time), waiting.Sequence
+	case isThere && (!found || r.key() != key && !meant):
+		s.Key, s.Sequence = key, waiting.Sequence
 		if s.Waits, s.JobID, err = t.waitOf(ctx, here, waiting); err != nil {
 			return nil, err
 		}
