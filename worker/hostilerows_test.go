@@ -351,6 +351,14 @@ var listRows = []hostileRow{
 		plain:  "accepted", owned: "accepted", users: "undecided still_active",
 	},
 	{
+		name: "list: our own sessions, once, while others are looked at again",
+		lies: []lie{
+			{on: "logoff", effect: soon},
+			{on: "sessions", say: ourOwnOnce("8")},
+		},
+		plain: "accepted", owned: "logged_off", users: "off",
+	},
+	{
 		name: "list: every row once as ended and once as on, and success without effect",
 		lies: []lie{
 			{on: "logoff", effect: never},
@@ -410,6 +418,20 @@ func ofOneEveryOtherTime(userID string) func(*hostileExchange) {
 			return
 		}
 		x.send(listReply(nil))
+	}
+}
+
+// ourOwnOnce shows our own sessions in place of one person's, at the second look.
+func ourOwnOnce(userID string) func(*hostileExchange) {
+	asked := 0
+	return func(x *hostileExchange) {
+		if x.request.URL.Query().Get("userId") == userID {
+			if asked++; asked == 2 {
+				spoils(othersList(1))(x)
+				return
+			}
+		}
+		x.send(x.honest())
 	}
 }
 

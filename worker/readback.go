@@ -171,7 +171,7 @@ func (r *reader) apply(d *delivery, all roster.Lists, last bool) (added, on bool
 	from := len(d.targets)
 	var still []*user
 	for _, u := range d.users {
-		if u.outcome != "" {
+		if !u.open(all) {
 			continue
 		}
 		if r.look(d, u, all) {

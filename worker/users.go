@@ -25,6 +25,7 @@ type user struct {
 	found    bool    // a session that was on
 	spared   bool    // a session that is on, and protected
 	newer    int     // sessions that are on and began after the event
+	unlisted bool    // it ended undecided because of a list
 	outcome  jobs.UserOutcome
 	problem  string
 }
@@ -40,6 +41,12 @@ func (u *user) result() jobs.UserResult {
 
 func (u *user) end(outcome jobs.UserOutcome, problem string) {
 	u.outcome, u.problem = outcome, problem
+}
+
+// open reports whether lists decide about a user: nobody has yet, or what was missing is there, because the user's
+// sessions were still in doubt.
+func (u *user) open(all roster.Lists) bool {
+	return u.outcome == "" || u.unlisted && all.Read(u.ids)
 }
 
 // usersAtOnce is how many users are seen to at once; how many are asked about is another matter
@@ -225,6 +232,7 @@ func (r *reader) look(d *delivery, u *user, all roster.Lists) (on bool) {
 	if u.newer > 0 {
 		left = fmt.Sprintf("left on, because they began after eventTime: %d", u.newer)
 	}
+	u.outcome, u.problem = "", ""
 	switch {
 	case on:
 	case problem != "":
@@ -240,6 +248,7 @@ func (r *reader) look(d *delivery, u *user, all roster.Lists) (on bool) {
 	default:
 		u.end(jobs.UserNothingOn, cmp.Or(left, "nothing was on"))
 	}
+	u.unlisted = u.outcome == jobs.UserUndecided
 	return on
 }
 

@@ -33,6 +33,14 @@ type Lists struct {
 // Of is the list of a user; empty where none was wanted.
 func (all Lists) Of(userID int64) List { return all.of[userID] }
 
+// Read reports whether the lists of all these users were read.
+func (all Lists) Read(users []int64) bool {
+	return !slices.ContainsFunc(users, func(id int64) bool {
+		list, wanted := all.of[id]
+		return !wanted || list.Problem != ""
+	})
+}
+
 // Find finds the list that tells of a session: its owner's, who may be known from the lists alone.
 func (all Lists) Find(s jobs.Session) (list List, owner int64, found bool) {
 	owner = s.UserID
