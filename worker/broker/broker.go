@@ -15,6 +15,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func StartContext(ctx context.Context, o Options) (*Broker, error) {
 	go func() { started <- b.start(log) }()
 	select {
 	case err := <-started:
-		if err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			b.Shutdown()
 			return nil, err
 		}

@@ -321,7 +321,7 @@ func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
 			defer mu.Unlock()
 			if published++; published >= next && died < deaths && time.Since(latest) > 30*time.Second {
 				died++
-				next, latest = published+rand.IntN(60), time.Now()
+				next, latest = published+rand.IntN(40), time.Now()
 				s.latest.Load().kill()
 				deadly <- struct{}{}
 			}
@@ -337,7 +337,7 @@ func TestEverySETIsStoredOnceAlthoughPollersDie(t *testing.T) {
 				ids[jti] = id
 			}
 			mu.Unlock()
-			time.Sleep(time.Duration(rand.IntN(int(time.Minute))))
+			time.Sleep(40*time.Second + time.Duration(rand.IntN(int(20*time.Second)))) // so that twice as many deaths have room
 			for len(deadly) > 0 {
 				<-deadly
 				s.start()
