@@ -26,8 +26,11 @@ type Identity struct {
 // identityWait is how long NATS may take to say who we are. A broker without a system account never does.
 const identityWait = 500 * time.Millisecond
 
-// AskIdentity asks NATS who we are. It takes the right to publish on $SYS.REQ.USER.INFO; where that is missing, or NATS
-// has no system account, the identity is not known.
+// AskIdentity asks the server that we are connected to who we are. It takes the right to publish on $SYS.REQ.USER.INFO;
+// where that is missing, or the server has no system account, the identity is not known.
+//
+// The hub of a leaf node hears the question, too, and answers who the leaf node is to it (seen with nats-server 2.15):
+// that answer is passed over.
 func AskIdentity(ctx context.Context, nc *nats.Conn) (who Identity) {
 	ctx, cancel := context.WithTimeout(ctx, identityWait)
 	defer cancel()
@@ -43,27 +46,15 @@ func AskIdentity(ctx context.Context, nc *nats.Conn) (who Identity) {
 	if err := nc.LastError(); err != before && errors.Is(err, nats.ErrPermissionViolation) { //nolint:errorlint // that very one
 		return who
 	}
-	answer, err := sub.NextMsgWithContext(ctx)
-	if err != nil {
-		return who
-	}
-	var told struct {
-		Data struct {
-			User        string `json:"user"`
-			Account     string `json:"account"`
-			Permissions *struct {
-				Publish *struct {
-					Allow []string `json:"allow"`
-					Deny  []string `json:"deny"`
-				} `json:"publish"`
-			} `json:"permissions"`
-		} `json:"data"`
-		Server struct {
-			Time time.Time `json:"time"`
-		} `json:"server"`
-	}
-	if json.Unmarshal(answer.Data, &told) != nil {
-		return who
+	var told userInfo
+	for told.Server.ID != nc.ConnectedServerId() {
+		answer, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return who
+		}
+		if told = (userInfo{}); json.Unmarshal(answer.Data, &told) != nil {
+			return who
+		}
 	}
 	who = Identity{User: told.Data.User, Account: told.Data.Account, Known: true}
 	if p := told.Data.Permissions; p != nil && p.Publish != nil {
@@ -73,6 +64,24 @@ func AskIdentity(ctx context.Context, nc *nats.Conn) (who Identity) {
 		who.Ahead = at.Sub(asked.Add(time.Since(asked) / 2))
 	}
 	return who
+}
+
+// A userInfo is how a NATS server says who a client is.
+type userInfo struct {
+	Data struct {
+		User        string `json:"user"`
+		Account     string `json:"account"`
+		Permissions *struct {
+			Publish *struct {
+				Allow []string `json:"allow"`
+				Deny  []string `json:"deny"`
+			} `json:"publish"`
+		} `json:"permissions"`
+	} `json:"data"`
+	Server struct {
+		ID   string    `json:"id"`
+		Time time.Time `json:"time"`
+	} `json:"server"`
 }
 
 // May reports whether NATS lets us publish on a subject, in which * stands for every token.

@@ -2,9 +2,42 @@ package stream
 
 import (
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage/bubble"
 )
+
+// What another server answers, as the hub of a leaf node does, says nothing about us.
+func TestAnotherServersAnswerIsNotWhoWeAre(t *testing.T) {
+	bubble.Run(t, time.Minute, func(t *testing.T) {
+		mute, err := server.NewServer(&server.Options{DontListen: true, NoSystemAccount: true, NoLog: true, NoSigs: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mute.Start()
+		t.Cleanup(mute.Shutdown)
+		nc, err := nats.Connect("", nats.InProcessServer(mute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		_, err = nc.Subscribe("$SYS.REQ.USER.INFO", func(m *nats.Msg) {
+			if err := m.Respond([]byte(`{"server":{"id":"hub"},"data":{"user":"somebody","permissions":{"publish":{"deny":["$JS.API.>"]}}}}`)); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who := AskIdentity(t.Context(), nc); who.Known {
+			t.Errorf("it is said that we are %+v", who)
+		}
+	})
+}
 
 // A right covers a subject in all that its wildcards stand for.
 func TestRightsIncludeWhatTheirWildcardsStandFor(t *testing.T) {
