@@ -7,7 +7,7 @@ nsc add account --name LOGOFF
 nsc edit account --name LOGOFF --js-disk-storage -1 --js-streams -1 --js-consumer -1
 
 nsc add user --account LOGOFF --name admin \
-	--allow-pub '$JS.API.>' \
+	--allow-pub '$JS.API.>,$JS.ACK.LOGOFF_REQUESTS.no_lane.>,$JS.ACK.*.*.LOGOFF_REQUESTS.no_lane.>' \
 	--allow-sub '_INBOX.>'
 
 nsc add user --account LOGOFF --name worker \

@@ -19,37 +19,42 @@ func (w *Watch) tellOldest(ctx context.Context, found look) {
 	for _, lane := range jobs.Lanes {
 		var stored time.Time
 		if info := found.lanes[lane]; info.NumPending > 0 || info.NumAckPending > 0 {
-			stored = w.oldest(ctx, lane)
+			if first, err := w.oldest(ctx, lane); err == nil && first != nil {
+				stored = first.Time
+			}
 		}
 		w.Streams.Metrics.OldestJob(lane, stored)
 	}
 }
 
-// oldest is when the oldest job of a lane was stored; zero where that is not known.
-func (w *Watch) oldest(ctx context.Context, lane jobs.Lane) time.Time {
+// errUnanswered is of what is not asked, because nobody answered lately.
+var errUnanswered = errors.New("nobody answers who may be asked for the oldest job")
+
+// oldest is the oldest job of a lane; nil without an error where there is none.
+func (w *Watch) oldest(ctx context.Context, lane jobs.Lane) (*jetstream.RawStreamMsg, error) {
 	if time.Since(w.silent) < silentFor {
-		return time.Time{}
+		return nil, errUnanswered
 	}
-	stored, err := w.Streams.oldest(ctx, lane)
+	first, err := w.Streams.oldest(ctx, lane)
 	if errors.Is(err, context.DeadlineExceeded) {
 		w.silent = time.Now()
 	}
-	return stored
+	return first, err
 }
 
 // oldest looks up the first job of each subject of a lane. How many wait makes no difference to what that costs.
-func (s *Streams) oldest(ctx context.Context, lane jobs.Lane) (stored time.Time, err error) {
+func (s *Streams) oldest(ctx context.Context, lane jobs.Lane) (first *jetstream.RawStreamMsg, err error) {
 	for _, subject := range s.Config.Subjects.Lane(lane) {
 		msg, err := s.plan.found[s.plan.requests.Name].GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subject))
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			continue
 		case err != nil:
-			return time.Time{}, err
+			return nil, err
 		}
-		if stored.IsZero() || msg.Time.Before(stored) {
-			stored = msg.Time
+		if first == nil || msg.Sequence < first.Sequence {
+			first = msg
 		}
 	}
-	return stored, nil
+	return first, nil
 }

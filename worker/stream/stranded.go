@@ -15,14 +15,22 @@ import (
 // reached its disk. The consumer is then set back to the job, so that it is delivered again, with whatever
 // else is in the stream. Jobs that are settled are found to be.
 //
-// A strandedJob is the oldest job in the stream, if it seems to be stranded.
+// A message on a subject of no lane is in the stream, too, when a source without a transform brings it, or when somebody
+// has had NATS deliver a message of another stream to a subject of jobs: it keeps its own subject then (seen with
+// nats-server 2.15). No consumer delivers it. It is told, and stands in nobody's way.
+
+// A strandedJob is the oldest job of its lane, if it seems to be stranded, or a message of no lane.
 type strandedJob struct {
 	lane     jobs.Lane // empty where only the operator may look at jobs
 	sequence uint64    // 0 if there is none
+	subject  string    // of a message of no lane
 }
 
-// stranded is the kind of condition in which jobs are.
-const stranded = "stranded"
+// The kinds of conditions in which jobs are, and messages of no lane.
+const (
+	stranded   = "stranded"
+	unroutable = "unroutable"
+)
 
 // lookForStranded looks for a stranded job where the counts say that there may be some. One that was found
 // at the look before too is told, and delivered again unless the consumers are the operator's. It reports
@@ -38,11 +46,19 @@ func (w *Watch) lookForStranded(ctx context.Context, found look) (suspect bool) 
 	w.unseen = now
 	job := strandedJob{}
 	if now > 0 {
-		job = w.Streams.findStranded(ctx, found)
+		job = w.findStranded(ctx, found)
+	}
+	health := w.Streams.Health
+	if job.subject == "" {
+		health.End(PartStreams, unroutable)
 	}
 	switch {
-	case job.sequence == 0:
-		w.Streams.Health.End(PartStreams, stranded)
+	case job.sequence == 0, job.subject != "":
+		health.End(PartStreams, stranded)
+		if job.sequence != 0 && job == w.stranded {
+			health.Begin(w.Streams.unroutable(job, least))
+			now = 0 // nothing is done about it, so that there is no hurry
+		}
 	case job == w.stranded:
 		w.Streams.deliverAgain(ctx, job, least)
 		job = strandedJob{}
@@ -51,26 +67,56 @@ func (w *Watch) lookForStranded(ctx context.Context, found look) (suspect bool) 
 	return now > 0
 }
 
-// findStranded looks at the oldest job; zero when it is not stranded, or cannot be looked at.
-func (s *Streams) findStranded(ctx context.Context, found look) strandedJob {
-	oldest := found.requests.FirstSeq
-	if s.Config.Provision != ProvisionCreate { // whose permissions need not include to read it
-		for _, info := range found.lanes {
-			if !isPast(info, oldest) {
-				return strandedJob{}
-			}
+// findStranded looks at the oldest job of each lane, and at the oldest message; zero when none is stranded, or they cannot
+// be looked at.
+func (w *Watch) findStranded(ctx context.Context, found look) (job strandedJob) {
+	s := w.Streams
+	for _, lane := range jobs.Lanes {
+		first, err := w.oldest(ctx, lane)
+		switch {
+		case err != nil && s.Config.Provision == ProvisionCreate:
+			return strandedJob{}
+		case err != nil: // the permissions need not include to read it
+			return countStranded(found)
+		case first != nil && isPast(found.lanes[lane], first.Sequence) && (job.sequence == 0 || first.Sequence < job.sequence):
+			job = strandedJob{lane: lane, sequence: first.Sequence}
 		}
-		return strandedJob{sequence: oldest}
 	}
+	if job.sequence != 0 {
+		return job
+	}
+	oldest := found.requests.FirstSeq
 	msg, err := s.plan.found[s.plan.requests.Name].GetMsg(ctx, oldest)
 	if err != nil {
 		return strandedJob{}
 	}
-	lane, _, _ := s.Config.Subjects.Origin(msg.Subject) // the lane is told of every subject that has one
-	if lane == "" || !isPast(found.lanes[lane], oldest) {
+	if lane, _, _ := s.Config.Subjects.Origin(msg.Subject); lane != "" { // the lane is told of every subject that has one
 		return strandedJob{}
 	}
-	return strandedJob{lane, oldest}
+	return strandedJob{sequence: oldest, subject: msg.Subject}
+}
+
+// countStranded takes the oldest message for stranded if every consumer is past it.
+func countStranded(found look) strandedJob {
+	oldest := found.requests.FirstSeq
+	for _, info := range found.lanes {
+		if !isPast(info, oldest) {
+			return strandedJob{}
+		}
+	}
+	return strandedJob{sequence: oldest}
+}
+
+// unroutable tells of messages of no lane.
+func (s *Streams) unroutable(first strandedJob, n int) metrics.Condition {
+	name := s.plan.requests.Name
+	return metrics.Condition{
+		Part: PartStreams, Kind: unroutable, Harmless: true,
+		What:     fmt.Sprintf("%d messages in the stream %s are on subjects of no lane, the first at sequence %d on %q", n, name, first.sequence, first.subject),
+		ByItself: "nothing: nobody works them, and they stay; all other jobs are worked",
+		ToDo:     "look at it: a source without a transform brings such messages, and an answer of NATS that somebody had sent to a subject of jobs is one; deploy/nats says how to remove them",
+		Command:  fmt.Sprintf("nats stream get %s %d", name, first.sequence),
+	}
 }
 
 // isPast reports whether a consumer will never deliver what lies at a place in the stream: it takes it

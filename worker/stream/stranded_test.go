@@ -3,8 +3,10 @@ package stream
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
@@ -101,25 +103,107 @@ func TestJobThatIsNotPastIsNotStranded(t *testing.T) {
 			return look{requests: jetstream.StreamState{FirstSeq: first}, lanes: map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: urgent, jobs.Bulk: bulk}}
 		}
 		none := strandedJob{}
-		if job := s.findStranded(t.Context(), found(1, past, waits)); job != (strandedJob{jobs.Urgent, 1}) {
+		w := &Watch{Streams: s.Streams}
+		if job := w.findStranded(t.Context(), found(1, past, waits)); job != (strandedJob{lane: jobs.Urgent, sequence: 1}) {
 			t.Errorf("past: %+v", job)
 		}
-		if job := s.findStranded(t.Context(), found(1, waits, past)); job != none {
+		if job := w.findStranded(t.Context(), found(1, waits, past)); job != none {
 			t.Errorf("another lane's consumer is past it: %+v", job)
 		}
-		if job := s.findStranded(t.Context(), found(2, past, past)); job != none {
-			t.Errorf("it is not there: %+v", job)
-		}
 		s.Config.Provision = ProvisionVerify
-		if job := s.findStranded(t.Context(), found(1, past, waits)); job != none {
+		w.silent = time.Now() // it may not read
+		if job := w.findStranded(t.Context(), found(1, past, waits)); job != none {
 			t.Errorf("one of the operator's consumers is not past it: %+v", job)
 		}
-		s.Config.Provision = ProvisionCreate
+		if job := w.findStranded(t.Context(), found(1, past, past)); job != (strandedJob{sequence: 1}) {
+			t.Errorf("all of the operator's consumers are past it: %+v", job)
+		}
+		s.Config.Provision, w.silent = ProvisionCreate, time.Time{}
 		if err := s.js.DeleteStream(t.Context(), "LOGOFF_REQUESTS"); err != nil {
 			t.Fatal(err)
 		}
-		if job := s.findStranded(t.Context(), found(1, past, past)); job != none {
+		if job := w.findStranded(t.Context(), found(1, past, past)); job != none {
 			t.Errorf("there is no stream: %+v", job)
 		}
 	})
+}
+
+// A message on a subject of no lane is told with what to do, whoever the consumers belong to, and hides no stranded job that
+// is behind it.
+func TestMessageOfNoLaneIsTold(t *testing.T) {
+	for _, provision := range []Provision{ProvisionCreate, ProvisionVerify} {
+		t.Run(string(provision), func(t *testing.T) {
+			c := DefaultConfig()
+			c.Provision = provision
+			withStreams(t, c, func(t *testing.T, s *told) {
+				w := &Watch{Streams: s.Streams}
+				s.deliverLetter(t, "logoff.requests.urgent.hr")
+				none := &jetstream.ConsumerInfo{}
+				found := look{requests: jetstream.StreamState{Msgs: 1, FirstSeq: 1, LastSeq: 1}, lanes: map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: none, jobs.Bulk: none}}
+				if !w.lookForStranded(t.Context(), found) || s.said() != "[]" {
+					t.Errorf("at the first look: %s", s.said())
+				}
+				if w.lookForStranded(t.Context(), found) || s.said() != "[]" {
+					t.Errorf("jobs are worked, and the worker is not ready: %v", s.said())
+				}
+				for _, says := range []string{`1 messages in the stream LOGOFF_REQUESTS are on subjects of no lane, the first at sequence 1 on \"logoff.dead.partial\"`, "nats stream get LOGOFF_REQUESTS 1"} {
+					if !strings.Contains(s.log.String(), says) {
+						t.Errorf("the log does not say %q: %s", says, s.log)
+					}
+				}
+				if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
+					t.Fatal(err)
+				}
+				found.requests.Msgs, found.requests.LastSeq = 2, 2
+				found.lanes = map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: {AckFloor: jetstream.SequenceInfo{Stream: 2}}, jobs.Bulk: none}
+				if job := w.findStranded(t.Context(), found); job != (strandedJob{lane: jobs.Urgent, sequence: 2}) {
+					t.Errorf("behind a message of no lane: %+v", job)
+				}
+				s.removeByConsumer(t, "logoff.dead.partial")
+				found.requests = jetstream.StreamState{FirstSeq: 2, LastSeq: 2}
+				if w.lookForStranded(t.Context(), found) || s.said() != "[]" {
+					t.Errorf("after it was removed: %s", s.said())
+				}
+			})
+		})
+	}
+}
+
+// deliverLetter has NATS deliver a dead letter to a subject of jobs, as whoever may read dead letters can.
+func (s *told) deliverLetter(t *testing.T, to string) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := s.js.Publish(ctx, s.Config.Subjects.Dead(jobs.Partial), []byte(`{"users":[{"id":7}]}`))
+	if err == nil {
+		_, err = s.js.CreateConsumer(ctx, "LOGOFF_DEAD", jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckExplicitPolicy})
+	}
+	if err == nil {
+		err = s.NATS.PublishMsg(&nats.Msg{Subject: "$JS.API.CONSUMER.MSG.NEXT.LOGOFF_DEAD.reader", Reply: to, Data: []byte("1")})
+	}
+	if err == nil {
+		err = s.NATS.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// removeByConsumer removes a message from the stream of jobs, which denies deletion, as deploy/nats/README.md says.
+func (s *told) removeByConsumer(t *testing.T, subject string) {
+	t.Helper()
+	c, err := s.js.CreateConsumer(t.Context(), "LOGOFF_REQUESTS", jetstream.ConsumerConfig{Durable: "no_lane", FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := c.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := msg.DoubleAck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.plan.found["LOGOFF_REQUESTS"].GetMsg(t.Context(), 1); err == nil {
+		t.Error("it is still there")
+	}
 }

@@ -54,7 +54,7 @@ func TestLookingAtTheBucketTriesEachRight(t *testing.T) {
 		t.Run("without "+without, func(t *testing.T) {
 			bubble.Run(t, time.Minute, func(t *testing.T) {
 				s := newSite(t, rightsToPoll(without))
-				s.usesItsRights("admin", s.provisions)
+				s.provisions()
 				maker := intake.Poller{JS: jetStream(t, s.as("admin")), Bucket: intake.PollBucket(subjects), Create: true}
 				s.check(maker.Provision(t.Context()))
 				for _, role := range []string{"receiver", "worker"} {
@@ -75,7 +75,7 @@ func TestPollersNeedNoOtherRights(t *testing.T) {
 	bubble.Run(t, 5*time.Minute, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))) // tokens of the year 2000 are refused
 		s := newSite(t, withRightsToPoll)
-		s.usesItsRights("admin", s.provisions)
+		s.provisions()
 		const url = "http://127.0.0.1/realms/staff"
 		x := transmitter.New(transmitter.Settings{Issuer: url, Hold: 20 * time.Second})
 		dial, stop := pipe.Serve(x)

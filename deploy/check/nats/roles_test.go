@@ -131,7 +131,7 @@ func TestEachRoleDoesItsDuty(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			bubble.Run(t, 5*time.Minute, func(t *testing.T) {
 				s := newSite(t, w)
-				s.usesItsRights("admin", s.provisions)
+				s.provisions()
 				live := s.as("reader")
 				results, err := live.SubscribeSync("logoff.results.>")
 				s.check(err)
@@ -147,19 +147,53 @@ func TestEachRoleDoesItsDuty(t *testing.T) {
 				s.usesItsRights("receiver", s.receives)
 				s.usesItsRights("approver", s.approves)
 				s.usesItsRights("operator", s.operates)
+				s.usesItsRights("admin", s.removesWhatHasNoLane)
 			})
 		})
 	}
 }
 
 // provisions is what `logoff-worker init` does, and the making of consumers for a reader.
-func (s *site) provisions(_ *nats.Conn, js jetstream.JetStream) {
+func (s *site) provisions() {
+	s.Helper()
+	js := jetStream(s.T, s.as("admin"))
 	config := stream.DefaultConfig()
 	config.Counts = true
 	s.check(config.ProvisionStreams(s.Context(), js))
 	for _, name := range []string{subjects.ResultStream(), subjects.DeadStream()} {
 		_, err := js.CreateConsumer(s.Context(), name, jetstream.ConsumerConfig{Durable: "reader", AckPolicy: jetstream.AckExplicitPolicy})
 		s.check(err)
+	}
+}
+
+// removesWhatHasNoLane has NATS deliver a dead letter to a subject of jobs, as whoever may read dead letters can. It keeps
+// its own subject, so that no lane has it, and is removed as README.md says.
+func (s *site) removesWhatHasNoLane(nc *nats.Conn, js jetstream.JetStream) {
+	s.Helper()
+	letter, copied, jobsBefore := subjects.Dead(jobs.Partial), "no_lane", messages(s.T, js, subjects.RequestStream())
+	answered := func(ask, to string) {
+		s.Helper()
+		s.check(nc.PublishMsg(&nats.Msg{Subject: ask, Reply: to}))
+		s.check(nc.Flush())
+		synctest.Wait()
+	}
+	consumer := func(stream string, deliver jetstream.DeliverPolicy) jetstream.Consumer {
+		s.Helper()
+		c, err := js.CreateConsumer(s.Context(), stream, jetstream.ConsumerConfig{Durable: copied, FilterSubject: letter, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: deliver})
+		s.check(err)
+		return c
+	}
+	answered("$JS.API.INFO", letter)
+	consumer(subjects.DeadStream(), jetstream.DeliverLastPolicy)
+	answered("$JS.API.CONSUMER.MSG.NEXT.LOGOFF_DEAD."+copied, "logoff.requests.urgent.hr")
+	msg, err := consumer(subjects.RequestStream(), jetstream.DeliverAllPolicy).Next()
+	s.check(err)
+	s.check(msg.DoubleAck(s.Context()))
+	if left := messages(s.T, js, subjects.RequestStream()); left != jobsBefore {
+		s.Errorf("%d messages are in the stream of jobs, before %d", left, jobsBefore)
+	}
+	for _, name := range []string{subjects.DeadStream(), subjects.RequestStream()} {
+		s.check(js.DeleteConsumer(s.Context(), name, copied))
 	}
 }
 
