@@ -197,7 +197,7 @@ func seenByDoctor(t statuspage.Trouble) bool {
 		return false
 	}
 	kind, _, _ := strings.Cut(t.Kind, " ")
-	return slices.Contains([]string{"edited", "missing", "paused", "full", "nearly", "account", "stranded", "audit", "unready"}, kind)
+	return slices.Contains([]string{"edited", "missing", "paused", "full", "nearly", "account", "stranded", "unroutable", "audit", "unready"}, kind)
 }
 
 // areaOf is what a part of a worker is called here.

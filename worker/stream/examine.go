@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -231,10 +233,17 @@ func (e *examining) account(account *jetstream.AccountInfo) {
 // stranded tells of jobs that nobody will ever get: two counts agree, since between them jobs come and go.
 func (e *examining) stranded(ctx context.Context) {
 	least := min(e.countStranded(ctx), e.countStranded(ctx))
+	name := e.plan.requests.Name
+	if astray, such := e.countAstray(ctx, least); astray > 0 {
+		least -= astray
+		e.find(Finding{
+			What: "stream " + name, Words: fmt.Sprintf("%d messages are on subjects of no lane, such as %q: nobody works them, and all other jobs are worked", astray, such),
+			ToDo: unroutableToDo, Command: "nats stream subjects " + name,
+		})
+	}
 	if least <= 0 {
 		return
 	}
-	name := e.plan.requests.Name
 	e.find(Finding{
 		What: "stream " + name, Grave: true,
 		Words:   fmt.Sprintf("%d jobs are stranded: they are in the stream, and their consumer is past them, so that nobody gets them", least),
@@ -259,6 +268,28 @@ func (e *examining) countStranded(ctx context.Context) int {
 		return 0
 	}
 	return max(0, int(stream.CachedInfo().State.Msgs)-held)
+}
+
+// countAstray is how many messages of the stream of jobs are on subjects of no lane, which it looks for where so many have
+// no consumer, and names one of those subjects.
+func (e *examining) countAstray(ctx context.Context, unseen int) (n int, such string) {
+	if unseen <= 0 {
+		return 0, ""
+	}
+	stream, err := e.js.Stream(ctx, e.plan.requests.Name)
+	if err != nil {
+		return 0, ""
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return 0, ""
+	}
+	for _, subject := range slices.Sorted(maps.Keys(info.State.Subjects)) {
+		if lane, _, _ := e.Subjects.Origin(subject); lane == "" {
+			n, such = n+int(info.State.Subjects[subject]), cmp.Or(such, subject)
+		}
+	}
+	return min(n, unseen), such
 }
 
 // Summary is how many streams and consumers are there, in words.

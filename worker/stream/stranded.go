@@ -32,6 +32,8 @@ const (
 	unroutable = "unroutable"
 )
 
+const unroutableToDo = "look at it: a source without a transform brings such messages, and an answer of NATS that somebody had sent to a subject of jobs is one; deploy/nats says how to remove them"
+
 // lookForStranded looks for a stranded job where the counts say that there may be some. One that was found
 // at the look before too is told, and delivered again unless the consumers are the operator's. It reports
 // whether there should be another look soon.
@@ -114,7 +116,7 @@ func (s *Streams) unroutable(first strandedJob, n int) metrics.Condition {
 		Part: PartStreams, Kind: unroutable, Harmless: true,
 		What:     fmt.Sprintf("%d messages in the stream %s are on subjects of no lane, the first at sequence %d on %q", n, name, first.sequence, first.subject),
 		ByItself: "nothing: nobody works them, and they stay; all other jobs are worked",
-		ToDo:     "look at it: a source without a transform brings such messages, and an answer of NATS that somebody had sent to a subject of jobs is one; deploy/nats says how to remove them",
+		ToDo:     unroutableToDo,
 		Command:  fmt.Sprintf("nats stream get %s %d", name, first.sequence),
 	}
 }

@@ -151,6 +151,9 @@ func TestMessageOfNoLaneIsTold(t *testing.T) {
 						t.Errorf("the log does not say %q: %s", says, s.log)
 					}
 				}
+				if found := c.Examine(t.Context(), s.js).Findings; len(found) != 1 || found[0].Grave || !strings.HasPrefix(found[0].Words, `1 messages are on subjects of no lane, such as "logoff.dead.partial"`) {
+					t.Errorf("what is examined: %+v", found)
+				}
 				if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
 					t.Fatal(err)
 				}
