@@ -39,10 +39,15 @@ const (
 
 func (s sign) key() string { return s.kind + "." + key(s.issuer) }
 
+// hear notes a sign. Each is later than the one before, however coarse the clock is, so that none is taken for told.
 func (s *signs) hear(of sign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard[of] = time.Now()
+	at := time.Now()
+	if before := s.heard[of]; !at.After(before) {
+		at = before.Add(time.Nanosecond)
+	}
+	s.heard[of] = at
 }
 
 func (s *signs) all() map[sign]time.Time {
