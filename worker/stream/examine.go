@@ -233,15 +233,18 @@ func (e *examining) account(account *jetstream.AccountInfo) {
 // stranded tells of jobs that nobody will ever get: two counts agree, since between them jobs come and go.
 func (e *examining) stranded(ctx context.Context) {
 	least := min(e.countStranded(ctx), e.countStranded(ctx))
+	if least <= 0 {
+		return
+	}
 	name := e.plan.requests.Name
-	if astray, such := e.countAstray(ctx, least); astray > 0 {
-		least -= astray
+	astray, such := e.countAstray(ctx)
+	if astray > 0 {
 		e.find(Finding{
 			What: "stream " + name, Words: fmt.Sprintf("%d messages are on subjects of no lane, such as %q: nobody works them, and all other jobs are worked", astray, such),
 			ToDo: unroutableToDo, Command: "nats stream subjects " + name,
 		})
 	}
-	if least <= 0 {
+	if least -= astray; least <= 0 {
 		return
 	}
 	e.find(Finding{
@@ -270,12 +273,9 @@ func (e *examining) countStranded(ctx context.Context) int {
 	return max(0, int(stream.CachedInfo().State.Msgs)-held)
 }
 
-// countAstray is how many messages of the stream of jobs are on subjects of no lane, which it looks for where so many have
-// no consumer, and names one of those subjects.
-func (e *examining) countAstray(ctx context.Context, unseen int) (n int, such string) {
-	if unseen <= 0 {
-		return 0, ""
-	}
+// countAstray is how many messages of the stream of jobs are on subjects of no lane, and one of those subjects; 0 where that
+// is not known.
+func (e *examining) countAstray(ctx context.Context) (n int, such string) {
 	stream, err := e.js.Stream(ctx, e.plan.requests.Name)
 	if err != nil {
 		return 0, ""
@@ -289,7 +289,7 @@ func (e *examining) countAstray(ctx context.Context, unseen int) (n int, such st
 			n, such = n+int(info.State.Subjects[subject]), cmp.Or(such, subject)
 		}
 	}
-	return min(n, unseen), such
+	return n, such
 }
 
 // Summary is how many streams and consumers are there, in words.

@@ -47,7 +47,7 @@ func AskIdentity(ctx context.Context, nc *nats.Conn) (who Identity) {
 		return who
 	}
 	var told userInfo
-	for told.Server.ID != nc.ConnectedServerId() {
+	for ours := false; !ours; ours = told.Server.ID == nc.ConnectedServerId() {
 		answer, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return who

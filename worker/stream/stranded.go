@@ -32,6 +32,7 @@ const (
 	unroutable = "unroutable"
 )
 
+// unroutableToDo is what a person does about messages of no lane.
 const unroutableToDo = "look at it: a source without a transform brings such messages, and an answer of NATS that somebody had sent to a subject of jobs is one; deploy/nats says how to remove them"
 
 // lookForStranded looks for a stranded job where the counts say that there may be some. One that was found
@@ -79,7 +80,7 @@ func (w *Watch) findStranded(ctx context.Context, found look) (job strandedJob) 
 		case err != nil && s.Config.Provision == ProvisionCreate:
 			return strandedJob{}
 		case err != nil: // the permissions need not include to read it
-			return countStranded(found)
+			return strandedByCounts(found)
 		case first != nil && isPast(found.lanes[lane], first.Sequence) && (job.sequence == 0 || first.Sequence < job.sequence):
 			job = strandedJob{lane: lane, sequence: first.Sequence}
 		}
@@ -98,8 +99,8 @@ func (w *Watch) findStranded(ctx context.Context, found look) (job strandedJob) 
 	return strandedJob{sequence: oldest, subject: msg.Subject}
 }
 
-// countStranded takes the oldest message for stranded if every consumer is past it.
-func countStranded(found look) strandedJob {
+// strandedByCounts takes the oldest message for stranded if every consumer is past it.
+func strandedByCounts(found look) strandedJob {
 	oldest := found.requests.FirstSeq
 	for _, info := range found.lanes {
 		if !isPast(info, oldest) {

@@ -95,15 +95,18 @@ func TestStrandedJobIsDeliveredAgain(t *testing.T) {
 // What cannot be looked at, or is not past, is not stranded.
 func TestJobThatIsNotPastIsNotStranded(t *testing.T) {
 	withStreams(t, DefaultConfig(), func(t *testing.T, s *told) {
-		if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
-			t.Fatal(err)
-		}
 		past, waits := &jetstream.ConsumerInfo{AckFloor: jetstream.SequenceInfo{Stream: 9}}, &jetstream.ConsumerInfo{NumPending: 1}
 		found := func(first uint64, urgent, bulk *jetstream.ConsumerInfo) look {
 			return look{requests: jetstream.StreamState{FirstSeq: first}, lanes: map[jobs.Lane]*jetstream.ConsumerInfo{jobs.Urgent: urgent, jobs.Bulk: bulk}}
 		}
 		none := strandedJob{}
 		w := &Watch{Streams: s.Streams}
+		if job := w.findStranded(t.Context(), found(1, past, past)); job != none {
+			t.Errorf("it is not there: %+v", job)
+		}
+		if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
+			t.Fatal(err)
+		}
 		if job := w.findStranded(t.Context(), found(1, past, waits)); job != (strandedJob{lane: jobs.Urgent, sequence: 1}) {
 			t.Errorf("past: %+v", job)
 		}
