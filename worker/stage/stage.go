@@ -13,6 +13,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,15 +33,33 @@ func Build(ctx context.Context, program, file string, flags ...string) error {
 	return nil
 }
 
-// FreePorts finds ports that nobody listens on. They lie below those that the system gives to outgoing
-// connections, so that they stay free until they are used, and after a restart.
+// reserved are UDP sockets, one for each port that this process gave out. Nothing here speaks UDP, and two
+// sockets of one number cannot be: whoever looks for a port, in this process or in another, finds it taken
+// until this process ends.
+var reserved struct {
+	sync.Mutex
+	sockets []net.PacketConn
+}
+
+// FreePorts finds ports that nobody listens on and gives none of them out twice, though nobody listens on it
+// yet, or for a while. They lie below those that the system gives to outgoing connections, so that they stay
+// free until they are used, and after a restart.
 func FreePorts(n int) (ports []int, err error) {
+	reserved.Lock()
+	defer reserved.Unlock()
 	for tries := 0; len(ports) < n && tries < 1000; tries++ {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		socket, err := net.ListenPacket("udp", address)
 		if err != nil {
 			continue
 		}
-		defer listener.Close()
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			socket.Close()
+			continue
+		}
+		listener.Close()
+		reserved.sockets = append(reserved.sockets, socket)
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	if len(ports) < n {

@@ -104,19 +104,22 @@ func TestProgramsAreBuiltFromAnywhereInTheSourceTree(t *testing.T) {
 	}
 }
 
-func TestFreePortsAreFree(t *testing.T) {
-	ports, err := FreePorts(20)
-	if err != nil {
-		t.Fatal(err)
-	}
+// Programs start one after the other, each with a port that it does not listen on yet: of this many in
+// 20,000, two would be the same if nobody kept them apart.
+func TestFreePortsAreGivenOutOnce(t *testing.T) {
 	seen := map[int]bool{}
-	for _, port := range ports {
-		listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
-		if err != nil || seen[port] {
-			t.Errorf("port %d: %v", port, err)
-			continue
+	for range 700 {
+		ports, err := FreePorts(2)
+		if err != nil {
+			t.Fatal(err)
 		}
-		seen[port] = true
-		listener.Close()
+		for _, port := range ports {
+			listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+			if err != nil || seen[port] {
+				t.Fatalf("port %d: %v; given out before: %v", port, err, seen[port])
+			}
+			seen[port] = true
+			listener.Close()
+		}
 	}
 }
