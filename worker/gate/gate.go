@@ -280,8 +280,12 @@ func (g *Gate) spent(kind Kind, who Rank, wait time.Duration) {
 	}
 }
 
-// Pause waits, and reports whether it could wait to the end: it could not if ctx ended first.
+// Pause waits, and reports whether it could wait to the end: it could not if ctx ended first. Where there is nothing to
+// wait for, it could unless ctx has ended.
 func Pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	select {
 	case <-ctx.Done():
 		return false

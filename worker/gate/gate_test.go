@@ -268,3 +268,24 @@ func TestWaitForTheBudgetEndsAtDeadlineAndStop(t *testing.T) {
 		}
 	})
 }
+
+func TestPauseOfNothingEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := time.Now()
+		for range 100 { // a select would choose either way
+			if !Pause(ctx, 0) || !Pause(ctx, -time.Second) {
+				t.Fatal("it could not wait for nothing")
+			}
+		}
+		cancel()
+		for range 100 {
+			if Pause(ctx, 0) {
+				t.Fatal("it waited though ctx had ended")
+			}
+		}
+		if waited := time.Since(begun); waited > 0 {
+			t.Errorf("it waited %v", waited)
+		}
+	})
+}
