@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,7 +155,8 @@ func TestMessageOfNoLaneIsTold(t *testing.T) {
 						t.Errorf("the log does not say %q: %s", says, s.log)
 					}
 				}
-				if found := c.Examine(t.Context(), s.js).Findings; len(found) != 1 || found[0].Grave || !strings.HasPrefix(found[0].Words, `1 messages are on subjects of no lane, such as "logoff.dead.partial"`) {
+				others := func(f Finding) bool { return !strings.HasPrefix(f.What, "stream ") } // an old server is a finding, too
+				if found := slices.DeleteFunc(c.Examine(t.Context(), s.js).Findings, others); len(found) != 1 || found[0].Grave || !strings.HasPrefix(found[0].Words, `1 messages are on subjects of no lane, such as "logoff.dead.partial"`) {
 					t.Errorf("what is examined: %+v", found)
 				}
 				if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
