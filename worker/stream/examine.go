@@ -240,7 +240,7 @@ func (e *examining) stranded(ctx context.Context) {
 	astray, such := e.countAstray(ctx)
 	if astray > 0 {
 		e.find(Finding{
-			What: "stream " + name, Words: fmt.Sprintf("%d messages are on subjects of no lane, such as %q: nobody works them, and all other jobs are worked", astray, such),
+			What: "stream " + name, Words: fmt.Sprintf("messages are on subjects of no lane (%d), such as %q: nobody works them, and all other jobs are worked", astray, such),
 			ToDo: unroutableToDo, Command: "nats stream subjects " + name,
 		})
 	}

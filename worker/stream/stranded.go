@@ -115,7 +115,7 @@ func (s *Streams) unroutable(first strandedJob, n int) metrics.Condition {
 	name := s.plan.requests.Name
 	return metrics.Condition{
 		Part: PartStreams, Kind: unroutable, Harmless: true,
-		What:     fmt.Sprintf("%d messages in the stream %s are on subjects of no lane, the first at sequence %d on %q", n, name, first.sequence, first.subject),
+		What:     fmt.Sprintf("messages in the stream %s are on subjects of no lane (%d), the first at sequence %d on %q", name, n, first.sequence, first.subject),
 		ByItself: "nothing: nobody works them, and they stay; all other jobs are worked",
 		ToDo:     unroutableToDo,
 		Command:  fmt.Sprintf("nats stream get %s %d", name, first.sequence),

@@ -150,13 +150,13 @@ func TestMessageOfNoLaneIsTold(t *testing.T) {
 				if w.lookForStranded(t.Context(), found) || s.said() != "[]" {
 					t.Errorf("jobs are worked, and the worker is not ready: %v", s.said())
 				}
-				for _, says := range []string{`1 messages in the stream LOGOFF_REQUESTS are on subjects of no lane, the first at sequence 1 on \"logoff.dead.partial\"`, "nats stream get LOGOFF_REQUESTS 1"} {
+				for _, says := range []string{`messages in the stream LOGOFF_REQUESTS are on subjects of no lane (1), the first at sequence 1 on \"logoff.dead.partial\"`, "nats stream get LOGOFF_REQUESTS 1"} {
 					if !strings.Contains(s.log.String(), says) {
 						t.Errorf("the log does not say %q: %s", says, s.log)
 					}
 				}
 				others := func(f Finding) bool { return !strings.HasPrefix(f.What, "stream ") } // an old server is a finding, too
-				if found := slices.DeleteFunc(c.Examine(t.Context(), s.js).Findings, others); len(found) != 1 || found[0].Grave || !strings.HasPrefix(found[0].Words, `1 messages are on subjects of no lane, such as "logoff.dead.partial"`) {
+				if found := slices.DeleteFunc(c.Examine(t.Context(), s.js).Findings, others); len(found) != 1 || found[0].Grave || !strings.HasPrefix(found[0].Words, `messages are on subjects of no lane (1), such as "logoff.dead.partial"`) {
 					t.Errorf("what is examined: %+v", found)
 				}
 				if _, err := s.js.Publish(t.Context(), "logoff.requests", nil); err != nil {
