@@ -284,6 +284,31 @@ func TestJobsWaitWhileTheyCannotBeCounted(t *testing.T) {
 	})
 }
 
+// As soon as they can be counted again they go on, and nothing is said of them any more.
+func TestJobsGoOnWhenTheyCanBeCountedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := countedSite(t)
+		r := s.start(holding(0, 100))
+		passes(t, time.Second)
+		if err := s.js.DeleteStream(t.Context(), s.subjects.CountStream()); err != nil {
+			t.Fatal(err)
+		}
+		s.publish(s.subjects.Request(jobs.Bulk, "hr"), oneEach(s.sim.SignOnMany(7, 5))...)
+		passes(t, time.Minute)
+		if problem := r.problem("bulk"); !strings.Contains(problem, "5 jobs wait") {
+			t.Fatalf("while they cannot be counted it says %q", problem)
+		}
+		s.makeCounts()
+		if got := statuses(s.await(5)); got[jobs.AcceptedJob] != 5 || s.left() != 0 {
+			t.Errorf("%v, %d are left", got, s.left())
+		}
+		passes(t, 20*time.Second)
+		if ready, why := r.health.Ready(); !ready {
+			t.Errorf("not ready: %v", why)
+		}
+	})
+}
+
 // A job that comes again when it has a result is not counted again.
 func TestSettledJobIsNotCountedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

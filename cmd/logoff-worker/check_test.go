@@ -1,6 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -50,6 +55,55 @@ func TestCheckSeesHowNATSStores(t *testing.T) {
 		r.checkSync(t.Context(), with)
 		if !strings.Contains(out.String(), name) {
 			t.Errorf("it says %q, want %q", out.String(), name)
+		}
+	}
+}
+
+// A worker is known at an address however it is written; anything else that listens there is in the way.
+func TestCheckTellsAWorkerFromAnotherProgram(t *testing.T) {
+	for name, test := range map[string]struct{ serves, says string }{
+		"a worker":        {"logoff_build_info 1", "ok    http       a worker answers at "},
+		"another program": {"go_goroutines 1", "FAIL  http       LOGOFF_HTTP_ADDR: another program listens at "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.serves) }))
+			listener, err := net.Listen("tcp", "0.0.0.0:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			page.Listener = listener
+			page.Start()
+			defer page.Close()
+			port := listener.Addr().(*net.TCPAddr).Port
+			for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0", ""} {
+				var out strings.Builder
+				r := report{w: &out}
+				r.checkHTTP(t.Context(), settings{HTTPAddr: fmt.Sprintf("%s:%d", host, port)})
+				if !strings.HasPrefix(out.String(), test.says) {
+					t.Errorf("at host %q it says %q, want %q", host, out.String(), test.says)
+				}
+			}
+		})
+	}
+}
+
+// Whoever may publish to the embedded broker is said where nothing keeps anybody from it.
+func TestCheckSaysThatTheBrokerAsksForNothing(t *testing.T) {
+	for name, change := range map[string]func(*settings){
+		"":           func(*settings) {},
+		"user":       func(s *settings) { s.NATS.User = "worker" },
+		"token":      func(s *settings) { s.NATS.Token = "canary" },
+		"token file": func(s *settings) { s.NATS.TokenFile = "token" },
+		"nkey file":  func(s *settings) { s.NATS.NkeyFile = "nkey" },
+	} {
+		var out strings.Builder
+		var with settings
+		with.HTTPAddr, with.NATS.URL, with.NATS.Listen, with.NATS.StoreDir = "127.0.0.1:0", embedded, "127.0.0.1:0", t.TempDir()
+		change(&with)
+		r := report{w: &out}
+		r.checkLocal(t.Context(), with)
+		if warned := strings.Contains(out.String(), "asks for no credentials"); warned != (name == "") {
+			t.Errorf("with a %s it says %q", name, out.String())
 		}
 	}
 }

@@ -109,18 +109,12 @@ func listenable(ctx context.Context, address string) error {
 	return listener.Close()
 }
 
-// isWorker reports whether what answers at an address is a worker.
+// isWorker reports whether what answers at an address is a worker. An address without a host, or with one that means
+// every interface, is this machine's to Go.
 func isWorker(ctx context.Context, address string) bool {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // it is on this machine
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
 		return false
 	}

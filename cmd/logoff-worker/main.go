@@ -139,13 +139,16 @@ func (p program) run(ctx context.Context, args []string) error {
 var release, commit string
 
 func version() string {
-	if release != "" {
-		return release
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(release, info)
+}
+
+// versionOf is what the build was told, else what Go noted of the module.
+func versionOf(told string, info *debug.BuildInfo) string {
+	if told != "" || info == nil {
+		return cmp.Or(told, "(devel)")
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
+	return cmp.Or(info.Main.Version, "(devel)")
 }
 
 func revision() string {

@@ -220,6 +220,20 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 			says:   wellBut(proveSecond, "FAIL  prove      the first login's token is refused since the second login"),
 			logins: 2,
 		},
+		"the first login's list is refused for another reason": {
+			after: map[string]func(*simulator.Server){"second sessions": func(s *simulator.Server) {
+				s.FailNextOn("session", slices.Repeat([]simulator.Fault{simulator.Status(403)}, 4)...)
+			}},
+			says:   wellBut(proveSecond, "FAIL  prove      sessions: 403 Forbidden"),
+			logins: 2,
+		},
+		"a page in place of WhoAmI": {
+			before: func(s *simulator.Server) {
+				s.FailNextOn("whoami", slices.Repeat([]simulator.Fault{simulator.Answer(404, "text/html", "<html><title>Not found</title></html>")}, 9)...)
+			},
+			says:   []string{"FAIL  webserver  ping: 404 Not Found: an HTML page: Not found", proveNone},
+			logins: 1,
+		},
 		"the password is wrong": {
 			password: "canary-wrong",
 			says:     []string{"FAIL  webserver  login: ", proveNone},

@@ -87,3 +87,21 @@ func TestRevisionIsWhatWasBuilt(t *testing.T) {
 		}
 	}
 }
+
+// So is the version.
+func TestVersionIsWhatWasBuilt(t *testing.T) {
+	for _, test := range []struct {
+		set  string
+		info *debug.BuildInfo
+		want string
+	}{
+		{"v1.2.0", &debug.BuildInfo{Main: debug.Module{Version: "v1.1.0"}}, "v1.2.0"},
+		{"", &debug.BuildInfo{Main: debug.Module{Version: "v1.1.0"}}, "v1.1.0"},
+		{"", &debug.BuildInfo{}, "(devel)"},
+		{"", nil, "(devel)"},
+	} {
+		if got := versionOf(test.set, test.info); got != test.want {
+			t.Errorf("%q is shown, want %q", got, test.want)
+		}
+	}
+}
