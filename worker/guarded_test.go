@@ -189,7 +189,7 @@ func TestWrongApprovalSendsNothing(t *testing.T) {
 			}
 		}
 		s.publishMsg(s.subjects.Request(jobs.Bulk, "hr"), nats.Header{guard.Header: {s.subjects.Result(held.JobID, key)}}, []byte(jobOf(ids...)))
-		if r := s.await(1)[0]; r.Status != jobs.Held || r.Approves != "" {
+		if r := s.await(1)[0]; r.Status != jobs.Held || r.Approves != "" || r.JobID == held.JobID {
 			t.Errorf("a plain job with the header is %+v", r)
 		}
 		if len(s.logoffs()) != requests || s.alive(ids) != 3 || s.deadLetters() != 6 || s.left() != 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,6 +53,19 @@ func TestListsInFiles(t *testing.T) {
 	}
 	if _, _, err := readList(filepath.Join(t.TempDir(), "nowhere")); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// Of the settings only those that name a file are read: no other is taken for the name of one.
+func TestFilesOfTheSettingsAreRead(t *testing.T) {
+	there, gone := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "gone")
+	write(t, there, "canary")
+	r := &reloader{}
+	r.settings.Webserver.URL, r.settings.NATS.URL, r.settings.Prefix = "https://console.example", "nats://nats.example", there
+	r.settings.Webserver.PasswordFile, r.settings.NATS.TokenFile = there, gone
+	sums, unread := r.read()
+	if names := slices.Sorted(maps.Keys(sums)); !slices.Equal(names, []string{"LOGOFF_WEBSERVER_PASSWORD_FILE"}) || !slices.Equal(unread, []string{"LOGOFF_NATS_TOKEN_FILE"}) {
+		t.Errorf("read: %v; not read: %v", names, unread)
 	}
 }
 
