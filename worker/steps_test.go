@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"logoffworker/jobs"
 )
@@ -50,5 +51,25 @@ func TestResultTellsTheStepsToIt(t *testing.T) {
 		s.tell(&jobs.Result{Status: jobs.Done})
 	}); n > 0 {
 		t.Errorf("the steps of a job of one request cost %v allocations", n)
+	}
+}
+
+// A step of lists says what kept one of them from being read, not that all were.
+func TestStepOfListsTellsWhichWasNotRead(t *testing.T) {
+	_, all := listsOf(t, func(*Worker) {}, map[int64][]listRow{1: {{id: "on"}}, 2: {}}, 3) // that of 4 is refused
+	for _, test := range []struct {
+		owners []int64
+		want   string
+	}{
+		{nil, ""},
+		{[]int64{1, 2}, "listed"},
+		{[]int64{1, 3}, "no_time"},
+		{[]int64{4, 1}, "refused"},
+	} {
+		d := &delivery{}
+		d.noteListed(test.owners, all, time.Now())
+		if got := d.steps.first.Verdict; got != test.want {
+			t.Errorf("of %v the step says %q, want %q", test.owners, got, test.want)
+		}
 	}
 }
