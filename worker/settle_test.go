@@ -21,7 +21,8 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 	withNATS(t, func(t *testing.T, nc *nats.Conn) {
 		const ackWait = 30 * time.Second
 		log := slog.New(slog.DiscardHandler)
-		s := &settler{leases: newLeases(), metrics: metrics.New(prometheus.NewRegistry(), metrics.Build{}), jobLog: newJobLog(log), reach: func(Point) {}}
+		registry, naks := prometheus.NewRegistry(), 0
+		s := &settler{leases: newLeases(), metrics: metrics.New(registry, metrics.Build{}), jobLog: newJobLog(log), reach: func(Point) {}}
 		said, err := nc.SubscribeSync("ack.>")
 		if err != nil {
 			t.Fatal(err)
@@ -65,11 +66,32 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			if slices.Contains(words, "-NAK") != test.nak {
 				t.Errorf("%s: %v", name, words)
 			}
+			if test.nak {
+				naks++
+			}
+			if counted := counterOf(t, registry, "logoff_jobs_handed_back_total"); counted != naks {
+				t.Errorf("%s: %d are counted as handed back, want %d", name, counted, naks)
+			}
 			if worked, parked := s.leases.lane(jobs.Urgent); worked != 0 || parked != 0 || s.leases.count() != 0 {
 				t.Errorf("%s: it is in hand still", name)
 			}
 		}
 	})
+}
+
+// counterOf is a counter without labels.
+func counterOf(t *testing.T, registry *prometheus.Registry, name string) int {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return int(family.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	return 0
 }
 
 // What is parked while others are tried again is tried, too.
