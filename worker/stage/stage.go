@@ -55,7 +55,7 @@ func FreePorts(n int) (ports []int, err error) {
 		}
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			socket.Close()
+			_ = socket.Close()
 			continue
 		}
 		listener.Close()
