@@ -33,3 +33,26 @@ func TestResultSaysWhyAJobIsNone(t *testing.T) {
 		}
 	}
 }
+
+// What is kept of a job is the message as it came, but where its form may come to something else later: then it is the
+// job that was made of it.
+func TestPayloadIsWhatComesToTheSameLater(t *testing.T) {
+	const came = "as it came"
+	for format, kept := range map[jobs.Format]bool{
+		jobs.JSON: true, jobs.XML: true, jobs.Lines: false, jobs.CloudEvent: false, jobs.SET: false, jobs.Webhook: false,
+	} {
+		for name, change := range map[string]func(*delivery){
+			"a job":      func(*delivery) {},
+			"an invalid": func(d *delivery) { d.invalid = "why" },
+			"an ignored": func(d *delivery) { d.ignored = "why" },
+		} {
+			d := jobNaming("a")
+			d.format, d.msg = format, &nats.Msg{Data: []byte(came), Header: nats.Header{"Content-Type": {"its own"}}}
+			change(d)
+			data, contentType := d.payload()
+			if asItCame := string(data) == came && contentType == "its own"; asItCame != (kept || d.isNoJob()) {
+				t.Errorf("%s of %s is kept as %q, %s", name, format, data, contentType)
+			}
+		}
+	}
+}
