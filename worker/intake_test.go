@@ -85,8 +85,9 @@ func TestWrongEntriesStopNobodyElse(t *testing.T) {
 				s.start(options{})
 				s.publish("logoff.requests", fmt.Sprintf(`{"id":"j","sessions":[%s],"users":[%s]}`, list(`"`+ids[0]+`"`, test.sessions), list(`{"id":50}`, test.users)))
 				r := s.await(1)[0]
-				if s.alive(append(ids, bobs...)) != 0 || r.Status != jobs.Partial || len(s.logoffs()) != 2 {
-					t.Errorf("%d are on; result %+v", s.alive(append(ids, bobs...)), r)
+				// What is found through a user may come in time for the document of what was named.
+				if n := len(s.logoffs()); s.alive(append(ids, bobs...)) != 0 || r.Status != jobs.Partial || n > 2 {
+					t.Errorf("%d are on after %d requests; result %+v", s.alive(append(ids, bobs...)), n, r)
 				}
 				if test.users != "" && (r.UsersLeft != 1 || r.Users[1].Outcome != jobs.UserInvalid || r.Users[1].Error == "" || r.Users[1].Name == "") {
 					t.Errorf("users %+v", r.Users)
