@@ -246,16 +246,37 @@ func TestHourOfAPublisherHoldsForTheFleet(t *testing.T) {
 	})
 }
 
+// startUncounted starts a worker that holds by the hour, and takes the stream of its counters away.
+func (s *site) startUncounted() *running {
+	s.t.Helper()
+	r := s.start(holding(0, 100))
+	passes(s.t, time.Second)
+	if err := s.js.DeleteStream(s.t.Context(), s.subjects.CountStream()); err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// goesOnCounted makes the counters, and sees so many jobs worked and nothing said of them any more.
+func (r *running) goesOnCounted(n int) {
+	s := r.site
+	s.t.Helper()
+	s.makeCounts()
+	if got := statuses(s.await(n)); got[jobs.AcceptedJob] != n || s.left() != 0 {
+		s.t.Errorf("%v, %d are left", got, s.left())
+	}
+	passes(s.t, 20*time.Second)
+	if ready, why := r.health.Ready(); !ready {
+		s.t.Errorf("not ready: %v", why)
+	}
+}
+
 // While it cannot be counted jobs wait, neither settled nor sent, and the worker is not ready. Then they go on, and at a
 // stop they are handed back.
 func TestJobsWaitWhileTheyCannotBeCounted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := countedSite(t)
-		r := s.start(holding(0, 100))
-		passes(t, time.Second)
-		if err := s.js.DeleteStream(t.Context(), s.subjects.CountStream()); err != nil {
-			t.Fatal(err)
-		}
+		r := s.startUncounted()
 		ids := s.sim.SignOnMany(7, 5)
 		s.publish(s.subjects.Request(jobs.Bulk, "hr"), oneEach(ids)...)
 		passes(t, 2*time.Minute)
@@ -268,19 +289,8 @@ func TestJobsWaitWhileTheyCannotBeCounted(t *testing.T) {
 		r.stop()
 		s.takesAtOnce(jobs.Bulk, 5)
 		passes(t, 31*time.Second)
-		r = s.start(holding(0, 100))
-		passes(t, time.Second)
-		if err := s.js.DeleteStream(t.Context(), s.subjects.CountStream()); err != nil {
-			t.Fatal(err)
-		}
-		s.makeCounts()
-		if got := statuses(s.await(5)); got[jobs.AcceptedJob] != 5 || s.left() != 0 {
-			t.Errorf("%v, %d are left", got, s.left())
-		}
-		passes(t, 20*time.Second)
-		if ready, why := r.health.Ready(); !ready {
-			t.Errorf("not ready: %v", why)
-		}
+		r = s.startUncounted()
+		r.goesOnCounted(5)
 	})
 }
 
@@ -288,24 +298,13 @@ func TestJobsWaitWhileTheyCannotBeCounted(t *testing.T) {
 func TestJobsGoOnWhenTheyCanBeCountedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := countedSite(t)
-		r := s.start(holding(0, 100))
-		passes(t, time.Second)
-		if err := s.js.DeleteStream(t.Context(), s.subjects.CountStream()); err != nil {
-			t.Fatal(err)
-		}
+		r := s.startUncounted()
 		s.publish(s.subjects.Request(jobs.Bulk, "hr"), oneEach(s.sim.SignOnMany(7, 5))...)
 		passes(t, time.Minute)
 		if problem := r.problem("bulk"); !strings.Contains(problem, "5 jobs wait") {
 			t.Fatalf("while they cannot be counted it says %q", problem)
 		}
-		s.makeCounts()
-		if got := statuses(s.await(5)); got[jobs.AcceptedJob] != 5 || s.left() != 0 {
-			t.Errorf("%v, %d are left", got, s.left())
-		}
-		passes(t, 20*time.Second)
-		if ready, why := r.health.Ready(); !ready {
-			t.Errorf("not ready: %v", why)
-		}
+		r.goesOnCounted(5)
 	})
 }
 

@@ -1,13 +1,16 @@
 package worker
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"logoffworker/jobs"
 	"logoffworker/metrics"
@@ -69,29 +72,16 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			if test.nak {
 				naks++
 			}
-			if counted := counterOf(t, registry, "logoff_jobs_handed_back_total"); counted != naks {
-				t.Errorf("%s: %d are counted as handed back, want %d", name, counted, naks)
+			const counter = "logoff_jobs_handed_back_total"
+			counted := fmt.Sprintf("# HELP %[1]s Jobs given back to the stream unsent at a stop.\n# TYPE %[1]s counter\n%[1]s %[2]d\n", counter, naks)
+			if err := testutil.GatherAndCompare(registry, strings.NewReader(counted), counter); err != nil {
+				t.Errorf("%s: what is counted as handed back: %v", name, err)
 			}
 			if worked, parked := s.leases.lane(jobs.Urgent); worked != 0 || parked != 0 || s.leases.count() != 0 {
 				t.Errorf("%s: it is in hand still", name)
 			}
 		}
 	})
-}
-
-// counterOf is a counter without labels.
-func counterOf(t *testing.T, registry *prometheus.Registry, name string) int {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() == name {
-			return int(family.GetMetric()[0].GetCounter().GetValue())
-		}
-	}
-	return 0
 }
 
 // What is parked while others are tried again is tried, too.

@@ -145,10 +145,10 @@ func version() string {
 
 // versionOf is what the build was told, else what Go noted of the module.
 func versionOf(told string, info *debug.BuildInfo) string {
-	if told != "" || info == nil {
-		return cmp.Or(told, "(devel)")
+	if info != nil {
+		told = cmp.Or(told, info.Main.Version)
 	}
-	return cmp.Or(info.Main.Version, "(devel)")
+	return cmp.Or(told, "(devel)")
 }
 
 func revision() string {

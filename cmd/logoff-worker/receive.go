@@ -66,7 +66,7 @@ func (s settings) receiverProblems(p *problems, r role) {
 	addr := s.Receiver.Addr
 	given := addr != ""
 	p.check(receiverAddr, !given || isHostPort(addr), "must be host:port, with a number for the port")
-	p.check(receiverAddr, !given || addr != s.HTTPAddr || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
+	p.check(receiverAddr, addr != s.HTTPAddr || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_HTTP_ADDR; choose another")
 	p.check(receiverAddr, s.NATS.URL != embedded || addr != s.NATS.Listen || strings.HasSuffix(addr, ":0"), "the same address as LOGOFF_NATS_LISTEN; choose another")
 	p.check(receiverAddr, r != receives || given || s.polls(), "required, since no stream of the issuers file is polled: the address at which jobs and events are received, such as :8443")
 	p.check(issuersFile, s.IssuersFile != "" || !given && r != receives, "required for receiving: it says who may send, and what")
