@@ -156,8 +156,12 @@ func (r *guardRun) observe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tests, err := regexp.Compile(r.testsRun)
+	if err != nil {
+		return err
+	}
 	for _, name := range strings.Fields(string(list)) {
-		if r.skip != "" && skip.MatchString(name) || strings.HasPrefix(name, "Benchmark") {
+		if r.skip != "" && skip.MatchString(name) || !tests.MatchString(name) || strings.HasPrefix(name, "Benchmark") {
 			continue
 		}
 		t, err := r.observeTest(ctx, name)
@@ -167,6 +171,9 @@ func (r *guardRun) observe(ctx context.Context) error {
 		if t.reaches == nil {
 			fmt.Fprintf(r.out, "%s: %s fails with every guard in its place, and is left out\n", r.folder, name)
 			continue
+		}
+		if r.verbose {
+			fmt.Fprintf(r.out, "%s: %s takes %v and depends on %d guards\n", r.folder, name, t.took.Round(time.Millisecond), len(t.reaches))
 		}
 		r.tests = append(r.tests, t)
 	}
@@ -204,12 +211,14 @@ func (r *guardRun) observeTest(ctx context.Context, name string) (packageTest, e
 	return t, nil
 }
 
-// takeOut takes one guard out after the other, and prints the outcomes and their numbers.
+// takeOut takes one guard out after the other, first those that no test reaches, because they need no run, and prints
+// the outcomes and their numbers.
 func (r *guardRun) takeOut(ctx context.Context, chosen []guard) error {
 	counts := map[guardKind]map[outcome]int{}
 	for _, kind := range guardKinds {
 		counts[kind] = map[outcome]int{}
 	}
+	slices.SortStableFunc(chosen, func(a, b guard) int { return min(1, len(r.dependOn(a))) - min(1, len(r.dependOn(b))) })
 	for _, g := range chosen {
 		came, said, err := r.try(ctx, g)
 		if err != nil {
@@ -231,12 +240,7 @@ func (r *guardRun) takeOut(ctx context.Context, chosen []guard) error {
 // try runs the tests that depend on a guard without it, the quickest and those that depend on few first, until
 // one fails.
 func (r *guardRun) try(ctx context.Context, g guard) (came outcome, said string, err error) {
-	var tests []packageTest
-	for _, t := range r.tests {
-		if t.reaches[g.number] {
-			tests = append(tests, t)
-		}
-	}
+	tests := r.dependOn(g)
 	if len(tests) == 0 {
 		return unreached, "", nil
 	}
@@ -261,6 +265,11 @@ func (r *guardRun) try(ctx context.Context, g guard) (came outcome, said string,
 		}
 	}
 	return survives, fmt.Sprintf("(%d tests depend on it)", len(tests)), nil
+}
+
+// dependOn returns the tests that depend on a guard.
+func (r *guardRun) dependOn(g guard) []packageTest {
+	return slices.DeleteFunc(slices.Clone(r.tests), func(t packageTest) bool { return !t.reaches[g.number] })
 }
 
 var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)

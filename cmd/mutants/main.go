@@ -44,7 +44,8 @@ type options struct {
 	seed     uint64
 
 	guards, list, verbose bool
-	packages, skip        string
+	packages              string
+	testsRun, skip        string // which tests are run without guards
 	sample                int
 }
 
@@ -61,6 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.packages, "package", "", "the packages whose guards are taken out, separated by blanks; empty is all that has guards")
 	flags.BoolVar(&o.list, "list", false, "print the guards and do nothing else")
 	flags.BoolVar(&o.verbose, "v", false, "print also the guards whose absence a test notices")
+	flags.StringVar(&o.testsRun, "run", "", "tests that are run without guards; empty is all")
 	flags.StringVar(&o.skip, "skip", "^Test(Simulation|Model)", "tests that are not run without guards")
 	flags.IntVar(&o.sample, "sample", 0, "take out only so many guards of each package, chosen by the seed")
 	if err := flags.Parse(args); err != nil {
