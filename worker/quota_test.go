@@ -118,7 +118,7 @@ func (f *fleet) most() (most, all int) {
 func TestFleetNeverExceedsItsQuota(t *testing.T) {
 	bubble.NeedsNATS(t, 12)
 	inBubble(t, func(t *testing.T) {
-		const writes, hours, urgent = 100, 4, 12
+		const writes, hours, urgent = 100, 2, 6
 		f := newFleet(t, writes, 3)
 		passes(t, time.Second)
 		for i := range hours {
