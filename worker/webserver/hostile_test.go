@@ -60,7 +60,7 @@ func TestCompressedAnswerIsNotUnpacked(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	for range 64 {
-		z.Write(make([]byte, 1<<20))
+		z.Write(make([]byte, maxBody))
 	}
 	z.Close()
 	s := serve(t, map[string]http.HandlerFunc{"Sessions": says(200, bomb.String(), "Content-Encoding", "gzip")})
