@@ -314,7 +314,7 @@ func (p *problems) addFields(err error) {
 		return
 	}
 	var field *stream.FieldError
-	if errors.As(err, &field) {
+	if errors.As(err, &field) && (field.Field != "API" || !p.about("LOGOFF_NATS_DOMAIN")) { // of which the API's prefix comes
 		p.check(variables[field.Field], false, field.Problem)
 	}
 }

@@ -313,6 +313,8 @@ func TestSettingsThatDoNotGoTogetherAreNamed(t *testing.T) {
 		{"LOGOFF_NATS_INBOX_PREFIX: must be tokens of a subject", []string{"LOGOFF_NATS_INBOX_PREFIX=_INBOX..b"}},
 		{"LOGOFF_NATS_DOMAIN: given beside LOGOFF_NATS_API_PREFIX", []string{"LOGOFF_NATS_DOMAIN=hub", "LOGOFF_NATS_API_PREFIX=$JS.hub.API"}},
 		{"LOGOFF_NATS_DOMAIN: must be one token", []string{"LOGOFF_NATS_DOMAIN=hub.spoke"}},
+		{"LOGOFF_NATS_DOMAIN: must be one token", []string{"LOGOFF_NATS_DOMAIN=h*b"}},
+		{"LOGOFF_NATS_API_PREFIX: must be tokens", []string{"LOGOFF_NATS_API_PREFIX=$JS.h*b.API"}},
 		{"LOGOFF_NATS_DOMAIN: the embedded broker has no domain", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_DOMAIN=hub"}},
 		{"LOGOFF_NATS_DOMAIN: the embedded broker has no domain", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_API_PREFIX=$JS.hub.API"}},
 		{"LOGOFF_NATS_TLS_FIRST: the embedded broker is reached without TLS", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_TLS_FIRST=true"}},
