@@ -17,7 +17,7 @@ type list []string
 // Decode implements envconfig.Decoder.
 func (l *list) Decode(value string) error {
 	*l = env.Entries(value)
-	if len(*l) == 0 && value != "" {
+	if len(*l) == 0 {
 		return errors.New("nothing is in it")
 	}
 	return nil

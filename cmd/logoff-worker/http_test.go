@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"logoffworker/worker/stage"
 )
 
 // hashed is "open sesame" by bcrypt.
@@ -92,13 +96,69 @@ func TestProfilesAreServedOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+// An address at which another program listens is an error at the start that names the variable, and nothing is served.
+func TestPortInUseIsNamed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	log := &stage.Output{}
+	_, err = serveHTTP(settings{HTTPAddr: taken.Addr().String()}, http.NotFoundHandler(), slog.New(slog.NewTextHandler(log, nil)))
+	if err == nil || !strings.Contains(err.Error(), "LOGOFF_HTTP_ADDR: another program listens at "+taken.Addr().String()) || log.String() != "" {
+		t.Errorf("%v, and in the log %q", err, log)
+	}
+}
+
+// A request that has begun is finished at a stop, where there is patience for it; elsewhere it is broken off.
+func TestRequestThatHasBegunIsFinished(t *testing.T) {
+	for patience, want := range map[time.Duration]string{time.Minute: "stored", 0: ""} {
+		begun, stopped := make(chan struct{}), make(chan struct{})
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(begun)
+			select {
+			case <-stopped:
+				fmt.Fprint(w, "stored")
+			case <-r.Context().Done():
+			}
+		})}
+		server.RegisterOnShutdown(func() { close(stopped) })
+		addr, err := freeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, err := port{addr: addr, server: server, patience: patience}.serve(slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan string)
+		go func() {
+			defer close(answer)
+			response, err := http.Get("http://" + addr)
+			if err != nil {
+				return
+			}
+			defer response.Body.Close()
+			body, _ := io.ReadAll(response.Body)
+			answer <- string(body)
+		}()
+		<-begun
+		stop()
+		if got := <-answer; got != want {
+			t.Errorf("with a patience of %v the answer is %q, want %q", patience, got, want)
+		}
+	}
+}
+
 // What is wrong with a web configuration is said at the start, without what stands in it.
 func TestWrongWebConfigurationIsRefused(t *testing.T) {
+	cert, key := selfSigned(t)
 	for name, test := range map[string]struct{ content, want string }{
 		"users are no table": {"basic_auth_users: prometheus-secret\n", "a value"},
 		"password in clear":  {"basic_auth_users:\n  prometheus: prometheus-secret\n", "bcrypt"},
 		"unknown field":      {"tls_config:\n  cert_file: prometheus-secret\n", "tls_config"},
 		"no key":             {"tls_server_config:\n  cert_file: cert.pem\n", "key"},
+		"no authority":       {"tls_server_config:\n  cert_file: " + cert + "\n  key_file: " + key + "\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n", "exporter-toolkit: open "},
 		"missing files":      {"tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n", "cert.pem"},
 	} {
 		words := said(t, "LOGOFF_HTTP_CONFIG_FILE="+written(t, "web.yml", test.content))

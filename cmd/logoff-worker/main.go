@@ -127,7 +127,7 @@ func (p program) run(ctx context.Context, args []string) error {
 		return runReceiver(ctx, p.stderr)
 	case command == "init":
 		return initStreams(ctx, p.stdout, p.stderr)
-	case command == "check" && asReceiver:
+	case asReceiver:
 		return checkReceiver(ctx, p.stdout)
 	case command == "check":
 		return check(ctx, p.stdout, prove)

@@ -335,10 +335,11 @@ func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api")
+	command := w.start("LOGOFF_NATS_URL=nats://canary-user:canary-password@"+nobody, "LOGOFF_WEBSERVER_URL=http://"+nobody+"/api", "GOGC=")
 	body := w.poll("/readyz", http.StatusServiceUnavailable, "nats: no connection to NATS can be made", "webserver: jobs wait")
 	t.Logf("not ready: %s", body)
 	w.poll("/livez", http.StatusOK)
+	w.poll("/metrics", http.StatusOK, "go_gc_gogc_percent 200\n") // garbage is collected less often, unless GOGC says how often
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

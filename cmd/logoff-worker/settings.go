@@ -143,16 +143,11 @@ func parse() (s settings, wrong problems, err error) {
 		s = settings{}
 		err := envconfig.Process(prefix, &s)
 		var parse *envconfig.ParseError
-		switch {
-		case err == nil:
-			return s, wrong, nil
-		case !errors.As(err, &parse):
-			return s, nil, err
+		if !errors.As(err, &parse) {
+			return s, wrong, err
 		}
 		wrong.check(parse.KeyName, false, "must be "+accepted(parse.TypeName))
-		if err := os.Unsetenv(parse.KeyName); err != nil { // so that the next problem shows
-			return s, nil, err
-		}
+		_ = os.Unsetenv(parse.KeyName) // so that the next problem shows
 	}
 }
 
@@ -208,7 +203,7 @@ func (s settings) fileProblems(p *problems, r role) {
 			continue
 		}
 		err := env.Readable(path)
-		if of := slices.Index(names, strings.TrimSuffix(name, "_FILE")); err == nil && of >= 0 {
+		if of := slices.Index(names, strings.TrimSuffix(name, "_FILE")); of >= 0 {
 			if _, isSecret := values[of].(env.Secret); isSecret {
 				_, err = env.ReadSecret(path)
 			}
@@ -289,13 +284,11 @@ func (s settings) webserverProblems(p *problems) {
 	p.check("LOGOFF_WEBSERVER_CERT_FILE", (v.CertFile == "") == (v.KeyFile == ""), "certificate and key go together: LOGOFF_WEBSERVER_CERT_FILE and LOGOFF_WEBSERVER_KEY_FILE")
 	p.check("LOGOFF_WEBSERVER_TIMEOUT", v.Timeout > 0, "must be more than 0")
 	p.check("LOGOFF_WEBSERVER_MAX_RETRY_AFTER", v.MaxRetryAfter > 0, "must be more than 0")
-	if v.URL != "" && (token || login || pair) {
-		config, err := s.webserverConfig()
-		if err == nil {
-			_, err = webserver.New(config)
-		}
-		p.addClient(err)
+	config, err := s.webserverConfig()
+	if err == nil {
+		_, err = webserver.New(config)
 	}
+	p.addClient(err)
 }
 
 // problems collects what is wrong.
@@ -321,7 +314,7 @@ func (p *problems) addFields(err error) {
 		return
 	}
 	var field *stream.FieldError
-	if errors.As(err, &field) {
+	if errors.As(err, &field) && (field.Field != "API" || !p.about("LOGOFF_NATS_DOMAIN")) { // of which the API's prefix comes
 		p.check(variables[field.Field], false, field.Problem)
 	}
 }
@@ -529,9 +522,9 @@ func hasUserinfo(list string) bool {
 }
 
 func isHostPort(address string) bool {
-	_, port, err := net.SplitHostPort(address)
-	_, notNumber := strconv.ParseUint(port, 10, 16)
-	return err == nil && notNumber == nil
+	_, port, _ := net.SplitHostPort(address) // what has none is no number either
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
 }
 
 func isSubject(s string) bool {
@@ -539,6 +532,5 @@ func isSubject(s string) bool {
 }
 
 func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || net.ParseIP(host).IsLoopback() // no address is none of this machine
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"logoffworker/worker/env"
 	"logoffworker/worker/stage/bubble"
+	"logoffworker/worker/webserver/simulator"
 )
 
 // complete are the settings that a worker cannot do without.
@@ -272,6 +274,233 @@ func TestMessageNamesItsVariableAndTheRule(t *testing.T) {
 	}
 }
 
+// What does not go together, or is half of something, is said about one variable, with the rule.
+func TestSettingsThatDoNotGoTogetherAreNamed(t *testing.T) {
+	secret := written(t, "secret", "hunter2\n")
+	cert, key := selfSigned(t)
+	login := []string{"LOGOFF_WEBSERVER_TOKEN=", "LOGOFF_WEBSERVER_USERNAME=admin"}
+	pair, pairKey := pairFiles(t)
+	for _, test := range []struct {
+		says  string
+		given []string
+	}{
+		{"LOGOFF_NATS_URL: required", []string{"LOGOFF_NATS_URL="}},
+		{"LOGOFF_NATS_URL: a server of the list is no URL", []string{"LOGOFF_NATS_URL=nats://u:%zz@a:4222"}},
+		{"LOGOFF_NATS_URL: a server of the list must begin with", []string{"LOGOFF_NATS_URL=nats://a:4222,http://a:4222"}},
+		{"LOGOFF_NATS_URL: a server of the list has no name", []string{"LOGOFF_NATS_URL=nats://:4222"}},
+		{"LOGOFF_NATS_URL: a server of the list must end with its port", []string{"LOGOFF_NATS_URL=nats://a:4222/x,nats://b:4222/y"}},
+		{"LOGOFF_NATS_URL: a server of the list must end with its port", []string{"LOGOFF_NATS_URL=nats://a:4222?x=y"}},
+		{"LOGOFF_NATS_URL: a server of the list must end with its port", []string{"LOGOFF_NATS_URL=nats://a:4222?"}},
+		{"LOGOFF_NATS_URL: a server of the list must end with its port", []string{"LOGOFF_NATS_URL=nats://a:4222#x"}},
+		{"LOGOFF_NATS_URL: a server of the list must end with its port", []string{"LOGOFF_NATS_URL=ws://user:1/x@a:4222"}},
+		{"LOGOFF_NATS_URL: servers with ws:// or wss:// and others", []string{"LOGOFF_NATS_URL=nats://a:4222,wss://b"}},
+		{"LOGOFF_NATS_URL: servers with ws:// or wss:// and others", []string{"LOGOFF_NATS_URL=ws://a,nats://b:4222"}},
+		{"LOGOFF_NATS_*: more than one kind of credential", []string{"LOGOFF_NATS_CREDS_FILE=" + secret, "LOGOFF_NATS_NKEY_FILE=" + secret}},
+		{"LOGOFF_NATS_*: more than one kind of credential", []string{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_TOKEN=hunter2"}},
+		{"LOGOFF_NATS_*: more than one kind of credential", []string{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_TOKEN_FILE=" + secret}},
+		{"LOGOFF_NATS_*: more than one kind of credential", []string{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_URL=nats://a:4222,nats://u:hunter2@b:4222"}},
+		{"LOGOFF_NATS_PASSWORD: given as a value and as a file", []string{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_PASSWORD=hunter2", "LOGOFF_NATS_PASSWORD_FILE=" + secret}},
+		{"LOGOFF_NATS_TOKEN: given as a value and as a file", []string{"LOGOFF_NATS_TOKEN=hunter2", "LOGOFF_NATS_TOKEN_FILE=" + secret}},
+		{"LOGOFF_NATS_PASSWORD: given without LOGOFF_NATS_USER", []string{"LOGOFF_NATS_PASSWORD=hunter2"}},
+		{"LOGOFF_NATS_PASSWORD: given without LOGOFF_NATS_USER", []string{"LOGOFF_NATS_PASSWORD_FILE=" + secret}},
+		{"LOGOFF_NATS_CERT_FILE: certificate and key go together", []string{"LOGOFF_NATS_CERT_FILE=" + cert}},
+		{"LOGOFF_NATS_CERT_FILE: certificate and key go together", []string{"LOGOFF_NATS_KEY_FILE=" + key}},
+		{"LOGOFF_NATS_MONITOR_URL: must be an http or https address", []string{"LOGOFF_NATS_MONITOR_URL=nats://a:8222"}},
+		{"LOGOFF_NATS_MONITOR_URL: must be an http or https address", []string{"LOGOFF_NATS_MONITOR_URL=http:a:8222"}},
+		{"LOGOFF_NATS_MONITOR_URL: must be an http or https address", []string{"LOGOFF_NATS_MONITOR_URL=http://%zz"}},
+		{"LOGOFF_NATS_INBOX_PREFIX: must be tokens of a subject", []string{"LOGOFF_NATS_INBOX_PREFIX=_INBOX b"}},
+		{"LOGOFF_NATS_INBOX_PREFIX: must be tokens of a subject", []string{"LOGOFF_NATS_INBOX_PREFIX=_INBOX.*"}},
+		{"LOGOFF_NATS_INBOX_PREFIX: must be tokens of a subject", []string{"LOGOFF_NATS_INBOX_PREFIX=_INBOX..b"}},
+		{"LOGOFF_NATS_DOMAIN: given beside LOGOFF_NATS_API_PREFIX", []string{"LOGOFF_NATS_DOMAIN=hub", "LOGOFF_NATS_API_PREFIX=$JS.hub.API"}},
+		{"LOGOFF_NATS_DOMAIN: must be one token", []string{"LOGOFF_NATS_DOMAIN=hub.spoke"}},
+		{"LOGOFF_NATS_DOMAIN: must be one token", []string{"LOGOFF_NATS_DOMAIN=h*b"}},
+		{"LOGOFF_NATS_API_PREFIX: must be tokens", []string{"LOGOFF_NATS_API_PREFIX=$JS.h*b.API"}},
+		{"LOGOFF_NATS_DOMAIN: the embedded broker has no domain", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_DOMAIN=hub"}},
+		{"LOGOFF_NATS_DOMAIN: the embedded broker has no domain", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_API_PREFIX=$JS.hub.API"}},
+		{"LOGOFF_NATS_TLS_FIRST: the embedded broker is reached without TLS", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_TLS_FIRST=true"}},
+		{"LOGOFF_NATS_CREDS_FILE: the embedded broker knows no user JWTs", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_CREDS_FILE=" + secret}},
+		{"LOGOFF_NATS_CA_FILE: the embedded broker is reached without TLS", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_CA_FILE=" + cert}},
+		{"LOGOFF_NATS_CA_FILE: the embedded broker is reached without TLS", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_CERT_FILE=" + cert, "LOGOFF_NATS_KEY_FILE=" + key}},
+		{"LOGOFF_NATS_LISTEN: must be host:port with an address of this machine", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=10.0.0.1:4222"}},
+		{"LOGOFF_NATS_LISTEN: must be host:port with an address of this machine", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=:4222"}},
+		{"LOGOFF_NATS_LISTEN: must be host:port with an address of this machine", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:nats"}},
+		{"LOGOFF_NATS_LISTEN: the same address as LOGOFF_HTTP_ADDR", []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:9464"}},
+		{"LOGOFF_PREFIX: a pair needs a bucket in NATS", []string{"LOGOFF_PREFIX=log+off", "LOGOFF_WEBSERVER_TOKEN=", pair, pairKey}},
+		{"LOGOFF_LOG_FORMAT: must be text or json", []string{"LOGOFF_LOG_FORMAT=xml"}},
+		{"LOGOFF_CANARY_EVERY: must be 0 or 1m or more", append(login, "LOGOFF_WEBSERVER_PASSWORD=hunter2", "LOGOFF_CANARY_EVERY=59s")},
+		{"LOGOFF_CANARY_EVERY: needs LOGOFF_WEBSERVER_USERNAME", []string{"LOGOFF_CANARY_EVERY=5m"}},
+		{"LOGOFF_WEBSERVER_URL: required", []string{"LOGOFF_WEBSERVER_URL="}},
+		{"LOGOFF_WEBSERVER_TOKEN: required, or", []string{"LOGOFF_WEBSERVER_TOKEN="}},
+		{"LOGOFF_WEBSERVER_TOKEN: given as a value and as a file", []string{"LOGOFF_WEBSERVER_TOKEN_FILE=" + secret}},
+		{"LOGOFF_WEBSERVER_TOKEN: a token and a user name are given", []string{"LOGOFF_WEBSERVER_USERNAME=admin", "LOGOFF_WEBSERVER_PASSWORD=hunter2"}},
+		{"LOGOFF_WEBSERVER_TOKEN: a token and a user name are given", append(login, "LOGOFF_WEBSERVER_PASSWORD=hunter2", "LOGOFF_WEBSERVER_TOKEN_FILE="+secret)},
+		{"LOGOFF_WEBSERVER_PAIR_FILE: given beside a token or a user name", []string{pair, pairKey}},
+		{"LOGOFF_WEBSERVER_PAIR_FILE: given beside a token or a user name", append(login, "LOGOFF_WEBSERVER_PASSWORD=hunter2", pair, pairKey)},
+		{"LOGOFF_WEBSERVER_PAIR_KEY_FILE: required with LOGOFF_WEBSERVER_PAIR_FILE", []string{"LOGOFF_WEBSERVER_TOKEN=", pair}},
+		{"LOGOFF_WEBSERVER_PASSWORD: required with LOGOFF_WEBSERVER_USERNAME", login},
+		{"LOGOFF_WEBSERVER_PASSWORD: given as a value and as a file", append(login, "LOGOFF_WEBSERVER_PASSWORD=hunter2", "LOGOFF_WEBSERVER_PASSWORD_FILE="+secret)},
+		{"LOGOFF_WEBSERVER_CERT_FILE: certificate and key go together", []string{"LOGOFF_WEBSERVER_CERT_FILE=" + cert}},
+		{"LOGOFF_WEBSERVER_CERT_FILE: certificate and key go together", []string{"LOGOFF_WEBSERVER_KEY_FILE=" + key}},
+		{"LOGOFF_WEBSERVER_CERT_FILE: the client certificate or its key cannot be read", []string{"LOGOFF_WEBSERVER_CERT_FILE=" + cert, "LOGOFF_WEBSERVER_KEY_FILE=" + cert}},
+		{"LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate", []string{"LOGOFF_WEBSERVER_CA_FILE=" + secret}},
+	} {
+		t.Run(strings.Join(test.given, " "), func(t *testing.T) {
+			words := said(t, test.given...)
+			if n := strings.Count(words, "\n  LOGOFF_"); n != 1 || !strings.Contains(words, test.says) || strings.Contains(words, "hunter2") {
+				t.Errorf("it says %q of %d variables, want %q", words, n, test.says)
+			}
+		})
+	}
+}
+
+// What is written as the help says is taken, without a word.
+func TestSettingsThatGoTogetherAreTaken(t *testing.T) {
+	secret := written(t, "secret", "canary\n")
+	cert, key := selfSigned(t)
+	login := []string{"LOGOFF_WEBSERVER_TOKEN=", "LOGOFF_WEBSERVER_USERNAME=admin"}
+	pair, pairKey := pairFiles(t)
+	for _, given := range [][]string{
+		{"LOGOFF_NATS_URL=wss://nats.example/path"},
+		{"LOGOFF_NATS_URL=nats://a:4222/,nats://u:canary@b:4222"},
+		{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_PASSWORD=canary"},
+		{"LOGOFF_NATS_USER=u", "LOGOFF_NATS_PASSWORD_FILE=" + secret},
+		{"LOGOFF_NATS_TOKEN_FILE=" + secret},
+		{"LOGOFF_NATS_CA_FILE=" + cert, "LOGOFF_NATS_CERT_FILE=" + cert, "LOGOFF_NATS_KEY_FILE=" + key},
+		{"LOGOFF_NATS_MONITOR_URL=http://nats.example:8222"},
+		{"LOGOFF_NATS_MONITOR_URL=https://nats.example:8222"},
+		{"LOGOFF_NATS_INBOX_PREFIX=_INBOX.logoff"},
+		{"LOGOFF_NATS_DOMAIN=hub"},
+		{"LOGOFF_NATS_API_PREFIX=$JS.hub.API"},
+		{"LOGOFF_NATS_URL=embedded"},
+		{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=localhost:4222"},
+		{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=[::1]:4222"},
+		{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:0", "LOGOFF_HTTP_ADDR=127.0.0.1:0"},
+		{"LOGOFF_VERIFY=off"},
+		{"LOGOFF_LOG_FORMAT=text"},
+		{"LOGOFF_PREFIX=log+off"},
+		{"LOGOFF_WEBSERVER_TOKEN=", "LOGOFF_WEBSERVER_TOKEN_FILE=" + secret},
+		{"LOGOFF_WEBSERVER_TOKEN=", pair, pairKey},
+		append(login, "LOGOFF_WEBSERVER_PASSWORD=canary", "LOGOFF_CANARY_EVERY=1m"),
+		append(login, "LOGOFF_WEBSERVER_PASSWORD_FILE="+secret),
+		{"LOGOFF_WEBSERVER_CA_FILE=" + cert, "LOGOFF_WEBSERVER_CERT_FILE=" + cert, "LOGOFF_WEBSERVER_KEY_FILE=" + key},
+	} {
+		t.Run(strings.Join(given, " "), func(t *testing.T) {
+			if words := said(t, given...); words != "" {
+				t.Errorf("it says %q", words)
+			}
+		})
+	}
+}
+
+// pairFiles are the assignments of a file with a pair and of its key.
+func pairFiles(t *testing.T) (pair, key string) {
+	t.Helper()
+	sim := simulator.New(simulator.Settings{}, 1)
+	sim.AddUser(simulator.User{ID: 1, Login: "admin", Administrator: true})
+	file := filepath.Join(t.TempDir(), "pair.json")
+	if err := writePair(file, sim); err != nil {
+		t.Fatal(err)
+	}
+	return "LOGOFF_WEBSERVER_PAIR_FILE=" + file, "LOGOFF_WEBSERVER_PAIR_KEY_FILE=" + written(t, "key", strings.Repeat("0f", 32)+"\n")
+}
+
+// Everything that is wrong is told at once, also where one mistake hides in another's file.
+func TestMistakesAreToldAtOnce(t *testing.T) {
+	words := said(t, "LOGOFF_SLOTS=many", "LOGOFF_HTTP_PPROF=perhaps", "LOGOFF_WEBSERVER_TIMEOUT=soon", "LOGOFF_LOG_LEVEL=loud", "LOGOFF_NATS_MAX_BYTES=lots", "LOGOFF_PROTECTED_USERS=,",
+		"LOGOFF_TRIES=0", "LOGOFF_CLOCK_TOLERANCE=-1s", "LOGOFF_NATS_URL=", "LOGOFF_NATS_DOMAIN=h*b", "LOGOFF_WEBSERVER_URL=", "LOGOFF_WEBSERVER_TOKEN=",
+		"LOGOFF_WEBSERVER_CERT_FILE=settings_test.go", "LOGOFF_WEBSERVER_CA_FILE=settings_test.go")
+	for _, want := range []string{
+		"LOGOFF_SLOTS: must be a whole number", "LOGOFF_HTTP_PPROF: must be true or false", "LOGOFF_WEBSERVER_TIMEOUT: must be a duration such as",
+		"LOGOFF_LOG_LEVEL: must be debug, info, warn or error", "LOGOFF_NATS_MAX_BYTES: must be a number of bytes", "LOGOFF_PROTECTED_USERS: must be a list",
+		"LOGOFF_TRIES: must be 1 or more", "LOGOFF_CLOCK_TOLERANCE: must be 0s to 24h", "LOGOFF_NATS_URL: required", "LOGOFF_NATS_DOMAIN: must be one token", "LOGOFF_WEBSERVER_URL: required", "LOGOFF_WEBSERVER_TOKEN: required",
+		"LOGOFF_WEBSERVER_CERT_FILE: certificate and key go together", "LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate",
+	} {
+		if strings.Count(words, "\n  "+want) != 1 {
+			t.Errorf("it does not say %q once:\n%s", want, words)
+		}
+	}
+	words = said(t, "LOGOFF_WEBSERVER_CERT_FILE=", "LOGOFF_WEBSERVER_KEY_FILE=settings_test.go", "LOGOFF_WEBSERVER_CA_FILE=settings_test.go")
+	if !strings.Contains(words, "LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate") {
+		t.Errorf("beside a key without its certificate:\n%s", words)
+	}
+}
+
+// A mistake that is known of no variable is told as the client words it.
+func TestMistakeOfNoVariableIsTold(t *testing.T) {
+	var p problems
+	p.addClient(errors.New("UserAgent: holds a control character\nURL: names no host"))
+	if words := errors.Join(p...).Error(); words != "LOGOFF_WEBSERVER_*: UserAgent: holds a control character\nLOGOFF_WEBSERVER_URL: names no host" {
+		t.Errorf("it says %q", words)
+	}
+}
+
+// The Web Server's client is given what the settings hold, and what is in their files.
+func TestClientIsGivenWhatTheSettingsHold(t *testing.T) {
+	secret := written(t, "secret", "canary-file\n")
+	pair, pairKey := pairFiles(t)
+	none := "LOGOFF_WEBSERVER_TOKEN="
+	for name, test := range map[string]struct {
+		given                     []string
+		username, password, token string // as they begin
+	}{
+		"a token":              {nil, "", "", "QSDK canary-token"},
+		"a token in a file":    {[]string{none, "LOGOFF_WEBSERVER_TOKEN_FILE=" + secret}, "", "", "canary-file"},
+		"a login":              {[]string{none, "LOGOFF_WEBSERVER_USERNAME=admin", "LOGOFF_WEBSERVER_PASSWORD=canary"}, "admin", "canary", ""},
+		"a password in a file": {[]string{none, "LOGOFF_WEBSERVER_USERNAME=admin", "LOGOFF_WEBSERVER_PASSWORD_FILE=" + secret}, "admin", "canary-file", ""},
+		"a pair":               {[]string{none, pair, pairKey}, "", "", "Bearer "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, err := given(t, test.given...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := s.webserverConfig()
+			if err != nil || c.Username != test.username {
+				t.Fatalf("the user is %q: %v", c.Username, err)
+			}
+			for what, of := range map[string]struct {
+				source func() (string, error)
+				want   string
+			}{"password": {c.Password, test.password}, "token": {c.Token, test.token}} {
+				if (of.source == nil) != (of.want == "") {
+					t.Errorf("there is a %s: %v", what, of.source != nil)
+				} else if of.source != nil {
+					if got, err := of.source(); err != nil || !strings.HasPrefix(got, of.want) {
+						t.Errorf("the %s is %q: %v", what, got, err)
+					}
+				}
+			}
+			if c.Certificate != nil || c.RootCAs != nil {
+				t.Error("it has TLS files that nobody gave")
+			}
+		})
+	}
+	cert, key := selfSigned(t)
+	s, _, err := given(t, "LOGOFF_WEBSERVER_CERT_FILE="+cert, "LOGOFF_WEBSERVER_KEY_FILE="+key, "LOGOFF_WEBSERVER_CA_FILE="+cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.webserverConfig()
+	if err != nil || c.RootCAs == nil || c.Certificate == nil {
+		t.Fatalf("the TLS files are not there: %v", err)
+	}
+	if shown, err := c.Certificate(); err != nil || len(shown.Certificate) != 1 {
+		t.Errorf("the certificate is %v: %v", shown, err)
+	}
+}
+
+// A worker reads back unless it is told not to, and has a name of its own unless it is given one.
+func TestWorkerTakesItsSettings(t *testing.T) {
+	s, _, err := given(t)
+	if c := s.workerConfig(); err != nil || !c.ReadBack || c.Name != defaultName {
+		t.Errorf("%v, %q: %v", c.ReadBack, c.Name, err)
+	}
+	s, _, err = given(t, "LOGOFF_VERIFY=off", "LOGOFF_WORKER_NAME=w1")
+	if c := s.workerConfig(); err != nil || c.ReadBack || c.Name != "w1" {
+		t.Errorf("%v, %q: %v", c.ReadBack, c.Name, err)
+	}
+}
+
 // A server of NATS needs no scheme.
 func TestServersOfNATSNeedNoScheme(t *testing.T) {
 	for value, want := range map[string]string{
@@ -340,6 +569,9 @@ func TestServiceLinksMakeOneLine(t *testing.T) {
 	if words := said(t, "LOGOFF_HTTP_PORT=9464"); !strings.Contains(words, "LOGOFF_HTTP_PORT is not a variable") {
 		t.Errorf("a port of somebody's own: %s", words)
 	}
+	if words := said(t, "DATABASE_PORT=tcp://10.0.0.4:5432", "LOGOFF_PROXY=http://10.0.0.5"); !strings.Contains(words, "12 ") || !strings.Contains(words, "LOGOFF_PROXY is not a variable") {
+		t.Errorf("addresses that are no links of ours: %s", words)
+	}
 }
 
 // No address that is shown holds a user, a password or a token.
@@ -358,6 +590,23 @@ func TestShownSettingsHoldNoSecret(t *testing.T) {
 				if strings.Contains(setting.Value, "canary") {
 					t.Errorf("%s is shown as %q", setting.Name, setting.Value)
 				}
+			}
+		})
+	}
+}
+
+// Init, which makes the bucket of a pair, needs the files of NATS, and not the pair, which is the workers' alone.
+func TestInitReadsNoPair(t *testing.T) {
+	for variable, says := range map[string]string{
+		"LOGOFF_WEBSERVER_PAIR_FILE": "",
+		"LOGOFF_NATS_CREDS_FILE":     "LOGOFF_NATS_CREDS_FILE: the file cannot be read",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv("LOGOFF_NATS_URL", "nats://nats.example:4222")
+			t.Setenv(variable, filepath.Join(t.TempDir(), "nowhere"))
+			_, _, err := loadFor(creates)
+			if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) {
+				t.Errorf("it says %v, want %q", err, says)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ import (
 // does. What it hears is in sd_notify(3).
 type systemd struct {
 	conn     *net.UnixConn
-	watchdog time.Duration // it restarts a service that it has not heard of for so long; 0 is never
+	watchdog time.Duration // it restarts a service that it has not heard of for so long; 0 or less is never
 }
 
 // statusEvery is how often it is told how the worker is.
@@ -37,7 +37,8 @@ func managedBySystemd() (*systemd, error) {
 		return nil, fmt.Errorf("systemd cannot be told how the worker is, over the socket in NOTIFY_SOCKET: %w", err)
 	}
 	d := &systemd{conn: conn}
-	if usec, err := strconv.ParseInt(interval, 10, 64); err == nil && usec > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
+	usec, _ := strconv.ParseInt(interval, 10, 64) // what is no number is never
+	if pid == "" || pid == strconv.Itoa(os.Getpid()) {
 		d.watchdog = time.Duration(usec) * time.Microsecond
 	}
 	return d, nil

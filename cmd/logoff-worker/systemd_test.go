@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"logoffworker/metrics"
@@ -70,6 +72,39 @@ func TestSystemdHearsHowTheWorkerIs(t *testing.T) {
 	}
 	if !strings.HasPrefix(said, "STOPPING=1\n") {
 		t.Errorf("at the end: %q", said)
+	}
+}
+
+// A watchdog is fed three times in its interval, and one that is never or seldom hungry every five seconds.
+func TestWatchdogIsFedInTime(t *testing.T) {
+	for interval, every := range map[string]time.Duration{
+		"": statusEvery, "0": statusEvery, "x": statusEvery, "-9": statusEvery, "99999999999999999999": statusEvery,
+		"60000000": statusEvery, "9000000": 3 * time.Second,
+	} {
+		hear := notified(t)
+		t.Setenv("WATCHDOG_USEC", interval)
+		t.Setenv("WATCHDOG_PID", "")
+		d, err := managedBySystemd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			go d.watch(ctx, metrics.NewHealth(slog.New(slog.DiscardHandler)))
+			synctest.Wait()
+			time.Sleep(every - 1)
+			d.tell("just before")
+			time.Sleep(1)
+			synctest.Wait()
+			stop()
+			var heard []string
+			for said := ""; said != "STOPPING=1"; heard = append(heard, said) {
+				said, _, _ = strings.Cut(hear(), "\n")
+			}
+			if want := []string{"READY=1", "just before", "WATCHDOG=1", "STOPPING=1"}; !slices.Equal(heard, want) {
+				t.Errorf("with an interval of %q it hears %q, want %q", interval, heard, want)
+			}
+		})
 	}
 }
 

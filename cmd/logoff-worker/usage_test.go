@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -58,6 +62,89 @@ func TestHelpTellsTheWholeOfEachSetting(t *testing.T) {
 	} {
 		if !strings.Contains(all, words) {
 			t.Errorf("it does not say %q:\n%s", words, out.String())
+		}
+	}
+}
+
+// A text is broken between words; a word that is wider than a line has one of its own.
+func TestTextIsBrokenBetweenWords(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                {""},
+		"one two":         {"one two"},
+		"one two three":   {"one two", "three"},
+		"a broken-word b": {"a", "broken-word", "b"},
+		"broken-word b":   {"broken-word", "b"},
+	} {
+		if got := wrapped(text, 7); !slices.Equal(got, want) {
+			t.Errorf("%q is broken into %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Help that nobody gets is not said to be given.
+func TestHelpThatCannotBeWrittenIsAnError(t *testing.T) {
+	r, w := io.Pipe()
+	r.Close()
+	if err := (program{stdout: w}).run(t.Context(), []string{"--help"}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
+}
+
+// What a program is asked for is done in every form in which it may be asked, and what it does not know is refused before
+// it begins.
+func TestCommandsAndTheirFlags(t *testing.T) {
+	for words, want := range map[string]struct{ says, not string }{
+		"help":                        {"Settings come from the environment", ""},
+		"-h":                          {"Settings come from the environment", ""},
+		"check --help":                {"Settings come from the environment", ""},
+		"--prove help":                {"Settings come from the environment", ""},
+		"version":                     {"(revision ", ""},
+		"--version":                   {"(revision ", ""},
+		"run -v":                      {"(revision ", ""},
+		"":                            {"LOGOFF_WEBSERVER_URL: required", "LOGOFF_RECEIVER_ADDR"},
+		"run":                         {"LOGOFF_WEBSERVER_URL: required", "LOGOFF_RECEIVER_ADDR"},
+		"check":                       {"LOGOFF_WEBSERVER_URL: required", "LOGOFF_RECEIVER_ADDR"},
+		"check --prove":               {"LOGOFF_WEBSERVER_URL: required", "LOGOFF_RECEIVER_ADDR"},
+		"--prove check":               {"LOGOFF_WEBSERVER_URL: required", "LOGOFF_RECEIVER_ADDR"},
+		"check --receive":             {"LOGOFF_RECEIVER_ADDR: required", "LOGOFF_WEBSERVER"},
+		"receive":                     {"LOGOFF_RECEIVER_ADDR: required", "LOGOFF_WEBSERVER"},
+		"init":                        {"LOGOFF_NATS_URL: required", "LOGOFF_WEBSERVER"},
+		"explain":                     {"explain needs a file with the message", "LOGOFF_"},
+		"fly":                         {`there is no command "fly" (try --help)`, "LOGOFF_"},
+		"run now":                     {`"now" is one word too many (try --help)`, "LOGOFF_"},
+		"--fast":                      {"-fast (try --help)", "LOGOFF_"},
+		"--fast check":                {"-fast (try --help)", "LOGOFF_"},
+		"check --fast":                {"-fast (try --help)", "LOGOFF_"},
+		"run --prove":                 {"--prove goes with check only", "LOGOFF_"},
+		"check --prove-user 7":        {"--prove-user goes with check --prove only", "LOGOFF_"},
+		"check --prove-user x":        {"a userId is a whole number above 0", "LOGOFF_"},
+		"run --receive":               {"--receive belongs to check", "LOGOFF_"},
+		"check --receive --prove":     {"--receive belongs to check", "LOGOFF_"},
+		"check --prove --receive now": {`"now" is one word too many`, "LOGOFF_"},
+	} {
+		t.Run(words, func(t *testing.T) {
+			var out, log strings.Builder
+			err := program{stdout: &out, stderr: &log}.run(t.Context(), strings.Fields(words))
+			answers := want.not == ""
+			said := out.String()
+			if !answers {
+				said = fmt.Sprint(err)
+			}
+			if !strings.Contains(said, want.says) || !answers && strings.Contains(said, want.not) {
+				t.Errorf("it says %q, want %q and no %s", said, want.says, want.not)
+			}
+			if code := map[bool]int{true: 0, false: 2}[answers]; exitCode(err) != code || !answers && out.Len() > 0 {
+				t.Errorf("it ends with %d, want %d, and says %q", exitCode(err), code, out.String())
+			}
+		})
+	}
+}
+
+// The exit code tells whose mistake it was.
+func TestExitCodeTellsWhoseMistakeItWas(t *testing.T) {
+	for code, err := range []error{nil, errors.New("the disk is full"), fmt.Errorf("%w: a word too many", errUsage)} {
+		if got := exitCode(err); got != code {
+			t.Errorf("%v ends with %d, want %d", err, got, code)
 		}
 	}
 }
