@@ -265,6 +265,14 @@ func (x explanation) job(a signals.Answer) {
 	for _, user := range a.Job.Users {
 		x.line("user", userInWords(user))
 	}
+	for _, session := range a.Job.Sessions {
+		if wrong := session.Wrong(); wrong != "" {
+			x.line("session", "none: "+wrong)
+		}
+	}
+	for _, remark := range a.Job.Remarks {
+		x.line("remark", remark)
+	}
 	if data, err := a.Job.Encode(); err == nil {
 		x.line("job", string(data))
 	}
