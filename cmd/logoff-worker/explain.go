@@ -115,7 +115,7 @@ func (p program) explain(ctx context.Context, args []string) error {
 	}
 	x := explanation{w: p.stdout, settings: s}
 	a := e.read(s, trusted, body)
-	if a.Verdict == signals.Retry && trusted != nil {
+	if a.Verdict == signals.Retry {
 		_, _, err := trusted.ReadKeys(ctx, a.Issuer)
 		x.keys(a.Issuer, err)
 		a = e.read(s, trusted, body)
@@ -133,7 +133,7 @@ func explainSettings() (s settings, trusted *issuers.Issuers, err error) {
 		return s, nil, err
 	}
 	s, wrong, err := parse()
-	if err == nil && len(wrong) > 0 {
+	if len(wrong) > 0 {
 		err = fmt.Errorf("%w: %w", errUsage, errors.Join(wrong...))
 	}
 	if err == nil {
@@ -259,11 +259,19 @@ func (x explanation) answer(a signals.Answer) {
 
 // job shows the job as it would be stored, and the documents that it comes to.
 func (x explanation) job(a signals.Answer) {
-	if a.Signal != nil && a.Signal.Rule != "" {
+	if a.Signal != nil {
 		x.line("rule", a.Signal.Rule)
 	}
 	for _, user := range a.Job.Users {
 		x.line("user", userInWords(user))
+	}
+	for _, session := range a.Job.Sessions {
+		if wrong := session.Wrong(); wrong != "" {
+			x.line("session", "none: "+wrong)
+		}
+	}
+	for _, remark := range a.Job.Remarks {
+		x.line("remark", remark)
 	}
 	if data, err := a.Job.Encode(); err == nil {
 		x.line("job", string(data))
@@ -311,7 +319,7 @@ func (x explanation) documents(job jobs.Job) (all [][]byte) {
 			continue
 		}
 		more := webserver.SessionSize(session.ID)
-		if len(ids) == x.settings.BatchMax.Sessions || size+more > x.settings.BatchMax.Bytes && len(ids) > 0 {
+		if len(ids) == x.settings.BatchMax.Sessions || size+more > x.settings.BatchMax.Bytes {
 			end()
 		}
 		ids, size = append(ids, session.ID), size+more

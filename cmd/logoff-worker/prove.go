@@ -104,7 +104,7 @@ func (p *proof) enter(ctx context.Context) bool {
 	p.report.line("webserver", err, "answers, and takes the credentials")
 	if err != nil {
 		p.report.warn("prove", "not tried, since the Web Server does not answer as it should")
-	} else if ahead, known := p.first.ClockDifference(); known && ahead.Abs() > clockOff {
+	} else if ahead, _ := p.first.ClockDifference(); ahead.Abs() > clockOff {
 		p.report.checkClock(p.first)
 	}
 	return err == nil
@@ -218,9 +218,10 @@ func (p *proof) watch(ctx context.Context) {
 	var on, taken error
 	for i := 0; ; i++ {
 		on, taken = p.on(ctx), p.alive(ctx)
-		if on == nil && taken == nil || i == len(waits) || !gate.Pause(ctx, waits[i]) {
+		if on == nil && taken == nil || i == len(waits) {
 			break
 		}
+		gate.Pause(ctx, waits[i]) // told to stop, the next look says so
 	}
 	took := time.Since(begun).Round(time.Second)
 	p.line(p.listProblem(on, taken, took), fmt.Sprintf("session %s is logged out in the list, after %v", short(p.id), took))
@@ -263,10 +264,10 @@ func (p *proof) alive(ctx context.Context) error {
 	err := p.taken(ctx, p.second)
 	var e *webserver.Error
 	switch {
-	case err == nil:
-		return errTaken
 	case errors.As(err, &e) && e.Verdict == webserver.Unauthorized:
 		return nil
+	case err == nil:
+		return errTaken
 	}
 	return fmt.Errorf("whether its token is refused is not known: %w", err)
 }

@@ -33,7 +33,8 @@ type proveCase struct {
 	before        func(*simulator.Server)
 	after         map[string]func(*simulator.Server) // by client and call, such as "first logoff"
 
-	stopAfter string // after which of these calls the program is told to stop
+	stopAfter string        // after which of these calls the program is told to stop
+	stopIn    time.Duration // or when
 
 	says    []string // lines of the report begin so, in this order, and there is none besides
 	logoffs int
@@ -50,6 +51,7 @@ const (
 	proveOwnOnly = "warn  prove      only the account's own sessions were tried"
 	proveNone    = "warn  prove      not tried"
 	proveTaken   = "FAIL  prove      its token is still taken"
+	proveNotLeft = "warn  prove      a session of the proof was not logged out; it ends by its idle time-out: logout: 503 Service Unavailable"
 	proveStillOn = "FAIL  prove      the session is still on in the list after 6s"
 )
 
@@ -66,7 +68,9 @@ func deleteFails(faults ...simulator.Fault) func(*simulator.Server) {
 
 // lists returns what answers the next lists with the account's sessions at these places, all of them on,
 // the one at the place own as the caller's.
-func lists(own int, places ...int) func(*simulator.Server) {
+func lists(own int, places ...int) func(*simulator.Server) { return nextLists(4, own, places...) }
+
+func nextLists(n, own int, places ...int) func(*simulator.Server) {
 	type row = map[string]any
 	return func(s *simulator.Server) {
 		sessions := slices.DeleteFunc(s.Sessions(), func(s simulator.Session) bool { return s.UserID != proveUser })
@@ -82,8 +86,13 @@ func lists(own int, places ...int) func(*simulator.Server) {
 		if err != nil {
 			panic(err)
 		}
-		s.FailNextOn("session", slices.Repeat([]simulator.Fault{simulator.Answer(200, "application/json", string(body))}, 4)...)
+		nextAnswers(n, "session", simulator.Answer(200, "application/json", string(body)))(s)
 	}
+}
+
+// nextAnswers returns what gives the next requests of a kind the same answer.
+func nextAnswers(n int, op string, fault simulator.Fault) func(*simulator.Server) {
+	return func(s *simulator.Server) { s.FailNextOn(op, slices.Repeat([]simulator.Fault{fault}, n)...) }
 }
 
 func TestProofNamesWhatIsWrong(t *testing.T) {
@@ -93,10 +102,8 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 		},
 		"numbers in quotes, the plural path, no WhoAmI": {
 			settings: simulator.Settings{NumbersAsText: true, SessionPath: simulator.SessionPathPlural},
-			before: func(s *simulator.Server) {
-				s.FailNextOn("whoami", slices.Repeat([]simulator.Fault{simulator.Answer(404, "application/json", `{"errorCode":404}`)}, 9)...)
-			},
-			says: append(proveWell, proveOwnOnly), logoffs: 1, logins: 2,
+			before:   nextAnswers(9, "whoami", simulator.Answer(404, "application/json", `{"errorCode":404}`)),
+			says:     append(proveWell, proveOwnOnly), logoffs: 1, logins: 2,
 		},
 		"a proxy drops the bodies of DELETE": {
 			settings: simulator.Settings{DropBody: true},
@@ -174,9 +181,7 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 			logoffs: 1, logins: 2,
 		},
 		"the token outlives the session": {
-			after: map[string]func(*simulator.Server){"first logoff": func(s *simulator.Server) {
-				s.FailNextOn("whoami", slices.Repeat([]simulator.Fault{simulator.Answer(200, "application/json", `{"userName":"svc"}`)}, 4)...)
-			}},
+			after:   map[string]func(*simulator.Server){"first logoff": nextAnswers(4, "whoami", simulator.Answer(200, "application/json", `{"userName":"svc"}`))},
 			says:    wellBut(proveEnded, "FAIL  prove      session ", proveOwnOnly),
 			logoffs: 1, logins: 2,
 		},
@@ -205,6 +210,31 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 			says:    wellBut(proveDelete, "FAIL  prove      the session is not in the list, which may be cut", proveRefused, proveOwnOnly),
 			logoffs: 1, logins: 2,
 		},
+		"the list is long": {
+			before: func(s *simulator.Server) {
+				for range 60 {
+					s.SignOff(s.SignOn(proveUser, simulator.ConsoleWeb))
+				}
+			},
+			says:    append(proveWell, proveOwnOnly),
+			logoffs: 1, logins: 2,
+		},
+		"the list lags behind the token for a while": {
+			after:   map[string]func(*simulator.Server){"first logoff": nextLists(2, 0, 1, 0)},
+			says:    append(proveWell, proveOwnOnly),
+			logoffs: 1, logins: 2,
+		},
+		"the token outlives the session for a while": {
+			after:   map[string]func(*simulator.Server){"first logoff": nextAnswers(2, "whoami", simulator.Answer(200, "application/json", `{"userName":"svc"}`))},
+			says:    append(proveWell, proveOwnOnly),
+			logoffs: 1, logins: 2,
+		},
+		"the session is still on, and its token is not answered for": {
+			settings: simulator.Settings{DropBody: true},
+			after:    map[string]func(*simulator.Server){"first logoff": nextAnswers(4, "whoami", simulator.Status(503))},
+			says:     wellBut(proveDelete, proveStillOn, "FAIL  prove      whether its token is refused is not known: ping: 503 Service Unavailable", proveOwnOnly),
+			logoffs:  1, logins: 2,
+		},
 		"ended sessions leave the list": {
 			after:   map[string]func(*simulator.Server){"first logoff": lists(0, 0)},
 			says:    append(proveWell, proveOwnOnly),
@@ -215,22 +245,36 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 			says:   wellBut(proveEnter, "FAIL  prove      the list marks no session as the second login's own"),
 			logins: 2,
 		},
+		"the second login's list is refused": {
+			after:  map[string]func(*simulator.Server){"second login": nextAnswers(4, "session", simulator.Status(403))},
+			says:   wellBut(proveEnter, "FAIL  prove      sessions: 403 Forbidden"),
+			logins: 2,
+		},
+		"the second session is ended at once": {
+			after:  map[string]func(*simulator.Server){"second sessions": func(s *simulator.Server) { s.SignOff(s.Sessions()[2].ID) }},
+			says:   wellBut(proveSecond, "FAIL  prove      the first login's list does not show session "),
+			logins: 2,
+		},
+		"a login that does not say whose it is": {
+			before: func(s *simulator.Server) {
+				s.FailNextOn("login", simulator.Answer(200, "application/json", `{"token":"`+s.Token(proveUser)+`"}`))
+				s.FailNextOn("whoami", simulator.Answer(200, "application/json", `{"userName":"svc"}`))
+			},
+			says:   wellBut(proveEnter, "FAIL  prove      the login does not say the account's userId (aliasName)"),
+			logins: 1,
+		},
 		"an account may have one session": {
 			after:  map[string]func(*simulator.Server){"second login": func(s *simulator.Server) { s.SignOff(s.Sessions()[1].ID) }},
 			says:   wellBut(proveSecond, "FAIL  prove      the first login's token is refused since the second login"),
 			logins: 2,
 		},
 		"the first login's list is refused for another reason": {
-			after: map[string]func(*simulator.Server){"second sessions": func(s *simulator.Server) {
-				s.FailNextOn("session", slices.Repeat([]simulator.Fault{simulator.Status(403)}, 4)...)
-			}},
+			after:  map[string]func(*simulator.Server){"second sessions": nextAnswers(4, "session", simulator.Status(403))},
 			says:   wellBut(proveSecond, "FAIL  prove      sessions: 403 Forbidden"),
 			logins: 2,
 		},
 		"a page in place of WhoAmI": {
-			before: func(s *simulator.Server) {
-				s.FailNextOn("whoami", slices.Repeat([]simulator.Fault{simulator.Answer(404, "text/html", "<html><title>Not found</title></html>")}, 9)...)
-			},
+			before: nextAnswers(9, "whoami", simulator.Answer(404, "text/html", "<html><title>Not found</title></html>")),
 			says:   []string{"FAIL  webserver  ping: 404 Not Found: an HTML page: Not found", proveNone},
 			logins: 1,
 		},
@@ -256,6 +300,17 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 			says:      wellBut(proveDelete, "FAIL  prove      login: given up: context canceled", "FAIL  prove      whether its token is refused is not known", proveOwnOnly),
 			logoffs:   1, logins: 2,
 		},
+		"stopped before the next look": {
+			settings: simulator.Settings{DropBody: true},
+			stopIn:   waits[0] / 2,
+			says:     wellBut(proveDelete, "FAIL  prove      login: given up: context canceled", "FAIL  prove      whether its token is refused is not known", proveOwnOnly),
+			logoffs:  1, logins: 2,
+		},
+		"no logout is answered": {
+			before:  nextAnswers(2, "logout", simulator.Status(503).Applied()),
+			says:    append(proveWell, proveOwnOnly, proveNotLeft, proveNotLeft),
+			logoffs: 1, logins: 2,
+		},
 		"the server is down": {
 			settings: simulator.Settings{Down: 503},
 			says:     []string{"FAIL  webserver  login: 503 Service Unavailable", proveNone},
@@ -268,7 +323,9 @@ func TestProofNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func (c proveCase) run(t *testing.T) {
+// run makes the proof, holds the report and the Web Server against what is wanted, and returns the report.
+func (c proveCase) run(t *testing.T) string {
+	t.Helper()
 	sim := simulator.New(c.settings, 1)
 	sim.AddUser(simulator.User{ID: proveUser, Login: "svc", Password: provePassword, Administrator: c.administrator})
 	sim.AddUser(simulator.User{ID: otherUser, Login: "jane"})
@@ -280,6 +337,9 @@ func (c proveCase) run(t *testing.T) {
 	defer stop()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	if c.stopIn > 0 {
+		time.AfterFunc(c.stopIn, cancel)
+	}
 	client := func(name string) *webserver.Client {
 		client, err := webserver.New(webserver.Config{
 			URL: "http://127.0.0.1/commandcenter/api", DialContext: dial, Username: "svc",
@@ -311,6 +371,7 @@ func (c proveCase) run(t *testing.T) {
 		t.Errorf("%d logins, want %d", n, c.logins)
 	}
 	checkAllLeft(t, sim)
+	return out.String()
 }
 
 func (c proveCase) checkReport(t *testing.T, report string, failed int) {
@@ -399,6 +460,67 @@ func TestProofTakesTheSettings(t *testing.T) {
 		t.Errorf("%d logoffs:\n%s", sim.Count("logoff"), out.String())
 	}
 	checkAllLeft(t, sim)
+}
+
+// The report tells how long the logoff took to show, and looks no longer than that.
+func TestProofTellsHowLongTheLogoffTook(t *testing.T) {
+	for delay, says := range map[time.Duration]string{0: "after 0s\n", 2 * time.Second: "after 3s\n", 5 * time.Second: "after 6s\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := proveCase{settings: simulator.Settings{EffectDelay: delay}, says: append(proveWell, proveOwnOnly), logoffs: 1, logins: 2}
+			if report := c.run(t); !strings.Contains(report, "is logged out in the list, "+says) {
+				t.Errorf("for %v it does not say %q:\n%s", delay, says, report)
+			}
+		})
+	}
+}
+
+// A file that has become unreadable since the settings were read is named, and nobody logs in.
+func TestProofNamesWhatKeepsItFromTheWebServer(t *testing.T) {
+	s, sim := loopbackSettings(t)
+	s.Webserver.Username, s.Webserver.Password = "svc", provePassword
+	s.Webserver.CAFile = written(t, "ca.pem", "no certificate")
+	var out strings.Builder
+	r := report{w: &out}
+	r.proveWebServer(t.Context(), s, "", 0)
+	if r.failed != 1 || !strings.HasPrefix(out.String(), "FAIL  webserver  ") || !strings.HasSuffix(out.String(), "CAFile: the file holds no PEM certificate\n") || sim.Count("login") != 0 {
+		t.Errorf("%d logins; it says\n%s", sim.Count("login"), out.String())
+	}
+}
+
+func TestUserOfAProofIsANumberAboveZero(t *testing.T) {
+	for id, want := range map[string]int64{"7": 7, "0": 0, "-7": 0, "jane": 0, "": 0, "9223372036854775808": 0} {
+		var p proving
+		switch err := p.setUser(id); {
+		case want != 0 && (err != nil || p.user != want):
+			t.Errorf("%q is %d: %v", id, p.user, err)
+		case want == 0 && (err == nil || err.Error() != "a userId is a whole number above 0"):
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+}
+
+func TestProofGoesWithCheckOnly(t *testing.T) {
+	for _, test := range []struct {
+		p             proving
+		command, says string
+	}{
+		{proving{}, "run", ""},
+		{proving{}, "check", ""},
+		{proving{asked: true}, "check", ""},
+		{proving{asked: true, user: 7}, "check", ""},
+		{proving{asked: true}, "run", "--prove goes with check only"},
+		{proving{asked: true}, "", "--prove goes with check only"},
+		{proving{user: 7}, "check", "--prove-user goes with check --prove only"},
+		{proving{user: 7}, "run", "--prove-user goes with check --prove only"},
+	} {
+		says := ""
+		if err := test.p.problem(test.command); err != nil {
+			says = err.Error()
+		}
+		if says != test.says {
+			t.Errorf("%+v with %q: it says %q, want %q", test.p, test.command, says, test.says)
+		}
+	}
 }
 
 // Without a password nothing is ended, and the check says why nothing is proved.
