@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -80,16 +83,15 @@ func (r *report) note(what, words string) {
 	fmt.Fprintf(r.w, "note  %-10s %s\n", what, words)
 }
 
-// checkProxy says through which proxy the Web Server is reached, without its user.
+// checkProxy says through which proxy the Web Server is reached, without its user. What is no URL Go passes over in
+// silence.
 func (r *report) checkProxy(s settings) {
-	request, err := http.NewRequest(http.MethodGet, s.Webserver.URL, nil)
-	if err != nil {
-		return
+	base, _ := url.Parse(s.Webserver.URL) // of which a client was made
+	name := base.Scheme + "_proxy"
+	if _, err := url.Parse("http://" + cmp.Or(os.Getenv(strings.ToUpper(name)), os.Getenv(name))); err != nil {
+		r.warn("webserver", strings.ToUpper(name)+" is no URL, and is passed over: the Web Server is reached without a proxy until it is mended")
 	}
-	switch proxy, err := http.ProxyFromEnvironment(request); {
-	case err != nil:
-		r.warn("webserver", "HTTPS_PROXY or HTTP_PROXY is no URL; no request can be made until it is mended or removed")
-	case proxy != nil:
+	if proxy, _ := http.ProxyFromEnvironment(&http.Request{URL: base}); proxy != nil {
 		r.note("webserver", "is reached through the proxy "+proxy.Scheme+"://"+proxy.Host+", as HTTPS_PROXY says; NO_PROXY exempts hosts")
 	}
 }

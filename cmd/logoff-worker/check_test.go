@@ -318,6 +318,32 @@ func TestCheckAsksWithTheStoredToken(t *testing.T) {
 	}
 }
 
+// A proxy's address that is no URL is said to be that, for Go passes over it, and the Web Server is asked without it.
+func TestCheckSaysThatAProxyIsPassedOver(t *testing.T) {
+	s, sim := loopbackSettings(t)
+	s.Webserver.Token = env.Secret(sim.Token(proveUser))
+	const says = "HTTP_PROXY is no URL, and is passed over"
+	for address, warned := range map[string]bool{
+		"": false, "proxy.example:3128": false, "http://user:p%40ss@proxy.example:3128": false,
+		"http://proxy.example:3128\n": true, "http://user:canary%zz@proxy.example:3128": true,
+	} {
+		for _, name := range []string{"HTTP_PROXY", "http_proxy"} {
+			t.Run(name+"="+address, func(t *testing.T) {
+				t.Setenv("HTTP_PROXY", "")
+				t.Setenv("http_proxy", "")
+				t.Setenv(name, address)
+				if said := tells(func(r *report) { r.checkProxy(s) }); strings.Contains(said, says) != warned || strings.Contains(said, "canary") {
+					t.Errorf("it says %q", said)
+				}
+			})
+		}
+	}
+	t.Setenv("HTTPS_PROXY", "%zz")
+	if said := tells(func(r *report) { r.checkProxy(s) }); said != "" {
+		t.Errorf("of the proxy for another scheme it says %q", said)
+	}
+}
+
 // checkSaid compares a report with how its lines begin.
 func checkSaid(t *testing.T, report string, says []string) {
 	t.Helper()
