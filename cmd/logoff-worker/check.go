@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -80,16 +83,15 @@ func (r *report) note(what, words string) {
 	fmt.Fprintf(r.w, "note  %-10s %s\n", what, words)
 }
 
-// checkProxy says through which proxy the Web Server is reached, without its user.
+// checkProxy says through which proxy the Web Server is reached, without its user. What is no URL Go passes over in
+// silence.
 func (r *report) checkProxy(s settings) {
-	request, err := http.NewRequest(http.MethodGet, s.Webserver.URL, nil)
-	if err != nil {
-		return
+	base, _ := url.Parse(s.Webserver.URL) // of which a client was made
+	name := base.Scheme + "_proxy"
+	if _, err := url.Parse("http://" + cmp.Or(os.Getenv(strings.ToUpper(name)), os.Getenv(name))); err != nil {
+		r.warn("webserver", strings.ToUpper(name)+" is no URL, and is passed over: the Web Server is reached without a proxy until it is mended")
 	}
-	switch proxy, err := http.ProxyFromEnvironment(request); {
-	case err != nil:
-		r.warn("webserver", "HTTPS_PROXY or HTTP_PROXY is no URL; no request can be made until it is mended or removed")
-	case proxy != nil:
+	if proxy, _ := http.ProxyFromEnvironment(&http.Request{URL: base}); proxy != nil {
 		r.note("webserver", "is reached through the proxy "+proxy.Scheme+"://"+proxy.Host+", as HTTPS_PROXY says; NO_PROXY exempts hosts")
 	}
 }
@@ -153,7 +155,7 @@ func (r *report) checkStreams(ctx context.Context, s settings, js jetstream.JetS
 			r.warn("streams", what+"; the worker creates it when it starts")
 		}
 	}
-	if problems != nil && (creates || forecast.Account == "") {
+	if problems != nil {
 		for problem := range strings.SplitSeq(problems.Error(), "\n") {
 			r.line("streams", errors.New(problem), "")
 		}
@@ -185,29 +187,20 @@ func inDomain(domain string) string {
 // address tells.
 func (r *report) checkSync(ctx context.Context, s settings) {
 	const remedy = "set sync_interval: always in its jetstream block, on every server"
-	switch always, err := syncsAlways(ctx, s.NATS.MonitorURL); {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	switch disk, err := stream.AskDisk(ctx, s.NATS.MonitorURL); {
 	case s.NATS.URL == embedded:
 		r.line("sync", nil, "the embedded broker writes every message through to the disk")
 	case s.NATS.MonitorURL == "":
 		r.warn("sync", "whether NATS writes every message through to the disk is not known here; by default it does so every two minutes, and a power cut loses what it acknowledged since: "+remedy+" (LOGOFF_NATS_MONITOR_URL lets this check look)")
 	case err != nil:
 		r.warn("sync", "the monitoring address of NATS does not tell how it stores: "+err.Error())
-	case !always:
+	case !disk.Always:
 		r.warn("sync", "NATS acknowledges jobs and results before they are on the disk: a power cut may lose them; "+remedy)
 	default:
 		r.line("sync", nil, "NATS writes every message through to the disk")
 	}
-}
-
-// syncsAlways asks a NATS server's monitoring address.
-func syncsAlways(ctx context.Context, monitor string) (bool, error) {
-	if monitor == "" {
-		return false, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
-	disk, err := stream.AskDisk(ctx, monitor)
-	return disk.Always, err
 }
 
 // checkClock says how far the Web Server's clock is off, where an answer has told its time.

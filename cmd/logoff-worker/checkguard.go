@@ -105,7 +105,7 @@ func (r *report) checkCanary(ctx context.Context, s settings, nc *nats.Conn) {
 	subject := jobs.Subjects{Prefix: s.Prefix}.Request(jobs.Urgent, canary.Publisher)
 	who := stream.AskIdentity(ctx, nc)
 	switch {
-	case !who.Known && nc.AuthRequired() && s.NATS.URL != embedded:
+	case !who.Known && s.NATS.URL != embedded:
 		r.warn("canary", "NATS does not say whether this worker may publish on "+subject+", without which no canary sets out")
 	case !who.May(subject):
 		r.line("canary", fmt.Errorf("the worker's NATS user may not publish on %s, so that no canary sets out: give it that right, which deploy/nats/accounts.conf has after #-, or set LOGOFF_CANARY_EVERY=0", subject), "")

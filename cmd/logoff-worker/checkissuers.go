@@ -73,22 +73,31 @@ func counted(n int, what string) string {
 
 // ruleInWords says when an event is a revocation, and of what.
 func ruleInWords(uri string, rule signals.EventRule) string {
-	words := signals.EventName(uri)
-	var conditions []string
-	for _, member := range slices.Sorted(maps.Keys(rule.Members)) {
-		conditions = append(conditions, member+" is "+strings.Join(rule.Members[member], " or "))
-	}
+	conditions := conditionsInWords(rule.Members)
 	if len(rule.ExceptInitiator) > 0 {
 		conditions = append(conditions, "its initiator is not "+strings.Join(rule.ExceptInitiator, " or "))
 	}
-	if len(conditions) > 0 {
-		words += ", if " + strings.Join(conditions, " and ") + ","
-	}
-	words += " ends what its subject opened before it"
+	words := signals.EventName(uri) + provided(conditions) + " ends what its subject opened before it"
 	if rule.Newer {
 		words += ", and after it"
 	}
 	return words
+}
+
+// conditionsInWords say which values a message has to have.
+func conditionsInWords(values map[string][]string) (all []string) {
+	for _, where := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, where+" is "+strings.Join(values[where], " or "))
+	}
+	return all
+}
+
+// provided makes part of a sentence of conditions.
+func provided(conditions []string) string {
+	if len(conditions) == 0 {
+		return ""
+	}
+	return ", if " + strings.Join(conditions, " and ") + ","
 }
 
 // subjectsInWords say whom an issuer's identifiers mean, and which it may use.
@@ -142,11 +151,7 @@ func recipeInWords(recipe signals.Recipe, hooks []issuers.Hook) string {
 	if slices.ContainsFunc(hooks, func(h issuers.Hook) bool { return h.Recipe == recipe.Name }) {
 		from = append(from, "what is posted to its path with its secret") // whose address may be a secret as well
 	}
-	words := strings.Join(from, ", and ")
-	for _, pointer := range slices.Sorted(maps.Keys(recipe.When)) {
-		words += fmt.Sprintf(", if %s is %s,", pointer, strings.Join(recipe.When[pointer], " or "))
-	}
-	words += " ends sessions of " + recipe.User.Text
+	words := strings.Join(from, ", and ") + provided(conditionsInWords(recipe.When)) + " ends sessions of " + recipe.User.Text
 	switch {
 	case recipe.Newer:
 		words += ", whenever they began"

@@ -123,6 +123,6 @@ func isWorker(ctx context.Context, address string) bool {
 		return false
 	}
 	defer response.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	return err == nil && strings.Contains(string(page), "logoff_build_info")
+	page, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return strings.Contains(string(page), "logoff_build_info")
 }
