@@ -111,9 +111,22 @@ func TestWorkerReceivesAndWorks(t *testing.T) {
 	stop()
 }
 
+// issuersWith is an issuers file with two issuers, of which one has a stream: this.
+func issuersWith(t *testing.T, stream string) (file string) {
+	t.Helper()
+	return written(t, "issuers.yaml", trustedText+`issuers:
+  - {name: kc, issuer: 'https://kc.example', audience: us, keys: {url: 'https://kc.example/keys'}, subjects: {email: 'email:{email}'}}
+  - {name: idp, issuer: 'https://idp.example', subjects: {email: 'email:{email}'}, stream: `+stream+`}
+`)
+}
+
 // What is missing for receiving, or does not go with it, is said; what only a worker needs is not asked for.
 func TestSettingsOfAReceiver(t *testing.T) {
 	trusted := "LOGOFF_ISSUERS_FILE=" + written(t, "issuers.yaml", trustedText)
+	polled, pushed := "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: poll}"), "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: push, push_url: 'https://logoff.example/v1/events/idp', bearer: canary-stream}")
+	cert, key := selfSigned(t)
+	const web = "tls_server_config:\n  min_version: TLS13\n"
+	withTLS := "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", web+"  cert_file: "+cert+"\n  key_file: "+key+"\n")
 	for name, test := range map[string]struct {
 		role  role
 		given []string
@@ -133,6 +146,15 @@ func TestSettingsOfAReceiver(t *testing.T) {
 		"a wrong web configuration":   {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", "x: y\n")}, "LOGOFF_RECEIVER_CONFIG_FILE: is no web configuration"},
 		"in the open":                 {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted}, "other machines reach it without TLS"},
 		"in the open, with users":     {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted, "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", "basic_auth_users:\n  prometheus: "+hashed+"\n")}, "other machines reach it without TLS"},
+		"in the open, a version":      {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted, "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", web)}, "other machines reach it without TLS"},
+		"with TLS":                    {works, []string{"LOGOFF_RECEIVER_ADDR=:8443", trusted, withTLS}, ""},
+		"any port, as the probes":     {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:0", trusted, "LOGOFF_HTTP_ADDR=127.0.0.1:0"}, ""},
+		"any port, as the broker":     {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:0", trusted, "LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:0"}, ""},
+		"the address of the broker":   {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:4222", trusted, "LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:4222"}, "LOGOFF_RECEIVER_ADDR: the same address as LOGOFF_NATS_LISTEN"},
+		"the port of another's NATS":  {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:4222", trusted, "LOGOFF_NATS_LISTEN=127.0.0.1:4222"}, ""},
+		"it polls and has no address": {receives, []string{polled}, ""},
+		"no address to push to":       {receives, []string{pushed}, "LOGOFF_RECEIVER_ADDR: required"},
+		"a worker that polls":         {works, []string{polled}, ""},
 		"this machine's IPv6 address": {works, []string{"LOGOFF_RECEIVER_ADDR=[::1]:8443", trusted}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
