@@ -111,6 +111,15 @@ func TestWorkerReceivesAndWorks(t *testing.T) {
 	stop()
 }
 
+// receiverEnvironment is what a receiver at a NATS server has to be told, and some more.
+func receiverEnvironment(t *testing.T, url string, more ...string) {
+	t.Helper()
+	for _, assignment := range append([]string{"LOGOFF_NATS_URL=" + url, "LOGOFF_HTTP_ADDR=127.0.0.1:0"}, more...) {
+		variable, value, _ := strings.Cut(assignment, "=")
+		t.Setenv(variable, value)
+	}
+}
+
 // issuersWith is an issuers file with two issuers, of which one has a stream: this.
 func issuersWith(t *testing.T, stream string) (file string) {
 	t.Helper()
