@@ -124,19 +124,18 @@ func receiverEnvironment(t *testing.T, url string, more ...string) {
 	}
 }
 
-// issuersWith is an issuers file with two issuers, of which one has a stream: this.
+// issuersWith is an issuers file with two issuers, of which one has a stream: this, with what may follow it.
 func issuersWith(t *testing.T, stream string) (file string) {
 	t.Helper()
 	return written(t, "issuers.yaml", trustedText+`issuers:
   - {name: kc, issuer: 'https://kc.example', audience: us, keys: {url: 'https://kc.example/keys'}, subjects: {email: 'email:{email}'}}
-  - {name: idp, issuer: 'https://idp.example', subjects: {email: 'email:{email}'}, stream: `+stream+`}
-`)
+  - {name: idp, issuer: 'https://idp.example', subjects: {email: 'email:{email}'}, stream: `+stream+"}\n")
 }
 
 // What is missing for receiving, or does not go with it, is said; what only a worker needs is not asked for.
 func TestSettingsOfAReceiver(t *testing.T) {
 	trusted := "LOGOFF_ISSUERS_FILE=" + written(t, "issuers.yaml", trustedText)
-	polled, pushed := "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: poll}"), "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: push, push_url: 'https://logoff.example/v1/events/idp', bearer: canary-stream}")
+	polled, pushed := "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: poll}"), "LOGOFF_ISSUERS_FILE="+issuersWith(t, "{delivery: push, push_url: 'https://logoff.example/v1/events/idp', bearer: canary-stream}, push: {path: /v1/events/idp, bearer: canary-push}")
 	cert, key := selfSigned(t)
 	const web = "tls_server_config:\n  min_version: TLS13\n"
 	withTLS := "LOGOFF_RECEIVER_CONFIG_FILE=" + written(t, "web.yml", web+"  cert_file: "+cert+"\n  key_file: "+key+"\n")
@@ -168,6 +167,9 @@ func TestSettingsOfAReceiver(t *testing.T) {
 		"it polls and has no address": {receives, []string{polled}, ""},
 		"no address to push to":       {receives, []string{pushed}, "LOGOFF_RECEIVER_ADDR: required"},
 		"a worker that polls":         {works, []string{polled}, ""},
+		"a receiver that is pushed":   {receives, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", pushed}, ""},
+		"neither is given":            {receives, nil, "LOGOFF_ISSUERS_FILE: required"},
+		"a port beside the broker's":  {works, []string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:8443", trusted, "LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_LISTEN=127.0.0.1:4222"}, ""},
 		"this machine's IPv6 address": {works, []string{"LOGOFF_RECEIVER_ADDR=[::1]:8443", trusted}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
