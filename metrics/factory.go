@@ -33,6 +33,13 @@ func (f factory) fleeting(name, help string, labels ...string) fleeting {
 	return fleeting{f.gaugeVec(name, help, labels...)}
 }
 
+// Reset makes the gauge absent; one that was never made is.
+func (g fleeting) Reset() {
+	if g.GaugeVec != nil {
+		g.GaugeVec.Reset()
+	}
+}
+
 func (g fleeting) set(value float64, labels ...string) { g.WithLabelValues(labels...).Set(value) }
 
 // setTime sets the gauge to a time; one that is not known leaves it absent.

@@ -236,6 +236,17 @@ func TestWhatIsNotKnownIsAbsent(t *testing.T) {
 	}
 }
 
+// A program that works no jobs has no queue that could be unknown: that NATS is away is all that it tells.
+func TestProgramWithoutJobsToldThatNATSIsAway(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	m := NewIdle(reg, Build{})
+	m.NATSConnected(true)
+	m.NATSConnected(false)
+	if got := gathered(ours(t, reg)).value("logoff_nats_connected", "", ""); got != 0 {
+		t.Errorf("the connection is %v", got)
+	}
+}
+
 func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, httptest.NewRequest(method, path, nil))

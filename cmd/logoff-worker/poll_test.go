@@ -53,6 +53,16 @@ func TestWorkerPollsAndWorks(t *testing.T) {
 	w.saysOfPolling("bucket LOGOFF_SIGNALS is there", setting, verify)
 }
 
+// Without an issuers file there is nothing to poll, and nobody to tell.
+func TestNothingIsPolledWithoutAnIssuersFile(t *testing.T) {
+	alive, stop, err := (&process{}).pollStreams(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive("idp", true)
+	stop()
+}
+
 // saysOfPolling checks what check says of the bucket of those who poll streams.
 func (w *world) saysOfPolling(want string, with ...string) {
 	w.t.Helper()

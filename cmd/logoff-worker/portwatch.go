@@ -26,13 +26,17 @@ const (
 // watch tells what keeps every sender from being heard, until ctx ends: connections that fail for it are in no log line,
 // because strangers cause such, too.
 func (p port) watch(ctx context.Context, health *metrics.Health) {
-	if p.config == "" {
-		return
-	}
 	every := time.NewTicker(portLook)
 	defer every.Stop()
+	told := map[string]bool{}
+	set := func(on bool, c metrics.Condition) {
+		if on || told[c.Kind] { // what was never wrong here does not show that jobs can be stored
+			health.Set(on, c)
+		}
+		told[c.Kind] = on
+	}
 	for began := hasTLS(p.config); ; {
-		p.look(health, began)
+		p.look(set, began)
 		select {
 		case <-ctx.Done():
 			return
@@ -42,7 +46,7 @@ func (p port) watch(ctx context.Context, health *metrics.Health) {
 }
 
 // look looks at the files once. began is whether the port was begun with TLS.
-func (p port) look(health *metrics.Health, began bool) {
+func (p port) look(set func(on bool, c metrics.Condition), began bool) {
 	ends, problem := time.Time{}, httpConfigProblem(p.config)
 	switch {
 	case problem != "":
@@ -51,7 +55,7 @@ func (p port) look(health *metrics.Health, began bool) {
 	case began:
 		ends, problem = certificate(p.config)
 	}
-	health.Set(problem != "", metrics.Condition{
+	set(problem != "", metrics.Condition{
 		Part: intake.Part, Kind: "tls", Grave: true,
 		What:     "no sender is heard: the web configuration of " + p.variable + " " + problem,
 		ByItself: fmt.Sprintf("its files are read again at each connection, and looked at every %v", portLook),
@@ -59,11 +63,11 @@ func (p port) look(health *metrics.Health, began bool) {
 	})
 	left := time.Until(ends)
 	at := ends.UTC().Format(time.RFC3339)
-	health.Set(!ends.IsZero() && left <= 0, metrics.Condition{
+	set(!ends.IsZero() && left <= 0, metrics.Condition{
 		Part: intake.Part, Kind: "certificate", Grave: true,
 		What: "senders do not believe the certificate of " + p.variable + ": it ended at " + at, ToDo: "replace it and its key; no restart is needed",
 	})
-	health.Set(left > 0 && left < certificateNotice, metrics.Condition{
+	set(left > 0 && left < certificateNotice, metrics.Condition{
 		Part: intake.Part, Kind: "certificate ends", Harmless: true,
 		What: "the certificate of " + p.variable + " ends at " + at + ", and no sender is heard after that", ToDo: "replace it and its key; no restart is needed",
 	})
@@ -80,36 +84,32 @@ func (p port) ended(health *metrics.Health, err error) {
 // certificate is when the own certificate of a web configuration ends, or what is wrong with its TLS that its validation
 // passes over.
 func certificate(file string) (ends time.Time, problem string) {
-	config, err := tlsOf(file)
+	var pair *tls.Certificate
+	config, err := web.ConfigToTLSConfig(tlsOf(file))
+	if err == nil {
+		pair, err = config.GetCertificate(nil)
+	}
 	if err != nil {
 		return ends, "has no TLS that works"
 	}
-	if config.ClientCAs != nil && config.ClientCAs.Equal(x509.NewCertPool()) {
+	if config.ClientCAs.Equal(x509.NewCertPool()) {
 		return ends, "has no certificate in its client_ca_file, so that no client's is believed"
 	}
-	pair, err := config.GetCertificate(nil)
-	if err != nil {
-		return ends, "has no certificate that can be read"
-	}
-	own, err := x509.ParseCertificate(pair.Certificate[0]) // those behind it may have ended: senders know others
-	switch {
-	case err != nil:
-		return ends, "has no certificate that can be read"
-	case time.Now().Before(own.NotBefore):
+	own := pair.Leaf // those behind it may have ended: senders know others
+	if time.Now().Before(own.NotBefore) {
 		return ends, "has a certificate that is good from " + own.NotBefore.UTC().Format(time.RFC3339) + " on only"
 	}
 	return own.NotAfter, ""
 }
 
-func tlsOf(file string) (*tls.Config, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
+// hasTLS reports whether a web configuration gives TLS. One that says only which versions of it are taken does not.
+func hasTLS(file string) bool { return tlsOf(file).IsEnabled() }
+
+// tlsOf is what a web configuration says of TLS. What is wrong with the file, [httpConfigProblem] tells.
+func tlsOf(file string) *web.TLSConfig {
 	var config web.Config
-	if err := yaml.Unmarshal(text, &config); err != nil {
-		return nil, err
-	}
+	text, _ := os.ReadFile(file)
+	_ = yaml.Unmarshal(text, &config)
 	config.TLSConfig.SetDirectory(filepath.Dir(file))
-	return web.ConfigToTLSConfig(&config.TLSConfig)
+	return &config.TLSConfig
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,12 +20,14 @@ import (
 // A key or a certificate that breaks after the start keeps all senders away, and is told within 15 seconds, as is one that
 // nears its end.
 func TestTLSThatNoLongerWorksIsTold(t *testing.T) {
+	later, laterKey := selfSigned(t) // long after the time below
 	synctest.Test(t, func(t *testing.T) {
 		cert, key := selfSignedFor(t, certificateNotice+10*time.Minute)
 		config := "tls_server_config:\n  cert_file: " + cert + "\n  key_file: " + key + "\n"
 		file := written(t, "web.yml", config)
 		out := &stage.Output{}
 		health := metrics.NewHealth(slog.New(slog.NewTextHandler(out, nil)), intake.Part)
+		health.Well(intake.Part)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer synctest.Wait()
 		defer cancel()
@@ -40,7 +43,7 @@ func TestTLSThatNoLongerWorksIsTold(t *testing.T) {
 			time.Sleep(portLook)
 			synctest.Wait()
 			ok, _ := health.Ready()
-			if said := health.Verdict().String(); ok != (want == "") || !strings.Contains(said, want) || strings.Contains(said, "canary") {
+			if said := health.Verdict().String(); ok != (want == "") || !strings.Contains(said, want) || strings.Contains(said, "canary") || strings.Contains(said, " 0001-") {
 				t.Errorf("%s: ready is %v, and it says %s", what, ok, said)
 			}
 		}
@@ -66,6 +69,10 @@ func TestTLSThatNoLongerWorksIsTold(t *testing.T) {
 		well("a certificate of another key", "no sender is heard")
 		put(cert, string(certPEM))
 		well("the certificate is back", "")
+		put(file, "tls_server_config:\n  cert_file: "+later+"\n  key_file: "+laterKey+"\n")
+		well("a certificate of later", "has a certificate that is good from 20")
+		put(file, config+"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: "+other+"\n")
+		well("an authority of clients", "")
 		ended, _ := selfSignedFor(t, -time.Hour)
 		endedPEM, err := os.ReadFile(ended)
 		if err != nil {
@@ -96,6 +103,32 @@ func TestTLSThatNoLongerWorksIsTold(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		well("after the end", "it ended at")
 	})
+}
+
+// A file that goes away between two looks at it gives no TLS.
+func TestCertificateOfNoFileIsTold(t *testing.T) {
+	if _, problem := certificate(filepath.Join(t.TempDir(), "web.yml")); problem != "has no TLS that works" {
+		t.Errorf("it says %q", problem)
+	}
+}
+
+// That nothing is wrong with a port does not say that jobs can be stored: the receiver has yet to show that.
+func TestPortThatIsWellShowsNoReceiverThatIs(t *testing.T) {
+	cert, key := selfSigned(t)
+	for name, config := range map[string]string{
+		"without TLS": "",
+		"with TLS":    written(t, "web.yml", "tls_server_config:\n  cert_file: "+cert+"\n  key_file: "+key+"\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			health := metrics.NewHealth(slog.New(slog.DiscardHandler), intake.Part)
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // it looks once
+			port{variable: receiverAddr, config: config}.watch(ctx, health)
+			if ok, conditions := health.Ready(); ok || len(conditions) != 1 || conditions[0].What != "starting" {
+				t.Errorf("ready is %v, with %v", ok, conditions)
+			}
+		})
+	}
 }
 
 // A receiver at whose address nobody listens any more is not ready.

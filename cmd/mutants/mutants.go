@@ -810,4 +810,9 @@ var mutants = []mutant{
 		before: "	if !isBefore(terms.Before, d) {\n",
 		after:  "	if !isBefore(terms.Before, d) || true {\n",
 	},
+	{
+		name: "receiver-ends-as-NATS-goes-away", file: "metrics/factory.go", test: "TestProgramWithoutJobsToldThatNATSIsAway",
+		before: "	if g.GaugeVec != nil {\n",
+		after:  "	if g.GaugeVec != nil || true {\n",
+	},
 }
