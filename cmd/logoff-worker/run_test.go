@@ -317,8 +317,7 @@ func TestInitSaysWhatItMakesAndWhatItCannot(t *testing.T) {
 		makes []string
 		says  string // of what is wrong; empty where nothing is
 	}{
-		"streams alone": {nil, nil, ready, ""},
-		"all":           {nil, []string{pair, issuer}, append(ready, "bucket LOGOFF_TOKENS is ready\n", "bucket LOGOFF_SIGNALS is ready\n"), ""},
+		"all": {nil, []string{pair, issuer}, append(ready, "bucket LOGOFF_TOKENS is ready\n", "bucket LOGOFF_SIGNALS is ready\n"), ""},
 		"a stream that overlaps": {func(ctx context.Context, js jetstream.JetStream) error {
 			_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "EVERYTHING", Subjects: []string{"logoff.>"}})
 			return err
@@ -343,9 +342,24 @@ func TestInitSaysWhatItMakesAndWhatItCannot(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			said, err := runs(t, t.Context(), nil, []string{"init"}, append(test.with, "LOGOFF_NATS_URL="+b.URL())...)
+			said, err := runs(t, t.Context(), nil, []string{"init"}, append([]string{"LOGOFF_NATS_URL=" + b.URL()}, test.with...)...)
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) || !containsAll(said, test.makes) || strings.Count(said, "ready\n") != len(test.makes) {
 				t.Errorf("%v, want %q; it says\n%s", err, test.says, said)
+			}
+		})
+	}
+}
+
+// init whose settings are wrong says so before it makes anything.
+func TestInitWithWrongSettingsSaysSo(t *testing.T) {
+	for setting, says := range map[string]string{
+		"LOGOFF_NATS_URL=": "LOGOFF_NATS_URL: required",
+		"LOGOFF_NATS_NKEY_FILE=" + written(t, "seed", "SUcanary"): "NATS NKey seed",
+	} {
+		t.Run(says, func(t *testing.T) {
+			said, err := runs(t, t.Context(), nil, []string{"init"}, setting)
+			if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), says) || strings.Contains(said, "ready") {
+				t.Errorf("%v, want %q; it says\n%s", err, says, said)
 			}
 		})
 	}
@@ -473,6 +487,23 @@ func TestWorkerThatCannotJoinTheOthersSaysSo(t *testing.T) {
 		t.Errorf("it says\n%s", &log)
 	}
 	leave()
+}
+
+// The token that the workers share takes the place of any that the settings have.
+func TestSharedTokenTakesThePlaceOfTheSettings(t *testing.T) {
+	s, sim := loopbackSettings(t)
+	s.Webserver.Token = "QSDK canary"
+	access, _ := sim.AccessToken(proveUser)
+	for name, token := range map[string]func() (string, error){"shared": func() (string, error) { return "Bearer " + access, nil }, "": nil} {
+		client, err := s.client(token, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Ping(t.Context()); (err == nil) != (token != nil) {
+			t.Errorf("with the token %q: %v", name, err)
+		}
+		client.CloseIdle()
+	}
 }
 
 // A session of the worker's own that cannot be logged out at the end is told; one that is logged out is over.
