@@ -194,17 +194,9 @@ func (p protection) reload(try bool) worker.Reload {
 	return worker.Reload{ProtectedSessions: p.sessions, ProtectedUsers: p.users, ProtectedPlaces: p.places, Try: try}
 }
 
-// lists reads what is protected. Where that cannot be read, or will not do, health says so, and what was read
-// before stays.
+// lists reads what is protected. Where that cannot be read, health says so, and what was read before stays.
 func (r *reloader) lists() (p protection, ok bool) {
 	p, problems := r.settings.protected()
-	if len(problems) == 0 {
-		c := r.settings.workerConfig()
-		c.ProtectedSessions, c.ProtectedUsers = p.sessions, p.users
-		if err := c.Validate(); err != nil {
-			problems = append(problems, err)
-		}
-	}
 	if len(problems) == 0 {
 		r.health.Well(partSettings)
 		return p, true
@@ -234,8 +226,8 @@ func (r *reloader) read() (sums map[string]env.Sum, unread []string) {
 	sums = map[string]env.Sum{}
 	values := env.Values(reflect.ValueOf(r.settings))
 	for i, name := range variableNames() {
-		file, isText := values[i].(string)
-		if !isText || file == "" || !strings.HasSuffix(name, "_FILE") {
+		file, _ := values[i].(string)
+		if file == "" || !strings.HasSuffix(name, "_FILE") {
 			continue
 		}
 		data, err := os.ReadFile(file)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -13,6 +15,9 @@ import (
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/metrics"
+	"logoffworker/worker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -43,6 +48,8 @@ func TestListsInFiles(t *testing.T) {
 		"empty":             {"", nil, "nothing is in the file"},
 		"comments alone":    {"# nobody\n", nil, "nothing is in the file"},
 		"UTF-16":            {"\xff\xfe5\x00", nil, "not in UTF-8"},
+		"Latin-1":           {"CORP\\m\xfcller\n", nil, "not in UTF-8"},
+		"UTF-16, no mark":   {"5\x00\n\x00", nil, "not in UTF-8"},
 	} {
 		path := filepath.Join(t.TempDir(), "list")
 		write(t, path, test.text)
@@ -66,6 +73,158 @@ func TestFilesOfTheSettingsAreRead(t *testing.T) {
 	sums, unread := r.read()
 	if names := slices.Sorted(maps.Keys(sums)); !slices.Equal(names, []string{"LOGOFF_WEBSERVER_PASSWORD_FILE"}) || !slices.Equal(unread, []string{"LOGOFF_NATS_TOKEN_FILE"}) {
 		t.Errorf("read: %v; not read: %v", names, unread)
+	}
+}
+
+// reloading is a reloader with files of its own, what it logs, and what the worker is given by it.
+func reloading(t *testing.T, s settings) (r *reloader, log *stage.Output, taken func() *worker.Reload) {
+	t.Helper()
+	log = &stage.Output{}
+	to := slog.New(slog.NewTextHandler(log, nil))
+	r, err := newReloader(s, metrics.NewHealth(to), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, log, func() *worker.Reload {
+		select {
+		case reload := <-r.to:
+			return &reload
+		default:
+			return nil
+		}
+	}
+}
+
+// A list that cannot be read when the worker starts is a mistake in the settings, and both are named.
+func TestListsThatCannotBeReadAtTheStartAreNamed(t *testing.T) {
+	var s settings
+	s.ProtectedSessionsFile, s.ProtectedUsersFile = written(t, "sessions", ""), filepath.Join(t.TempDir(), "nowhere")
+	_, err := newReloader(s, nil, nil)
+	if !errors.Is(err, errUsage) || !containsAll(err.Error(), []string{"LOGOFF_PROTECTED_SESSIONS_FILE: nothing is in the file", "LOGOFF_PROTECTED_USERS_FILE: the file cannot be read"}) {
+		t.Error(err)
+	}
+}
+
+// A hang-up signal tells which files have changed, which of them the worker reads at its start alone, and which
+// cannot be read.
+func TestHangUpTellsWhatHasChanged(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, "before")
+		return path
+	}
+	change := func(names ...string) {
+		for _, name := range names {
+			write(t, filepath.Join(dir, name), "after")
+		}
+	}
+	var s settings
+	s.Webserver.PasswordFile, s.Webserver.TokenFile, s.Webserver.CAFile = file("password"), file("token"), file("ca")
+	s.Webserver.PairKeyFile, s.NATS.PasswordFile, s.NATS.TokenFile = file("key"), file("nats"), file("gone")
+	all := []string{"password", "ca", "key", "nats"}
+	for name, test := range map[string]struct {
+		url    string
+		change []string
+		says   string
+	}{
+		"nothing": {"nats://nats.example:4222", nil, "changed=none unreadable=LOGOFF_NATS_TOKEN_FILE changed_and_needs_a_restart=none"},
+		"of others": {"nats://nats.example:4222", all, `changed="LOGOFF_NATS_PASSWORD_FILE, LOGOFF_WEBSERVER_PASSWORD_FILE" unreadable=LOGOFF_NATS_TOKEN_FILE ` +
+			`changed_and_needs_a_restart="LOGOFF_WEBSERVER_CA_FILE, LOGOFF_WEBSERVER_PAIR_KEY_FILE"`},
+		"of its own broker": {embedded, all, `changed=LOGOFF_WEBSERVER_PASSWORD_FILE unreadable=LOGOFF_NATS_TOKEN_FILE ` +
+			`changed_and_needs_a_restart="LOGOFF_NATS_PASSWORD_FILE, LOGOFF_WEBSERVER_CA_FILE, LOGOFF_WEBSERVER_PAIR_KEY_FILE"`},
+	} {
+		for _, name := range append(all, "gone") {
+			file(name)
+		}
+		s.NATS.URL = test.url
+		r, log, taken := reloading(t, s)
+		change(test.change...)
+		if err := os.Remove(s.NATS.TokenFile); err != nil {
+			t.Fatal(err)
+		}
+		r.hangup()
+		if reload := taken(); !strings.Contains(log.String(), test.says) || reload == nil || !reload.Try {
+			t.Errorf("%s: %+v, want %s\n%s", name, reload, test.says, log)
+		}
+		log.Reset()
+		if r.hangup(); !strings.Contains(log.String(), "changed=none unreadable=LOGOFF_NATS_TOKEN_FILE changed_and_needs_a_restart=none") {
+			t.Errorf("%s, again:\n%s", name, log)
+		}
+	}
+}
+
+// A list that has changed is taken up once two looks agree on it, whichever list it is, and at a hang-up signal at
+// once. One that cannot be read any more protects whom it protected before, and is told until it can.
+func TestListsAreLookedAt(t *testing.T) {
+	for _, variable := range []string{"LOGOFF_PROTECTED_SESSIONS_FILE", "LOGOFF_PROTECTED_USERS_FILE"} {
+		t.Run(variable, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "list")
+			write(t, path, "first")
+			var s settings
+			of := func(r *worker.Reload) []string { return r.ProtectedSessions }
+			if s.ProtectedSessionsFile = path; variable == "LOGOFF_PROTECTED_USERS_FILE" {
+				s.ProtectedSessionsFile, s.ProtectedUsersFile = "", path
+				of = func(r *worker.Reload) []string { return r.ProtectedUsers }
+			}
+			r, log, taken := reloading(t, s)
+			write(t, path, "second")
+			r.look()
+			if reload := taken(); reload != nil {
+				t.Errorf("after one look: %+v", reload)
+			}
+			r.look()
+			if reload := taken(); reload == nil || !slices.Equal(of(reload), []string{"second"}) || reload.Try || reload.ProtectedPlaces["second"] != "line 1 of "+path+" ("+variable+")" {
+				t.Errorf("after two looks: %+v", reload)
+			}
+			write(t, path, "")
+			for range 3 {
+				r.look()
+			}
+			reload := taken()
+			ready, conditions := r.health.Ready()
+			if reload != nil || ready || len(conditions) != 1 || !conditions[0].Grave || !strings.Contains(conditions[0].What, variable+": nothing is in the file; ") {
+				t.Errorf("of an empty file: %+v, %+v", reload, conditions)
+			}
+			r.hangup()
+			if reload := taken(); reload == nil || !slices.Equal(of(reload), []string{"second"}) {
+				t.Errorf("at a signal: %+v\n%s", reload, log)
+			}
+			write(t, path, "second")
+			r.look()
+			if ready, conditions := r.health.Ready(); !ready || taken() != nil {
+				t.Errorf("of a file that is mended: %+v", conditions)
+			}
+			write(t, path, "third")
+			r.hangup()
+			if reload := taken(); reload == nil || !slices.Equal(of(reload), []string{"third"}) {
+				t.Errorf("at a signal after a change: %+v", reload)
+			}
+		})
+	}
+}
+
+// Without lists in files, health has no part that tells of them.
+func TestWithoutListsNothingIsLookedAt(t *testing.T) {
+	r, _, taken := reloading(t, settings{ProtectedUsers: list{"7"}})
+	if r.look(); len(r.health.Parts()) > 0 || taken() != nil {
+		t.Errorf("parts %q", r.health.Parts())
+	}
+}
+
+// A worker that is busy when two reloads come gets the newer lists, and tries the Web Server if one of them says so.
+func TestNoReloadIsForgotten(t *testing.T) {
+	for name, test := range map[string]struct{ earlier, latest, want bool }{
+		"a signal, then lists": {true, false, true},
+		"lists, then a signal": {false, true, true},
+		"lists twice":          {false, false, false},
+	} {
+		r, _, taken := reloading(t, settings{})
+		r.send(protection{users: []string{"7"}}.reload(test.earlier))
+		r.send(protection{users: []string{"8"}}.reload(test.latest))
+		if reload := taken(); reload == nil || reload.Try != test.want || !slices.Equal(reload.ProtectedUsers, []string{"8"}) || taken() != nil {
+			t.Errorf("%s: %+v", name, reload)
+		}
 	}
 }
 

@@ -56,8 +56,8 @@ func loadSettings(r role, stderr io.Writer) (settings, *slog.Logger, error) {
 
 func newLog(s settings, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.Log.Level}
-	file, isFile := w.(*os.File)
-	if s.Log.Format == "text" || s.Log.Format == "" && isFile && term.IsTerminal(int(file.Fd())) {
+	file, _ := w.(*os.File) // nil is no terminal
+	if s.Log.Format == "text" || s.Log.Format == "" && term.IsTerminal(int(file.Fd())) {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))

@@ -39,6 +39,7 @@ var ErrNothingStored = errors.New("no pair is stored")
 // Inspect reads a bucket and changes nothing. Without a pair in it the error is [ErrNothingStored];
 // without a bucket [jetstream.ErrBucketNotFound].
 func (b Bucket) Inspect(ctx context.Context, key Key, file webserver.Pair) (Stored, error) {
+	b.Create = false
 	s := store{Bucket: b, key: key}
 	r, _, err := s.read(ctx)
 	if errors.Is(err, errNoRecord) {
