@@ -419,7 +419,7 @@ func (m *Metrics) Digested(at time.Time, later uint64) {
 // NATSConnected tells whether the connection is up.
 func (m *Metrics) NATSConnected(up bool) {
 	m.connected.Set(oneIf(up))
-	if !up && m.pending.GaugeVec != nil { // a program that works no jobs has no queue
+	if !up {
 		m.QueueUnknown()
 	}
 }

@@ -268,13 +268,3 @@ func TestPagesOnlyRead(t *testing.T) {
 		t.Errorf("policy %q", r.Header().Get("Content-Security-Policy"))
 	}
 }
-
-// A program that works no jobs has no queue, and outlives that NATS goes away.
-func TestIdleProgramOutlivesNATS(t *testing.T) {
-	m := NewIdle(prometheus.NewRegistry(), Build{})
-	for _, up := range []bool{false, true, false} {
-		if m.NATSConnected(up); testutil.ToFloat64(m.connected) != oneIf(up) {
-			t.Errorf("connected %v: the metric is %v", up, testutil.ToFloat64(m.connected))
-		}
-	}
-}
