@@ -291,7 +291,7 @@ func TestCheckTellsARefusedTokenFromAnAnswerThatIsNone(t *testing.T) {
 		"a pair, not answered":  {pair, func(sim *simulator.Server) { sim.Configure(func(c *simulator.Settings) { c.Down = 503 }) }, []string{notRefused, unseen}},
 		"a login":               {login, nil, []string{logsIn, well, clock, protected}},
 		"a login that stays":    {login, func(sim *simulator.Server) { sim.FailNextOn("logout", simulator.Status(403)) }, []string{logsIn, well, clock, protected, "warn  webserver  the check's own session was not logged out: logout: 403 Forbidden"}},
-		"a file that went away": {gone, nil, []string{"FAIL  webserver  bad usage or configuration: CAFile: the file cannot be read\n"}},
+		"a file that went away": {gone, nil, []string{"FAIL  webserver  bad usage or configuration: LOGOFF_WEBSERVER_CA_FILE: the file cannot be read\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, sim := loopbackSettings(t)

@@ -213,7 +213,7 @@ func TestPairThatCannotBeReadIsNamed(t *testing.T) {
 		isUsage      bool
 	}{
 		"key":        {badKey, "FAIL  pair       must hold 32 bytes in base64 or hex", "LOGOFF_WEBSERVER_PAIR_KEY_FILE: must hold 32 bytes in base64 or hex", true},
-		"authority":  {s, `FAIL  pair       must hold JSON with the texts "accessToken" and "refreshToken"`, "CAFile: the file holds no PEM certificate", true},
+		"authority":  {s, `FAIL  pair       must hold JSON with the texts "accessToken" and "refreshToken"`, "LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate", true},
 		"the prefix": {badName, "FAIL  pair       must hold JSON", "the bucket's name", false},
 	} {
 		var out strings.Builder

@@ -482,7 +482,7 @@ func TestProofNamesWhatKeepsItFromTheWebServer(t *testing.T) {
 	var out strings.Builder
 	r := report{w: &out}
 	r.proveWebServer(t.Context(), s, "", 0)
-	if r.failed != 1 || !strings.HasPrefix(out.String(), "FAIL  webserver  ") || !strings.HasSuffix(out.String(), "CAFile: the file holds no PEM certificate\n") || sim.Count("login") != 0 {
+	if r.failed != 1 || !strings.HasPrefix(out.String(), "FAIL  webserver  ") || !strings.HasSuffix(out.String(), "LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate\n") || sim.Count("login") != 0 {
 		t.Errorf("%d logins; it says\n%s", sim.Count("login"), out.String())
 	}
 }

@@ -230,7 +230,7 @@ func TestStartThatFailsSaysWhy(t *testing.T) {
 		"a list":                 {"LOGOFF_PROTECTED_USERS_FILE", written(t, "list", "7"), true, nil, 2, "LOGOFF_PROTECTED_USERS_FILE: the file cannot be read"},
 		"the issuers":            {issuersFile, written(t, "issuers", trustedText), true, nil, 2, "LOGOFF_ISSUERS_FILE: "},
 		"the key of the pair":    {"LOGOFF_WEBSERVER_PAIR_KEY_FILE", written(t, "key", pairKey), true, pair, 2, "LOGOFF_WEBSERVER_PAIR_KEY_FILE: the file cannot be read"},
-		"the authority":          {"LOGOFF_WEBSERVER_CA_FILE", authority, true, nil, 2, "CAFile: the file cannot be read"},
+		"the authority":          {"LOGOFF_WEBSERVER_CA_FILE", authority, true, nil, 2, "LOGOFF_WEBSERVER_CA_FILE: the file cannot be read"},
 		"an NKey":                {"LOGOFF_NATS_NKEY_FILE", written(t, "seed", "SUcanary"), false, nil, 2, "NATS NKey seed"},
 		"an NKey of the broker":  {"LOGOFF_NATS_NKEY_FILE", written(t, "seed", "SUcanary"), false, []string{"LOGOFF_NATS_URL=embedded", "LOGOFF_NATS_STORE_DIR=" + t.TempDir(), "LOGOFF_NATS_LISTEN=127.0.0.1:0"}, 2, "credentials of the embedded broker: LOGOFF_NATS_NKEY_FILE holds no NKey seed"},
 		"the port":               {"LOGOFF_HTTP_ADDR", taken, false, nil, 1, "LOGOFF_HTTP_ADDR: another program listens at " + taken},

@@ -322,8 +322,6 @@ func (p *problems) addFields(err error) {
 // clientVariables names the variable behind what the Web Server's client finds wrong.
 var clientVariables = map[string]string{
 	"URL":           "LOGOFF_WEBSERVER_URL",
-	"CAFile":        "LOGOFF_WEBSERVER_CA_FILE",
-	"CertFile":      "LOGOFF_WEBSERVER_CERT_FILE",
 	"Timeout":       "LOGOFF_WEBSERVER_TIMEOUT",
 	"MaxRetryAfter": "LOGOFF_WEBSERVER_MAX_RETRY_AFTER",
 	"credentials":   "LOGOFF_WEBSERVER_TOKEN",
@@ -336,7 +334,11 @@ func (p *problems) addClient(err error) {
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		field, words, _ := strings.Cut(line, ": ")
-		if variable := clientVariables[field]; variable == "" {
+		variable := clientVariables[field]
+		if strings.HasPrefix(field, "LOGOFF_") { // its files are read here
+			variable = field
+		}
+		if variable == "" {
 			p.check("LOGOFF_WEBSERVER_*", false, line)
 		} else if !p.about(variable) {
 			p.check(variable, false, words)
@@ -459,17 +461,17 @@ func (s settings) webserverConfig() (webserver.Config, error) {
 	if v.CertFile != "" && v.KeyFile != "" {
 		c.Certificate = clientCertificate(v.CertFile, v.KeyFile)
 		if _, err := c.Certificate(); err != nil {
-			return c, fmt.Errorf("CertFile: %w", err)
+			return c, fmt.Errorf("LOGOFF_WEBSERVER_CERT_FILE: %w", err)
 		}
 	}
 	if v.CAFile != "" {
 		pem, err := os.ReadFile(v.CAFile)
 		if err != nil {
-			return c, errors.New("CAFile: the file cannot be read")
+			return c, errors.New("LOGOFF_WEBSERVER_CA_FILE: the file cannot be read")
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return c, errors.New("CAFile: the file holds no PEM certificate")
+			return c, errors.New("LOGOFF_WEBSERVER_CA_FILE: the file holds no PEM certificate")
 		}
 	}
 	return c, nil
