@@ -129,8 +129,8 @@ func (s Subjects) Result(jobID, key string) string {
 func (s Subjects) ResultOf(subject string) (jobID, key string, ok bool) {
 	rest, ours := strings.CutPrefix(subject, s.Prefix)
 	rest, results := strings.CutPrefix(rest, ".results.")
-	jobID, key, two := strings.Cut(rest, ".")
-	return jobID, key, ours && results && two && LegalID(jobID) == nil && LegalID(key) == nil
+	jobID, key, _ = strings.Cut(rest, ".")
+	return jobID, key, ours && results && LegalID(jobID) == nil && LegalID(key) == nil
 }
 
 // Results matches all of them.

@@ -44,6 +44,10 @@ func TestOriginReadsLaneAndPublisher(t *testing.T) {
 		"logoff.approved.bulk.":     `||"logoff.approved.bulk." is not a subject of jobs`,
 		"logoff.requests.urgent.":   `urgent||the subject "logoff.requests.urgent." does not name a publisher: the id is empty`,
 		"logoff.requests.bulk.a.b":  `bulk||the subject "logoff.requests.bulk.a.b" does not name a publisher: the id "a.b" contains '.'; an id has graphic characters only, and no space, dot, asterisk or >`,
+		"logoff.approved.slow.jane": `||"logoff.approved.slow.jane" is not a subject of jobs`,
+		".approved.bulk.jane":       `||".approved.bulk.jane" is not a subject of jobs`,
+		"logoffbulk.jane":           `||"logoffbulk.jane" is not a subject of jobs`,
+		".urgent":                   `||".urgent" is not a subject of jobs`,
 		"logoff.requests.slow":      `||"logoff.requests.slow" is not a subject of jobs`,
 		"logoff.requests.bulky":     `||"logoff.requests.bulky" is not a subject of jobs`,
 		"logoff.requestsurgent":     `||"logoff.requestsurgent" is not a subject of jobs`,
@@ -66,6 +70,7 @@ func TestResultOfReadsIDAndKey(t *testing.T) {
 	for subject, want := range map[string]bool{
 		s.Result("job", "7-8"): true, s.Results(): false, s.Result("job", ""): false, s.Result("", "7-8"): false, s.Result("a b", "7-8"): false,
 		"logoff.results.job.7-8": false, s.Result("job", "7-8.9"): false, s.Dead(Failed): false, "": false, "acme.logoff.results.job": false,
+		".results.job.7-8": false, "acme.logoffjob.7-8": false,
 	} {
 		if id, key, ok := s.ResultOf(subject); ok != want || ok && (id != "job" || key != "7-8") {
 			t.Errorf("%q: %q, %q, %t", subject, id, key, ok)
