@@ -257,11 +257,7 @@ func (s *sender) sendWaiting() {
 			s.handBack(s.queue.cut(math.MaxInt, math.MaxInt))
 			return
 		}
-		doc := s.queue.cut(s.w.cap.sessions(), s.w.Config.BatchMaxBytes)
-		if len(doc) == 0 {
-			free()
-			return
-		}
+		doc := s.queue.cut(s.w.cap.sessions(), s.w.Config.BatchMaxBytes) // empty when others have sent it meanwhile
 		sent.Go(func() { s.send(doc, free) })
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -79,6 +80,26 @@ func TestOverdueSessionsLeaveTheirDocument(t *testing.T) {
 	}
 	if a, b := late.sessions[0], late.sessions[1]; a.Outcome != jobs.Expired || b.Outcome != jobs.Undecided || b.Attempts != 4 || b.ServerText == "" || a.ServerText != "" {
 		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// A document whose time is up before its request gives the right to one back, so that others may be tried.
+func TestDocumentWithoutTimeGivesItsPassBack(t *testing.T) {
+	w := preparedWorker(t, nil, nil)
+	q := newQueue(true)
+	s := &sender{w: w, queue: q, reader: &reader{w: w}}
+	late := jobNaming("a", "rest")
+	late.job.NotAfter = time.Unix(1, 0)
+	doc, caller := queued(q, late)[:1], &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}
+	pass, err := w.server.Gate.Enter(t.Context(), caller, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.deliver(&doc, caller, pass); err != nil || r.final || len(doc) != 0 || late.sessions[0].Outcome != jobs.Expired {
+		t.Errorf("%+v, %v, and %d sessions are left", r, err, len(doc))
+	}
+	if _, err := w.server.Gate.Enter(t.Context(), caller, time.Now().Add(time.Second)); err != nil {
+		t.Errorf("nobody else is tried: %v", err)
 	}
 }
 
