@@ -44,6 +44,7 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			"long over":          {lease: -time.Hour},
 			"renewed in time":    {lease: time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }, nak: true},
 			"renewed when over":  {lease: -time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }},
+			"renewed once more":  {lease: -time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait); d.renew(time.Now(), ackWait) }},
 			"extended in time":   {lease: time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }, nak: true},
 			"extended when over": {lease: -time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }},
 		} {
