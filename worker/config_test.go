@@ -62,7 +62,7 @@ func TestSettingsAreBounded(t *testing.T) {
 			t.Errorf("%s: %v, want one about %s", name, err, test.wrong)
 		}
 	}
-	if err := new(Worker).prepare(); err == nil {
-		t.Error("a worker without settings can be prepared")
+	if err := new(Worker).Run(t.Context()); err == nil {
+		t.Error("a worker without settings can be run")
 	}
 }
