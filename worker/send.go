@@ -93,9 +93,6 @@ func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) (
 	free()
 	for deadline := s.queue.deadline(slices.Concat(rest...)); ; {
 		err := s.w.server.Gate.Turn(s.going(), caller, deadline)
-		if access.Stopped(err) {
-			return nil, nil
-		}
 		if free = s.w.slots.take(s.going(), s.lane, s.lane); free == nil || err != nil {
 			return free, nil
 		}
@@ -169,7 +166,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 // request, after the wait.
 func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
 	request, problem, err := s.call(doc)
-	if err == nil && problem != nil && problem.Verdict == webserver.Unauthorized {
+	if problem != nil && problem.Verdict == webserver.Unauthorized {
 		if problem = s.w.server.Renew(problem); problem == nil {
 			pass.Cancel()
 			return reply{}, 0, nil

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,22 @@ func TestOverdueSessionsLeaveTheirDocument(t *testing.T) {
 	}
 	if a, b := late.sessions[0], late.sessions[1]; a.Outcome != jobs.Expired || b.Outcome != jobs.Undecided || b.Attempts != 4 || b.ServerText == "" || a.ServerText != "" {
 		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// Where nothing is left to be sent, no request is made, and the slot is free again.
+func TestNoRequestWithoutASession(t *testing.T) {
+	asked := false
+	w := preparedWorker(t, nil, func(http.ResponseWriter, *http.Request) { asked = true })
+	q := newQueue(true)
+	s, freed := &sender{w: w, lane: jobs.Urgent, queue: q, reader: &reader{w: w}}, 0
+	late := jobNaming("a", "rest")
+	late.job.NotAfter = time.Unix(1, 0)
+	for _, doc := range []document{nil, queued(q, late)[:1]} {
+		s.send(doc, func() { freed++ })
+	}
+	if asked || w.requests.Load() != 0 || freed != 2 {
+		t.Errorf("%d requests, asked %t; %d slots are freed", w.requests.Load(), asked, freed)
 	}
 }
 

@@ -56,6 +56,7 @@ func TestDocumentStandsAsideForAsLongAsItIsWorth(t *testing.T) {
 	for name, test := range map[string]struct {
 		busy       bool // others have all slots
 		tried      bool // another document is tried
+		ever       bool // its time is never up
 		others     int64
 		slot, pass bool
 		took       time.Duration
@@ -63,6 +64,7 @@ func TestDocumentStandsAsideForAsLongAsItIsWorth(t *testing.T) {
 		"its turn":                        {slot: true, pass: true},
 		"its time is up before its turn":  {tried: true, slot: true, took: time.Second},
 		"no slot until the stop":          {busy: true, took: 3 * time.Second},
+		"not its turn until the stop":     {tried: true, ever: true, took: 3 * time.Second},
 		"so many wait that nobody should": {tried: true, others: 4 * mostRefused, slot: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -86,7 +88,9 @@ func TestDocumentStandsAsideForAsLongAsItIsWorth(t *testing.T) {
 				}
 			}
 			d := jobNaming("a")
-			d.job.NotAfter = time.Now().Add(time.Second)
+			if !test.ever {
+				d.job.NotAfter = time.Now().Add(time.Second)
+			}
 			begun := time.Now()
 			free, pass := s.standAside(func() {}, &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}, []document{queued(s.queue, d)})
 			if (free != nil) != test.slot || (pass != nil) != test.pass || time.Since(begun) != test.took || s.refused.Load() != test.others {
@@ -94,4 +98,15 @@ func TestDocumentStandsAsideForAsLongAsItIsWorth(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where nothing waits, no slot is waited for.
+func TestNothingThatWaitsNeedsNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{slots: newSlots(2, 1, metrics.New(prometheus.NewRegistry(), metrics.Build{})), stopping: t.Context()}
+		for range 2 {
+			w.slots.take(t.Context(), jobs.Urgent, jobs.Urgent)
+		}
+		(&sender{w: w, lane: jobs.Urgent, queue: newQueue(true)}).sendWaiting()
+	})
 }
