@@ -1,9 +1,12 @@
 package worker
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +101,44 @@ func TestNoRequestWithoutASession(t *testing.T) {
 	if asked || w.requests.Load() != 0 || freed != 2 {
 		t.Errorf("%d requests, asked %t; %d slots are freed", w.requests.Load(), asked, freed)
 	}
+}
+
+// A request whose token is refused has no answer, and is made again with another token.
+func TestRefusedTokenIsNoAnswer(t *testing.T) {
+	var logoffs atomic.Int32
+	stopping, stop := context.WithCancel(t.Context())
+	w := preparedWorker(t, func(w *Worker) { w.stopping = stopping }, func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodDelete:
+			rw.WriteHeader(http.StatusBadRequest)
+		case logoffs.Add(1) == 1:
+			rw.WriteHeader(http.StatusUnauthorized)
+		default:
+			rw.Header().Set("Content-Type", "application/xml")
+			_, _ = io.WriteString(rw, "<Api_LogoffUsersResponse />")
+		}
+	})
+	q := newQueue(true)
+	s, caller := &sender{w: w, lane: jobs.Urgent, queue: q}, &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}
+	doc := queued(q, jobNaming("CF1C660B-396F-44B7-86DA-5608CEC97453"))
+	var passes []*gate.Pass
+	for range 3 {
+		pass, err := w.server.Gate.Enter(t.Context(), caller, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if passes = append(passes, pass); len(passes) == 1 {
+			pass.Succeeded() // from now on nobody waits
+		}
+	}
+	stop() // what is in flight is finished, and nobody looks for the own session
+	for i, final := range []bool{false, true} {
+		r, wait, err := s.try(doc, passes[1+i], s.attempt(&silence{}))
+		if accepted := w.accepted.Load() == 1; r.final != final || accepted != final || r.problem != nil || wait != 0 || err != nil {
+			t.Errorf("after %d requests: accepted %t, %+v, %v", logoffs.Load(), accepted, r, err)
+		}
+	}
+	w.readBacks.Wait()
 }
 
 // A document whose time is up before its request gives the right to one back, so that others may be tried.
