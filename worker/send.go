@@ -153,12 +153,10 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 		}
 		r, wait, err := s.try(*doc, pass, s.attempt(&silence))
 		pass = nil
-		switch {
-		case err != nil || r.final:
+		if err != nil || r.final {
 			return r, err
-		case wait > 0:
-			gate.Pause(s.going(), wait) // a stop or a pause shows at the gate
 		}
+		gate.Pause(s.going(), wait) // a stop or a pause shows at the gate
 	}
 }
 
