@@ -188,7 +188,15 @@ func TestHeldSessionsAreAwaited(t *testing.T) {
 		}
 	}
 	is("at first", false, false)
-	h.items, h.awaited = documentOf(2), true
+	began := 0
+	begin := func() { began++ }
+	if h.add(nil, begin); began != 0 {
+		t.Error("somebody comes back to nothing")
+	}
+	h.add(documentOf(1), begin)
+	if h.add(documentOf(1), begin); began != 1 {
+		t.Errorf("%d come back", began)
+	}
 	is("held", true, true)
 	part := h.take()
 	is("taken out", false, true)
