@@ -141,6 +141,34 @@ func TestRefusedTokenIsNoAnswer(t *testing.T) {
 	w.readBacks.Wait()
 }
 
+// A session that ended although the Web Server gave no verdict is not sent again.
+func TestEndedSessionIsNotSentAgain(t *testing.T) {
+	const guid = "CF1C660B-396F-44B7-86DA-5608CEC97453"
+	var logoffs atomic.Int32
+	stopping, stop := context.WithCancel(t.Context())
+	w := preparedWorker(t, func(w *Worker) { w.stopping = stopping }, func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			logoffs.Add(1)
+			rw.Header().Set("Content-Type", "application/xml")
+			rw.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(rw, `<Api_GenericResp errorMessage="Something is not right." errorCode="0" />`)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, `{"user":{"userId":1},"sessions":[{"sessionId":"`+guid+`","loginTime":1000,"logoutTime":2000,"user":{"userId":7}}]}`)
+	})
+	q := newQueue(true)
+	s := &sender{w: w, lane: jobs.Urgent, queue: q, reader: &reader{w: w}}
+	d := jobNaming(guid, "rest")
+	d.job.Sessions, d.targets[0].UserID = nil, 7 // found, so that it is known to be nobody's who is protected
+	s.send(queued(q, d)[:1], func() {})
+	stop()
+	w.readBacks.Wait()
+	if got := d.sessions[0].Outcome; logoffs.Load() != 1 || got != jobs.AlreadyLoggedOff {
+		t.Errorf("%d requests, and it is %q", logoffs.Load(), got)
+	}
+}
+
 // A document whose time is up before its request gives the right to one back, so that others may be tried.
 func TestDocumentWithoutTimeGivesItsPassBack(t *testing.T) {
 	w := preparedWorker(t, nil, nil)
