@@ -62,7 +62,29 @@ func TestSettingsAreBounded(t *testing.T) {
 			t.Errorf("%s: %v, want one about %s", name, err, test.wrong)
 		}
 	}
-	if err := new(Worker).prepare(); err == nil {
-		t.Error("a worker without settings can be prepared")
+	if err := new(Worker).Run(t.Context()); err == nil {
+		t.Error("a worker without settings can be run")
+	}
+}
+
+// The streams have what the settings need of them: counters for all that is counted by the hour, and what is held.
+func TestStreamsHaveWhatTheSettingsNeed(t *testing.T) {
+	for name, test := range map[string]struct {
+		change               func(*Config)
+		counts, holds, hours bool
+	}{
+		"no bounds":       {change: func(*Config) {}},
+		"reads":           {change: func(c *Config) { c.ReadsPerHour = 1 }, counts: true},
+		"writes":          {change: func(c *Config) { c.WritesPerHour = 5 }, counts: true},
+		"large jobs":      {change: func(c *Config) { c.HoldAboveJob = 1 }, holds: true},
+		"many in an hour": {change: func(c *Config) { c.HoldAboveHour = 1 }, counts: true, holds: true, hours: true},
+		"requests":        {change: func(c *Config) { c.RequestsPerSecond = 1 }},
+		"all of the jobs": {change: func(c *Config) { c.HoldAboveJob, c.HoldAboveHour = 1, 1 }, counts: true, holds: true, hours: true},
+	} {
+		c := DefaultConfig()
+		test.change(&c)
+		if s := c.Streams(); s.Counts != test.counts || s.Holds != test.holds || s.HoldsByHour != test.hours {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
 }

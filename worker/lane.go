@@ -132,7 +132,7 @@ func (l *lane) takeSlot(ctx context.Context) (free func()) {
 func (l *lane) fill(ctx context.Context) {
 	for pulled := 0; l.more && l.room() > 0 && pulled < l.w.cap.sessions() && ctx.Err() == nil; {
 		n, err := l.pull(0)
-		if n == 0 || err != nil {
+		if err != nil {
 			return
 		}
 		pulled += n // those that turn out to need no sending take up no room

@@ -24,6 +24,9 @@ func TestParkedJobsWeighApart(t *testing.T) {
 		if w, p := l.lane(jobs.Urgent); w != worked || p != parked || l.count() != count || l.weightOf(jobs.Urgent) != worked+parked || len(l.all()) != count {
 			t.Errorf("after %s: %d worked, %d parked, %d in hand", after, w, p, l.count())
 		}
+		if n := l.weightOf(jobs.Bulk); n != 0 {
+			t.Errorf("after %s: %d of bulk jobs", after, n)
+		}
 	}
 	again := jobNaming("1")
 	again.key = "a"
@@ -73,11 +76,19 @@ func TestLeasesThatAreNotKeptAreTold(t *testing.T) {
 		if err := settled.Ack(); err != nil {
 			t.Fatal(err)
 		}
+		if err := nc.PublishRequest("job", "ack.2", nil); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := sub.NextMsg(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, test := range map[string]struct {
 			msgs []*nats.Msg
 			says string
 		}{
 			"none":           {nil, ""},
+			"kept":           {[]*nats.Msg{kept}, ""},
 			"settled":        {[]*nats.Msg{settled}, ""},
 			"lost":           {[]*nats.Msg{nats.NewMsg("lost")}, "the leases of 1 jobs"},
 			"one of each":    {[]*nats.Msg{settled, nats.NewMsg("lost")}, "the leases of 1 jobs"},

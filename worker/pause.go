@@ -32,7 +32,7 @@ func (g *going) pause(paused bool) {
 	switch {
 	case paused:
 		g.end()
-	case g.ctx.Err() != nil && g.stopping.Err() == nil:
+	case g.ctx.Err() != nil:
 		g.ctx, g.end = context.WithCancel(g.stopping)
 		close(g.resumed)
 		g.resumed = make(chan struct{})

@@ -137,3 +137,31 @@ func TestOwnerIsThatOfWhoeverTells(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A request has the trace of its jobs if all of them have the same.
+func TestTraceIsThatOfAllJobs(t *testing.T) {
+	const one, other = jobs.Trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), jobs.Trace("00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	for name, test := range map[string]struct {
+		traces []jobs.Trace
+		want   jobs.Trace
+	}{
+		"one":           {[]jobs.Trace{one}, one},
+		"none":          {[]jobs.Trace{""}, ""},
+		"the same":      {[]jobs.Trace{one, one}, one},
+		"two":           {[]jobs.Trace{one, other}, ""},
+		"one of two":    {[]jobs.Trace{one, ""}, ""},
+		"two and none":  {[]jobs.Trace{one, "", other}, ""},
+		"nobody's work": {nil, ""},
+	} {
+		q := newQueue(true)
+		var ds []*delivery
+		for _, trace := range test.traces {
+			d := jobNaming("a")
+			d.trace = trace
+			ds = append(ds, d)
+		}
+		if got := q.trace(queued(q, ds...)); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}

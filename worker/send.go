@@ -93,9 +93,6 @@ func (s *sender) standAside(free func(), caller *gate.Caller, rest []document) (
 	free()
 	for deadline := s.queue.deadline(slices.Concat(rest...)); ; {
 		err := s.w.server.Gate.Turn(s.going(), caller, deadline)
-		if access.Stopped(err) {
-			return nil, nil
-		}
 		if free = s.w.slots.take(s.going(), s.lane, s.lane); free == nil || err != nil {
 			return free, nil
 		}
@@ -156,12 +153,10 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 		}
 		r, wait, err := s.try(*doc, pass, s.attempt(&silence))
 		pass = nil
-		switch {
-		case err != nil || r.final:
+		if err != nil || r.final {
 			return r, err
-		case wait > 0:
-			gate.Pause(s.going(), wait) // a stop or a pause shows at the gate
 		}
+		gate.Pause(s.going(), wait) // a stop or a pause shows at the gate
 	}
 }
 
@@ -169,7 +164,7 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 // request, after the wait.
 func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
 	request, problem, err := s.call(doc)
-	if err == nil && problem != nil && problem.Verdict == webserver.Unauthorized {
+	if problem != nil && problem.Verdict == webserver.Unauthorized {
 		if problem = s.w.server.Renew(problem); problem == nil {
 			pass.Cancel()
 			return reply{}, 0, nil
@@ -257,11 +252,7 @@ func (s *sender) sendWaiting() {
 			s.handBack(s.queue.cut(math.MaxInt, math.MaxInt))
 			return
 		}
-		doc := s.queue.cut(s.w.cap.sessions(), s.w.Config.BatchMaxBytes)
-		if len(doc) == 0 {
-			free()
-			return
-		}
+		doc := s.queue.cut(s.w.cap.sessions(), s.w.Config.BatchMaxBytes) // empty when others have sent it meanwhile
 		sent.Go(func() { s.send(doc, free) })
 	}
 }

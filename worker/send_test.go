@@ -1,12 +1,17 @@
 package worker
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
 	"logoffworker/worker/webserver"
 )
 
@@ -82,6 +87,108 @@ func TestOverdueSessionsLeaveTheirDocument(t *testing.T) {
 	}
 }
 
+// Where nothing is left to be sent, no request is made, and the slot is free again.
+func TestNoRequestWithoutASession(t *testing.T) {
+	asked := false
+	w := preparedWorker(t, nil, func(http.ResponseWriter, *http.Request) { asked = true })
+	q := newQueue(true)
+	s, freed := &sender{w: w, lane: jobs.Urgent, queue: q, reader: &reader{w: w}}, 0
+	late := jobNaming("a", "rest")
+	late.job.NotAfter = time.Unix(1, 0)
+	for _, doc := range []document{nil, queued(q, late)[:1]} {
+		s.send(doc, func() { freed++ })
+	}
+	if asked || w.requests.Load() != 0 || freed != 2 {
+		t.Errorf("%d requests, asked %t; %d slots are freed", w.requests.Load(), asked, freed)
+	}
+}
+
+// A request whose token is refused has no answer, and is made again with another token.
+func TestRefusedTokenIsNoAnswer(t *testing.T) {
+	var logoffs atomic.Int32
+	stopping, stop := context.WithCancel(t.Context())
+	w := preparedWorker(t, func(w *Worker) { w.stopping = stopping }, func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodDelete:
+			rw.WriteHeader(http.StatusBadRequest)
+		case logoffs.Add(1) == 1:
+			rw.WriteHeader(http.StatusUnauthorized)
+		default:
+			rw.Header().Set("Content-Type", "application/xml")
+			_, _ = io.WriteString(rw, "<Api_LogoffUsersResponse />")
+		}
+	})
+	q := newQueue(true)
+	s, caller := &sender{w: w, lane: jobs.Urgent, queue: q}, &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}
+	doc := queued(q, jobNaming("CF1C660B-396F-44B7-86DA-5608CEC97453"))
+	var passes []*gate.Pass
+	for range 3 {
+		pass, err := w.server.Gate.Enter(t.Context(), caller, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if passes = append(passes, pass); len(passes) == 1 {
+			pass.Succeeded() // from now on nobody waits
+		}
+	}
+	stop() // what is in flight is finished, and nobody looks for the own session
+	for i, final := range []bool{false, true} {
+		r, wait, err := s.try(doc, passes[1+i], s.attempt(&silence{}))
+		if accepted := w.accepted.Load() == 1; r.final != final || accepted != final || r.problem != nil || wait != 0 || err != nil {
+			t.Errorf("after %d requests: accepted %t, %+v, %v", logoffs.Load(), accepted, r, err)
+		}
+	}
+	w.readBacks.Wait()
+}
+
+// A session that ended although the Web Server gave no verdict is not sent again.
+func TestEndedSessionIsNotSentAgain(t *testing.T) {
+	const guid = "CF1C660B-396F-44B7-86DA-5608CEC97453"
+	var logoffs atomic.Int32
+	stopping, stop := context.WithCancel(t.Context())
+	w := preparedWorker(t, func(w *Worker) { w.stopping = stopping }, func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			logoffs.Add(1)
+			rw.Header().Set("Content-Type", "application/xml")
+			rw.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(rw, `<Api_GenericResp errorMessage="Something is not right." errorCode="0" />`)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(rw, `{"user":{"userId":1},"sessions":[{"sessionId":"`+guid+`","loginTime":1000,"logoutTime":2000,"user":{"userId":7}}]}`)
+	})
+	q := newQueue(true)
+	s := &sender{w: w, lane: jobs.Urgent, queue: q, reader: &reader{w: w}}
+	d := jobNaming(guid, "rest")
+	d.job.Sessions, d.targets[0].UserID = nil, 7 // found, so that it is known to be nobody's who is protected
+	s.send(queued(q, d)[:1], func() {})
+	stop()
+	w.readBacks.Wait()
+	if got := d.sessions[0].Outcome; logoffs.Load() != 1 || got != jobs.AlreadyLoggedOff {
+		t.Errorf("%d requests, and it is %q", logoffs.Load(), got)
+	}
+}
+
+// A document whose time is up before its request gives the right to one back, so that others may be tried.
+func TestDocumentWithoutTimeGivesItsPassBack(t *testing.T) {
+	w := preparedWorker(t, nil, nil)
+	q := newQueue(true)
+	s := &sender{w: w, queue: q, reader: &reader{w: w}}
+	late := jobNaming("a", "rest")
+	late.job.NotAfter = time.Unix(1, 0)
+	doc, caller := queued(q, late)[:1], &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}
+	pass, err := w.server.Gate.Enter(t.Context(), caller, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.deliver(&doc, caller, pass); err != nil || r.final || len(doc) != 0 || late.sessions[0].Outcome != jobs.Expired {
+		t.Errorf("%+v, %v, and %d sessions are left", r, err, len(doc))
+	}
+	if _, err := w.server.Gate.Enter(t.Context(), caller, time.Now().Add(time.Second)); err != nil {
+		t.Errorf("nobody else is tried: %v", err)
+	}
+}
+
 // What is left alone leaves the document, by each job's word for its own.
 func TestProtectedSessionsAreLeftOut(t *testing.T) {
 	const mine = "CF1C660B-396F-44B7-86DA-5608CEC97453"
@@ -109,7 +216,15 @@ func TestHeldSessionsAreAwaited(t *testing.T) {
 		}
 	}
 	is("at first", false, false)
-	h.items, h.awaited = documentOf(2), true
+	began := 0
+	begin := func() { began++ }
+	if h.add(nil, begin); began != 0 {
+		t.Error("somebody comes back to nothing")
+	}
+	h.add(documentOf(1), begin)
+	if h.add(documentOf(1), begin); began != 1 {
+		t.Errorf("%d come back", began)
+	}
 	is("held", true, true)
 	part := h.take()
 	is("taken out", false, true)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -44,6 +45,7 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			"long over":          {lease: -time.Hour},
 			"renewed in time":    {lease: time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }, nak: true},
 			"renewed when over":  {lease: -time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait) }},
+			"renewed once more":  {lease: -time.Second, later: func(d *delivery) { d.renew(time.Now(), ackWait); d.renew(time.Now(), ackWait) }},
 			"extended in time":   {lease: time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }, nak: true},
 			"extended when over": {lease: -time.Second, later: func(d *delivery) { _ = d.extend(ackWait) }},
 		} {
@@ -82,6 +84,93 @@ func TestJobIsHandedBackOnlyWithinItsLease(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An acknowledgement is confirmed at a stop, because nobody is here later to find it lost; where the server does not
+// confirm the first in time, the others leave all the same. The job's log tells how it left.
+func TestAcknowledgementsAreConfirmedAtAStop(t *testing.T) {
+	withNATS(t, func(t *testing.T, nc *nats.Conn) {
+		said, err := nc.SubscribeSync("ack.>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		came, err := nc.SubscribeSync("job")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		lines := &strings.Builder{}
+		log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s := &settler{leases: newLeases(), jobLog: newJobLog(log), finish: t.Context()}
+		take := func(key string) *delivery {
+			t.Helper()
+			if err := nc.PublishRequest("job", "ack."+key, nil); err != nil {
+				t.Fatal(err)
+			}
+			msg, err := came.NextMsg(time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &delivery{msg: msg, key: key, lane: jobs.Urgent, lease: time.Now().Add(time.Minute), keys: &keyWait{issuer: "idp"}}
+			s.leases.takeOn(d)
+			return d
+		}
+		heard := func() (words []string) {
+			for msg, err := said.NextMsg(time.Second); err == nil; msg, err = said.NextMsg(time.Second) {
+				word, _, _ := strings.Cut(string(msg.Data), " ")
+				if msg.Reply != "" {
+					word += " to be confirmed"
+				}
+				words = append(words, word)
+			}
+			return words
+		}
+		const acknowledged, lost, waits = "it is acknowledged", "it could not be acknowledged", "it waits for its issuer's key"
+		for name, test := range map[string]struct {
+			stopping context.Context
+			leaves   func(ds ...*delivery)
+			took     time.Duration
+			heard    []string
+			says     map[string]int
+		}{
+			"running": {t.Context(), func(ds ...*delivery) { s.acknowledge(ds) }, 0, []string{"+ACK", "+ACK"}, map[string]int{acknowledged: 2}},
+			"a stop":  {stopped, func(ds ...*delivery) { s.acknowledge(ds) }, 2 * time.Second, []string{"+ACK to be confirmed", "+ACK"}, map[string]int{acknowledged: 1, lost: 1}},
+			"a key is awaited": {t.Context(), func(ds ...*delivery) {
+				ds[1].lease = time.Now()
+				s.sendAway(ds[0], time.Minute)
+				s.sendAway(ds[1], time.Minute)
+			}, 0, []string{"-NAK"}, map[string]int{waits: 1}},
+		} {
+			lines.Reset()
+			s.stopping = test.stopping
+			ds, begun := []*delivery{take("1"), take("2")}, time.Now()
+			test.leaves(ds...)
+			if took := time.Since(begun); took != test.took || s.leases.count() != 0 {
+				t.Errorf("%s: it took %v, and %d are in hand", name, took, s.leases.count())
+			}
+			if got := heard(); !slices.Equal(got, test.heard) {
+				t.Errorf("%s: NATS hears %q, want %q", name, got, test.heard)
+			}
+			for _, words := range []string{acknowledged, lost, waits} {
+				if n := strings.Count(lines.String(), words); n != test.says[words] {
+					t.Errorf("%s: it says %s", name, lines)
+				}
+			}
+		}
+	})
+}
+
+// A job that cannot be handed back is told, and not counted as handed back.
+func TestJobThatCannotBeHandedBackIsTold(t *testing.T) {
+	w := newTold()
+	s := &settler{leases: newLeases(), metrics: w.Metrics, health: w.Health, jobLog: newJobLog(w.Log), reach: func(Point) {}}
+	d := &delivery{msg: nats.NewMsg("without a way back"), key: "1", lane: jobs.Urgent, lease: time.Now().Add(time.Minute)}
+	s.leases.takeOn(d)
+	s.returnJob(d)
+	if s.leases.count() != 0 || w.counted(t, "logoff_jobs_handed_back_total") != 0 || !strings.Contains(w.lines.String(), "jobs could not be handed back") {
+		t.Errorf("%d are in hand, and it says %s", s.leases.count(), w.lines)
+	}
 }
 
 // What is parked while others are tried again is tried, too.

@@ -2,10 +2,12 @@ package worker
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/webserver"
 )
 
 // A job that one request has done carries no steps and costs nothing for them; any other carries all, or the first and
@@ -70,6 +72,28 @@ func TestStepOfListsTellsWhichWasNotRead(t *testing.T) {
 		d.noteListed(test.owners, all, time.Now())
 		if got := d.steps.first.Verdict; got != test.want {
 			t.Errorf("of %v the step says %q, want %q", test.owners, got, test.want)
+		}
+	}
+}
+
+// A request is a step of each job that it was made for, once, with what came of it.
+func TestRequestIsAStepOfEachOfItsJobs(t *testing.T) {
+	q := newQueue(true)
+	s := &sender{queue: q}
+	a, b := jobNaming("x", "y", "z"), jobNaming("x")
+	doc := queued(q, a, b)
+	s.noteRequest(doc, "w-1", time.Now(), &webserver.Error{Verdict: webserver.Refused})
+	s.noteRequest(doc[1:], "w-2", time.Now(), nil)
+	for _, test := range []struct {
+		d    *delivery
+		want string
+	}{{a, "w-1 refused w-2 accepted"}, {b, "w-1 refused"}} {
+		var steps []string
+		for _, step := range append([]jobs.Step{test.d.steps.first}, test.d.steps.rest...) {
+			steps = append(steps, step.RequestID+" "+step.Verdict)
+		}
+		if got := strings.Join(steps, " "); got != test.want {
+			t.Errorf("the steps are %s, want %s", got, test.want)
 		}
 	}
 }

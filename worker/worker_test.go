@@ -1,11 +1,14 @@
 package worker_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
@@ -544,4 +547,35 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	if strings.Contains(err.Error(), "maybe") || strings.Contains(err.Error(), "a b") {
 		t.Errorf("a text of a setting, which may be a secret in the wrong place, is said:\n%v", err)
 	}
+}
+
+// A run ends with an error where somebody has to change a stream first. One that waits for its streams is stopped as any
+// other.
+func TestRunFailsOnlyWhereStreamsAreOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{})
+		if err := s.js.DeleteStream(t.Context(), s.subjects.ResultStream()); err != nil {
+			t.Fatal(err)
+		}
+		r := s.start(options{config: func(c *worker.Config) { c.Stream.Provision = stream.ProvisionVerify }})
+		passes(t, time.Minute)
+		r.stop()
+		if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: s.subjects.ResultStream(), Subjects: []string{"other"}}); err != nil {
+			t.Fatal(err)
+		}
+		r = s.start(options{})
+		r.stopped = true
+		defer r.nc.Close()
+		defer r.client.CloseIdle()
+		defer r.cancel()
+		select {
+		case err := <-r.ended:
+			var mismatch *stream.MismatchError
+			if !errors.As(err, &mismatch) || !strings.Contains(mismatch.What, s.subjects.ResultStream()) {
+				t.Errorf("it ends with %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("it runs on")
+		}
+	})
 }
