@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/gate"
+	"logoffworker/worker/webserver"
 )
 
 // listless answers as a Web Server that ends sessions and lists none.
@@ -82,6 +85,30 @@ func TestHeldSessionsAreSentOrHandedBack(t *testing.T) {
 		w.readBacks.Wait()
 		if got := d.sessions[0].Outcome; got != test.outcome || d.returned != (test.outcome == "") || d.left != 1 || s.held.any() || s.held.isAwaited() {
 			t.Errorf("%s: %q, handed back %t, %d are left, held %t", name, got, d.returned, d.left, s.held.any())
+		}
+	}
+}
+
+// The own session is looked for once with a token. While the Web Server is down after that, documents leave to wait for
+// it as any request does.
+func TestOwnSessionIsLookedForOnceBeforeADocumentLeaves(t *testing.T) {
+	w := preparedWorker(t, nil, listless)
+	s := &sender{w: w, lane: jobs.Urgent, queue: newQueue(true)}
+	pass, err := w.server.Gate.Enter(t.Context(), &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass.Succeeded()
+	for _, down := range []bool{false, true} {
+		if down {
+			pass, err := w.server.Gate.Enter(t.Context(), &gate.Caller{Rank: gate.Urgent, Kind: gate.Write}, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pass.Failed(&webserver.Error{Op: webserver.OpLogoff, Verdict: webserver.Unavailable, RetryAfter: time.Minute}, gate.Everything)
+		}
+		if known, err := s.mayLeave(0, nil); !known || err != nil || w.server.IsDown() != down {
+			t.Errorf("down %t: known %t, %v", w.server.IsDown(), known, err)
 		}
 	}
 }

@@ -206,8 +206,12 @@ func TestUserHasAnOutcomeInTheResult(t *testing.T) {
 // nothing is, and who has ended before is not asked about.
 func TestUserIsWhomTheWebServerKnows(t *testing.T) {
 	var refuses atomic.Bool
-	answers := func(rw http.ResponseWriter, _ *http.Request) {
+	answers := func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "byName") {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		if refuses.Load() {
 			rw.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(rw, `{"errorMessage":"no users","errorCode":5}`)
@@ -225,7 +229,8 @@ func TestUserIsWhomTheWebServerKnows(t *testing.T) {
 	for name, test := range map[string]struct {
 		address  string
 		change   func(*Worker)
-		notAfter time.Time
+		protects string // beside 7
+		within   time.Duration
 		refuses  bool
 		ended    bool // before
 		ids      []int64
@@ -238,13 +243,14 @@ func TestUserIsWhomTheWebServerKnows(t *testing.T) {
 		"protected":              {address: "boss", ids: []int64{7}, shielded: true, outcome: jobs.UserProtected, says: "left alone"},
 		"two, one is protected":  {address: "both", ids: []int64{8}, shielded: true},
 		"the look-up is refused": {address: "one", refuses: true, outcome: jobs.UserUndecided, says: "not looked up: "},
-		"too late":               {address: "one", notAfter: time.Unix(1, 0), outcome: jobs.UserExpired, says: "notAfter passed before"},
+		"too late":               {address: "one", within: -time.Hour, outcome: jobs.UserExpired, says: "notAfter passed before"},
 		"a stop":                 {address: "one", change: stoppedWorker},
-		"ended before":           {address: "one", ended: true, outcome: jobs.UserInvalid, says: "no user"},
+		"who is protected is unknown until it is too late": {address: "one", protects: "chief", within: 50 * time.Millisecond, outcome: jobs.UserExpired, ids: []int64{9}},
+		"ended before": {address: "one", ended: true, outcome: jobs.UserInvalid, says: "no user"},
 	} {
 		refuses.Store(test.refuses)
 		w := preparedWorker(t, func(w *Worker) {
-			w.Config.ProtectedUsers = []string{"7"}
+			w.Config.ProtectedUsers = []string{"7", test.protects}
 			if test.change != nil {
 				test.change(w)
 			}
@@ -253,7 +259,11 @@ func TestUserIsWhomTheWebServerKnows(t *testing.T) {
 		if test.ended {
 			u.end(jobs.UserInvalid, "no user")
 		}
-		(&reader{w: w, lane: jobs.Urgent}).lookUpEach([]*delivery{{job: jobs.Job{NotAfter: test.notAfter}, users: []*user{u}}})
+		d := &delivery{users: []*user{u}}
+		if test.within != 0 {
+			d.job.NotAfter = time.Now().Add(test.within)
+		}
+		(&reader{w: w, lane: jobs.Urgent}).lookUpEach([]*delivery{d})
 		if !slices.Equal(u.ids, test.ids) || u.shielded != test.shielded || u.outcome != test.outcome || !strings.Contains(u.problem, test.says) {
 			t.Errorf("%s: %+v", name, u)
 		}
