@@ -47,7 +47,7 @@ func (c *documentCap) learn(n int, answer *webserver.Error) {
 func (c *documentCap) succeeded(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n < c.now || c.now == c.most {
+	if n < c.now {
 		return
 	}
 	if c.full++; c.full == fullToGrow {

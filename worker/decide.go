@@ -64,10 +64,10 @@ func (s *sender) handBack(docs ...document) {
 // withoutEnded reads back the sessions of a document about which the Web Server gave no verdict, as far as their
 // owners are known: those that are off need not be sent again, and are not the cause that is looked for.
 func (s *sender) withoutEnded(doc document, request string) document {
-	owners := s.queue.owners(doc)
-	if len(owners) == 0 || !s.w.Config.ReadBack {
+	if !s.w.Config.ReadBack {
 		return doc
 	}
+	owners := s.queue.owners(doc)
 	wanted := roster.Wanted{}
 	for _, owner := range owners {
 		wanted.Want(owner, time.Now().Add(readBackTime))

@@ -16,11 +16,9 @@ import (
 // that pulling stops by itself.
 func (s *sender) withoutProtected(doc document) document {
 	for {
-		if doc = s.dropOverdue(doc); len(doc) == 0 {
-			return nil
-		}
+		doc = s.dropOverdue(doc)
 		unconfirmed, others, lists := s.queue.unconfirmed(doc)
-		if s.held.any() && len(unconfirmed) > 0 {
+		if s.held.any() {
 			s.hold(unconfirmed)
 			return s.leaveOut(others)
 		}

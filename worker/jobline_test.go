@@ -87,6 +87,25 @@ func TestSilentLogCostsNothing(t *testing.T) {
 	}
 }
 
+// The line of a job tells its trace, and why it was ignored; what was taken is told to those who look into single jobs.
+func TestLineOfAJobTellsItsTraceAndWhyItIsIgnored(t *testing.T) {
+	said := &stage.Output{}
+	l := newJobLog(slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	plain, ignored := settledJob(jobs.AcceptedJob), settledJob(jobs.Ignored)
+	ignored.ignored, ignored.trace = "nothing is to be done", jobs.ParseTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	l.taken(plain)
+	l.finished(plain)
+	if text := said.String(); strings.Contains(text, "trace_id=") || strings.Contains(text, "why=") || !strings.Contains(text, "it was taken from the stream") {
+		t.Errorf("of a plain job it says %s", text)
+	}
+	l.finished(ignored)
+	for _, words := range []string{"trace_id=4bf92f3577b34da6a3ce929d0e0e4736", `why="nothing is to be done"`} {
+		if !strings.Contains(said.String(), words) {
+			t.Errorf("%q is not in %s", words, said)
+		}
+	}
+}
+
 // The way of a job tells what came of each request.
 func TestRequestIsToldToEachJob(t *testing.T) {
 	said := &stage.Output{}

@@ -145,7 +145,7 @@ func (l *lane) tellKeys() {
 	for _, issuer := range slices.Sorted(maps.Keys(waiting)) {
 		who := fmt.Sprintf("%d messages of %s wait", waiting[issuer], issuer)
 		read := l.w.Issuers.KeysReadAt(issuer)
-		if !read.IsZero() && time.Since(read) < keysLate {
+		if time.Since(read) < keysLate {
 			words = append(words, who+" for a key that its key set does not hold")
 			continue
 		}

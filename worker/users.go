@@ -180,7 +180,7 @@ func (r *reader) lookUpEach(ds []*delivery) {
 // those are, it waits.
 func (r *reader) lookUpUser(d *delivery, u *user) {
 	all, problem, err := r.w.roster.WhoIs(rankOf(r.lane), d.question(u))
-	if err == nil && problem == nil && len(all) > 0 {
+	if len(all) > 0 {
 		err = r.awaitKnown(d.job.NotAfter)
 	}
 	switch {

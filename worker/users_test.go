@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,5 +199,92 @@ func TestUserHasAnOutcomeInTheResult(t *testing.T) {
 	d.expireUsers()
 	if a, b := wrong.result(), open.result(); a.Outcome != jobs.UserInvalid || a.Error != "no user" || b.Outcome != jobs.UserExpired || b.Error == "" {
 		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// A user is who the Web Server says, unless that is somebody who is left alone; why nobody is found is told. At a stop
+// nothing is, and who has ended before is not asked about.
+func TestUserIsWhomTheWebServerKnows(t *testing.T) {
+	var refuses atomic.Bool
+	answers := func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "byName") {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if refuses.Load() {
+			rw.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(rw, `{"errorMessage":"no users","errorCode":5}`)
+			return
+		}
+		var users []string
+		for id, address := range []string{7: "boss", 8: "both", 9: "one"} {
+			if address != "" {
+				email := strings.Replace(address, "boss", "both", 1)
+				users = append(users, fmt.Sprintf(`{"id":%d,"name":"u%d","fullName":"U %d","email":"%s@corp.example","userPrincipalName":"%s@corp.example","company":{"id":0,"name":""}}`, id, id, id, email, address))
+			}
+		}
+		_, _ = fmt.Fprintf(rw, `{"numberOfUsers":%d,"users":[%s]}`, len(users), strings.Join(users, ","))
+	}
+	for name, test := range map[string]struct {
+		address  string
+		change   func(*Worker)
+		protects string // beside 7
+		within   time.Duration
+		refuses  bool
+		ended    bool // before
+		ids      []int64
+		shielded bool
+		outcome  jobs.UserOutcome
+		says     string
+	}{
+		"one":                    {address: "one", ids: []int64{9}},
+		"nobody":                 {address: "nobody", outcome: jobs.UserUnknown, says: "knows nobody of that name"},
+		"protected":              {address: "boss", ids: []int64{7}, shielded: true, outcome: jobs.UserProtected, says: "left alone"},
+		"two, one is protected":  {address: "both", ids: []int64{8}, shielded: true},
+		"the look-up is refused": {address: "one", refuses: true, outcome: jobs.UserUndecided, says: "not looked up: "},
+		"too late":               {address: "one", within: -time.Hour, outcome: jobs.UserExpired, says: "notAfter passed before"},
+		"a stop":                 {address: "one", change: stoppedWorker},
+		"who is protected is unknown until it is too late": {address: "one", protects: "chief", within: 50 * time.Millisecond, outcome: jobs.UserExpired, ids: []int64{9}},
+		"ended before": {address: "one", ended: true, outcome: jobs.UserInvalid, says: "no user"},
+	} {
+		refuses.Store(test.refuses)
+		w := preparedWorker(t, func(w *Worker) {
+			w.Config.ProtectedUsers = []string{"7", test.protects}
+			if test.change != nil {
+				test.change(w)
+			}
+		}, answers)
+		u := &user{named: jobs.User{Email: test.address + "@corp.example"}}
+		if test.ended {
+			u.end(jobs.UserInvalid, "no user")
+		}
+		d := &delivery{users: []*user{u}}
+		if test.within != 0 {
+			d.job.NotAfter = time.Now().Add(test.within)
+		}
+		(&reader{w: w, lane: jobs.Urgent}).lookUpEach([]*delivery{d})
+		if !slices.Equal(u.ids, test.ids) || u.shielded != test.shielded || u.outcome != test.outcome || !strings.Contains(u.problem, test.says) {
+			t.Errorf("%s: %+v", name, u)
+		}
+	}
+}
+
+// A list decides about a user of whom nothing is known yet, or who ended undecided for want of it.
+func TestListIsNewsOnlyOfUsersWhomItMayDecide(t *testing.T) {
+	_, all := listsOf(t, nil, map[int64][]listRow{1: {{id: "on"}}}) // the others are refused
+	for name, test := range map[string]struct {
+		user user
+		open bool
+	}{
+		"not decided":                  {user{ids: []int64{2}}, true},
+		"decided":                      {user{ids: []int64{1}, outcome: jobs.UserUndecided}, false},
+		"undecided for want of a list": {user{ids: []int64{1}, outcome: jobs.UserUndecided, unlisted: true}, true},
+		"which is not there still":     {user{ids: []int64{2}, outcome: jobs.UserUndecided, unlisted: true}, false},
+		"of which one is there by now": {user{ids: []int64{1, 2}, outcome: jobs.UserUndecided, unlisted: true}, false},
+	} {
+		if got := test.user.open(all); got != test.open {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }
