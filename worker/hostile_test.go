@@ -81,12 +81,12 @@ func (row hostileRow) play(t *testing.T) {
 		d.judgeRest(rest)
 	}
 	d.judgeKept(append(results, rest...))
-	ready, why := d.worker.health.Ready()
-	for begun := time.Now(); !ready && time.Since(begun) < 9*time.Minute; ready, why = d.worker.health.Ready() {
+	ready, _ := d.worker.health.Ready()
+	for begun := time.Now(); !ready && time.Since(begun) < 9*time.Minute; ready, _ = d.worker.health.Ready() {
 		passes(t, 15*time.Second)
 	}
 	passes(t, time.Minute)
-	if ready, why = d.worker.health.Ready(); !ready {
+	if ready, why := d.worker.health.Ready(); !ready {
 		t.Errorf("the server has been honest for minutes, and the worker is not ready: %v", why)
 	}
 	if t.Failed() {

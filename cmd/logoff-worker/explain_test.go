@@ -168,10 +168,14 @@ func TestExplainShowsWhatAWorkerWouldSend(t *testing.T) {
 		"sessions":                   {twoSessions, "", []string{"\nverdict job\njob " + twoSessions + "\ndocument ", bothTogether, "!" + asked, "!" + protects, "!\nissuer", "!\nrule", "!\nwhy", "!\nuser"}},
 		"people":                     {`{"users":[7,{"email":"joe@corp.example"},{"name":"CORP\\jane"}]}`, "", []string{"\nuser id:7\nuser email:joe@corp.example\nuser name:CORP\\jane\njob ", asked, "!\ndocument "}},
 		"a wrong entry among people": {`{"users":[7,{"phone":1}]}`, "", []string{"\nuser id:7\nuser nobody: unknown member \"phone\"; "}},
-		"a wrong entry among sessions": {`{"sessions":["no id","CF1C660B-396F-44B7-86DA-5608CEC97453"]}`, "",
-			[]string{"\nsession none: \"no id\" ", "!session none: \"CF1C", "<Api_LogoffUsersRequest>" + firstAlone}},
-		"what is passed over": {`{"sessions":["CF1C660B-396F-44B7-86DA-5608CEC97453"],"notAfter":"soon"}`, "",
-			[]string{"\nremark at /notAfter: the time \"soon\" cannot be read; ", ": worked without a deadline\n", "!\nsession none", firstAlone}},
+		"a wrong entry among sessions": {
+			`{"sessions":["no id","CF1C660B-396F-44B7-86DA-5608CEC97453"]}`, "",
+			[]string{"\nsession none: \"no id\" ", "!session none: \"CF1C", "<Api_LogoffUsersRequest>" + firstAlone},
+		},
+		"what is passed over": {
+			`{"sessions":["CF1C660B-396F-44B7-86DA-5608CEC97453"],"notAfter":"soon"}`, "",
+			[]string{"\nremark at /notAfter: the time \"soon\" cannot be read; ", ": worked without a deadline\n", "!\nsession none", firstAlone},
+		},
 		"one session a document":       {twoSessions, "LOGOFF_BATCH_MAX_SESSIONS=1", []string{"<Api_LogoffUsersRequest>" + firstAlone, secondAlone}},
 		"too large together":           {twoSessions, "LOGOFF_BATCH_MAX_BYTES=" + fmt.Sprint(len(xmlHead+bothTogether)-1), []string{"<Api_LogoffUsersRequest>" + firstAlone, secondAlone}},
 		"just large enough":            {twoSessions, "LOGOFF_BATCH_MAX_BYTES=" + fmt.Sprint(len(xmlHead+bothTogether)), []string{bothTogether}},

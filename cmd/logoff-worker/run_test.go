@@ -439,9 +439,14 @@ func TestLogIsTextOnATerminal(t *testing.T) {
 		format string
 		text   bool
 	}{
-		{terminal, "", true}, {terminal, "json", false}, {terminal, "text", true},
-		{file, "", false}, {file, "json", false}, {file, "text", true},
-		{&stage.Output{}, "", false}, {&stage.Output{}, "text", true},
+		{terminal, "", true},
+		{terminal, "json", false},
+		{terminal, "text", true},
+		{file, "", false},
+		{file, "json", false},
+		{file, "text", true},
+		{&stage.Output{}, "", false},
+		{&stage.Output{}, "text", true},
 	} {
 		var s settings
 		s.Log.Format = test.format

@@ -92,9 +92,9 @@ func TestWatchdogIsFedInTime(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			go d.watch(ctx, metrics.NewHealth(slog.New(slog.DiscardHandler)))
 			synctest.Wait()
-			time.Sleep(every - 1)
+			time.Sleep(every - time.Nanosecond)
 			d.tell("just before")
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			stop()
 			var heard []string
