@@ -42,9 +42,6 @@ func (b Bucket) Inspect(ctx context.Context, key Key, file webserver.Pair) (Stor
 	b.Create = false
 	s := store{Bucket: b, key: key}
 	r, _, err := s.read(ctx)
-	if errors.Is(err, errNoRecord) {
-		return Stored{}, ErrNothingStored
-	}
 	if err != nil {
 		return Stored{}, err
 	}

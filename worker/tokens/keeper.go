@@ -93,8 +93,8 @@ type Keeper struct {
 	kicked  chan struct{}
 
 	// All below belongs to Run.
-	known      bool // record is what is stored, or was
-	record     record
+	known      bool   // record is what is stored, or was
+	record     record // empty until known
 	revision   uint64
 	born       time.Time // when the bucket was made that record is from
 	jitter     float64
@@ -191,7 +191,7 @@ func (k *Keeper) rest(ctx context.Context, err error) {
 // due is when this replica is to renew the pair, if it may.
 func (k *Keeper) due() (at time.Time, may bool) {
 	r := k.record
-	if !k.known || r.State != good {
+	if r.State != good {
 		return at, false
 	}
 	if !k.isRefused(r.Pair.Access) || !r.mayRenewEarly(time.Now()) {
@@ -222,7 +222,7 @@ func latest(times ...time.Time) (last time.Time) {
 
 // adopt takes what is stored into use.
 func (k *Keeper) adopt(r record, revision uint64) {
-	if !k.known || r.Pair.Access != k.record.Pair.Access {
+	if r.Pair.Access != k.record.Pair.Access {
 		k.jitter = randv2.Float64()
 		k.failures, k.resting, k.trouble = 0, time.Time{}, nil
 	}

@@ -62,7 +62,7 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 	case fileErr == nil && !slices.Contains(stored.Seeds, fingerprint):
 		return seeded(given, fingerprint, stored, now), "the pair file holds a new pair, which takes the place of the stored one", nil
 	}
-	k.noteFile(fileErr, fileErr == nil && stored.seed() != fingerprint)
+	k.noteFile(fileErr, stored.seed() != fingerprint)
 	if stored.State != renewing {
 		k.watched = ""
 		return record{}, "", nil

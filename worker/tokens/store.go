@@ -115,7 +115,7 @@ func unsafe(c jetstream.StreamConfig) error {
 func (s *store) read(ctx context.Context) (record, uint64, error) {
 	kept := s.kv != nil
 	r, revision, err := s.readOnce(ctx)
-	if err != nil && kept && s.kv == nil {
+	if kept && s.kv == nil { // which err says why
 		r, revision, err = s.readOnce(ctx)
 	}
 	return r, revision, err
@@ -151,17 +151,12 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 	return r, entry.Revision(), nil
 }
 
-// write stores r if the revision is still the last one; 0 is for a key that is not there. Any error but
+// write stores r if the revision is still the last one that was read; 0 is for a key that is not there. Any error but
 // errConflict leaves open whether it was stored. A bucket that was made anew counts its revisions from 1
 // again: reading once more shows whether it was (born).
 func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
 	defer cancel()
-	if s.kv == nil {
-		if err := s.open(ctx); err != nil {
-			return 0, err
-		}
-	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return 0, errors.New("the pair cannot be written as JSON") // the error would quote it
@@ -186,5 +181,5 @@ func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, e
 func conflict(err error) bool {
 	var api *jetstream.APIError
 	return errors.Is(err, jetstream.ErrKeyExists) ||
-		errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant // of a replicated bucket
 }

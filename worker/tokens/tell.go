@@ -99,7 +99,7 @@ func (k *Keeper) sayUnstored(err error, precious bool) {
 // warnOfTheEnd warns when the pair cannot be renewed for much longer.
 func (k *Keeper) warnOfTheEnd() {
 	until := k.record.Pair.RenewableUntil
-	if !k.known || until.IsZero() || time.Until(until) > warnBefore || time.Since(k.warned) < warnAgain {
+	if until.IsZero() || time.Until(until) > warnBefore || time.Since(k.warned) < warnAgain {
 		return
 	}
 	k.warned = time.Now()

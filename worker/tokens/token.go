@@ -87,7 +87,7 @@ func (k *Keeper) roundEnded(kicks int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.served = kicks
-	k.hope = k.known && k.record.State == renewing
+	k.hope = k.record.State == renewing
 	k.signal()
 }
 
