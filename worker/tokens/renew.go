@@ -120,7 +120,7 @@ func (k *Keeper) conclude(ctx context.Context, outcome record) {
 	stop := ctx.Done()
 	for {
 		k.sayUnstored(err, outcome.State == good)
-		if time.Since(begun) >= useUnstored {
+		if outcome.State == good && time.Since(begun) >= useUnstored {
 			k.use(outcome.Pair.Access)
 		}
 		pause := time.NewTimer(retryInterval)

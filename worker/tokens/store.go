@@ -151,12 +151,17 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 	return r, entry.Revision(), nil
 }
 
-// write stores r if the revision is still the last one that was read; 0 is for a key that is not there. Any error but
+// write stores r if the revision is still the last one; 0 is for a key that is not there. Any error but
 // errConflict leaves open whether it was stored. A bucket that was made anew counts its revisions from 1
 // again: reading once more shows whether it was (born).
 func (s *store) write(ctx context.Context, r record, revision uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*storeTimeout)
 	defer cancel()
+	if s.kv == nil {
+		if err := s.open(ctx); err != nil {
+			return 0, err
+		}
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return 0, errors.New("the pair cannot be written as JSON") // the error would quote it
