@@ -317,16 +317,16 @@ func TestRenewalsOfOthersAreWaitedForOneByOne(t *testing.T) {
 			}
 		}
 		look(renewing, "i", "")
-		time.Sleep(2*time.Minute - 1)
+		time.Sleep(2*time.Minute - time.Nanosecond)
 		look(renewing, "i", "")
 		look(renewing, "another", "")
-		time.Sleep(2*time.Minute - 1)
+		time.Sleep(2*time.Minute - time.Nanosecond)
 		look(renewing, "another", "")
 		look(good, "", "")
 		look(renewing, "another", "") // as after a loss of data: it begins again
-		time.Sleep(2*time.Minute - 1)
+		time.Sleep(2*time.Minute - time.Nanosecond)
 		look(renewing, "another", "")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		look(renewing, "another", "counts as lost")
 		k.c.WebServer.Timeout = time.Minute
 		look(renewing, "another", "")
