@@ -12,6 +12,8 @@ ARCHITECTURES ?= amd64 arm64
 BENCHTIME ?= 1s
 ROUNDS ?= 3
 SCALE ?= 1
+# Tests in processes of their own wait for the disk a good part of their time: more of them than cores.
+PARALLEL ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 FUZZTIME ?= 200000x
 DURATION ?= 75s
 NATS ?= v2.10.29
@@ -47,9 +49,9 @@ run: ## broker, simulated Web Server and worker in one process, with a few jobs 
 # The longest package comes first, so that the others run beside it.
 .PHONY: test
 test: ## every test, and those that are quick enough once more under the race detector
-	go test -timeout 30m ./worker ./...
+	go test -timeout 30m -parallel $(PARALLEL) ./worker ./...
 	go test -C $(CHECK) -timeout 30m ./...
-	go test -race -timeout 30m ./worker ./...
+	go test -race -timeout 30m -parallel $(PARALLEL) ./worker ./...
 	go test -C $(CHECK) -race -timeout 30m $(CONCURRENT)
 
 .PHONY: race
