@@ -113,7 +113,7 @@ func (p program) explain(ctx context.Context, args []string) error {
 	if err := e.known(trusted); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	x := explanation{w: p.stdout, settings: s}
+	x := explanation{w: p.stdout, settings: s, at: e.at}
 	a := e.read(s, trusted, body)
 	if a.Verdict == signals.Retry {
 		_, _, err := trusted.ReadKeys(ctx, a.Issuer)
@@ -224,6 +224,7 @@ func (e *explaining) authorization() string {
 type explanation struct {
 	w        io.Writer
 	settings settings
+	at       time.Time
 }
 
 func (x explanation) line(what, words string) { fmt.Fprintf(x.w, "%-9s %s\n", what, words) }
@@ -281,6 +282,12 @@ func (x explanation) job(a signals.Answer) {
 	}
 	if len(a.Job.Users) > 0 {
 		x.line("note", "whose sessions the users have is asked of the Web Server when the job is worked, and a document is made of those then")
+	}
+	if most, names := x.settings.HoldAbove.Job, len(a.Job.Sessions)+len(a.Job.Users); most > 0 && names > most {
+		x.line("note", fmt.Sprintf("it names %d sessions and people, and LOGOFF_HOLD_ABOVE_JOB is %d: it is held until somebody approves it", names, most))
+	}
+	if last := a.Job.NotAfter; !last.IsZero() && !x.at.Before(last) {
+		x.line("note", "its notAfter has passed, so that nothing of it is sent any more")
 	}
 	if x.settings.protects() {
 		x.line("note", "whom LOGOFF_PROTECTED_USERS and LOGOFF_PROTECTED_SESSIONS name is taken out of the documents when the job is worked")

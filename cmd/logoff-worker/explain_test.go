@@ -184,6 +184,10 @@ func TestExplainShowsWhatAWorkerWouldSend(t *testing.T) {
 		"protected sessions":           {twoSessions, "LOGOFF_PROTECTED_SESSIONS=CF1C660B-396F-44B7-86DA-5608CEC97453", []string{protects}},
 		"protected users of a file":    {twoSessions, "LOGOFF_PROTECTED_USERS_FILE=" + list, []string{protects}},
 		"protected sessions of a file": {twoSessions, "LOGOFF_PROTECTED_SESSIONS_FILE=" + list, []string{protects}},
+		"more than one job may name":   {twoSessions, "LOGOFF_HOLD_ABOVE_JOB=1", []string{"\nnote it names 2 sessions and people, and LOGOFF_HOLD_ABOVE_JOB is 1: it is held until "}},
+		"as much as one job may name":  {twoSessions, "LOGOFF_HOLD_ABOVE_JOB=2", []string{"!\nnote it names"}},
+		"too late":                     {`{"users":[7],"notAfter":"2026-01-02T03:04:05Z"}`, "", []string{"\nnote its notAfter has passed, "}},
+		"not too late":                 {`{"users":[7],"notAfter":"2126-01-02T03:04:05Z"}`, "", []string{"!\nnote its notAfter"}},
 		"IDs that are none":            {`{"sessions":["loose"]}`, "LOGOFF_LOOSE_SESSION_IDS=true", []string{`<sessions val="loose"/>`}},
 	} {
 		t.Run(name, func(t *testing.T) {
