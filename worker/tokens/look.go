@@ -15,7 +15,7 @@ const restAfterLoss = 2 * lookInterval
 func (k *Keeper) look(ctx context.Context) error {
 	for tries := 0; ; tries++ {
 		stored, revision, err := k.store.read(ctx)
-		if err != nil && !errors.Is(err, errNoRecord) {
+		if err != nil && !errors.Is(err, ErrNothingStored) {
 			return err
 		}
 		next, why, err := k.better(stored, err != nil)
@@ -50,7 +50,7 @@ func (k *Keeper) better(stored record, missing bool) (next record, why string, e
 	case missing && k.known:
 		return k.record.remade(now), "the stored pair had gone; this worker remembered it", nil
 	case missing && fileErr != nil:
-		return record{}, "", errors.Join(errNoRecord, fileProblem(fileErr))
+		return record{}, "", errors.Join(ErrNothingStored, fileProblem(fileErr))
 	case missing:
 		next := seeded(given, fingerprint, record{}, now)
 		next.Remade = now

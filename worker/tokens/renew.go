@@ -146,7 +146,7 @@ func (k *Keeper) conclude(ctx context.Context, outcome record) {
 func (k *Keeper) settle(ctx context.Context, outcome record) (record, uint64, error) {
 	stored, revision, err := k.store.read(ctx)
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, ErrNothingStored):
 	case err != nil:
 		return record{}, 0, err
 	case stored.Pair.Access == outcome.Pair.Access && stored.State == outcome.State: // an earlier try, whose answer did not come

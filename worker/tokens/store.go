@@ -20,10 +20,7 @@ const bucketBytes = 1 << 20
 // storeTimeout is how long JetStream may take to answer one question.
 const storeTimeout = 2 * time.Second
 
-var (
-	errNoRecord = ErrNothingStored
-	errConflict = errors.New("somebody else has changed the stored pair")
-)
+var errConflict = errors.New("somebody else has changed the stored pair")
 
 var legalBucket = regexp.MustCompile(`^[-_0-9A-Za-z]+$`)
 
@@ -135,7 +132,7 @@ func (s *store) readOnce(ctx context.Context) (record, uint64, error) {
 	entry, err := s.kv.Get(ctx, pairKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound), errors.Is(err, jetstream.ErrKeyDeleted):
-		return record{}, 0, errNoRecord
+		return record{}, 0, ErrNothingStored
 	case err != nil:
 		s.kv = nil
 		return record{}, 0, fmt.Errorf("bucket %s: %w", s.Name, err)

@@ -341,7 +341,7 @@ func TestIntentThatNATSRefusesIsTold(t *testing.T) {
 func TestLookIntoAnEmptyBucketIsTold(t *testing.T) {
 	b := newBench(t)
 	k := b.keeper(nil)
-	if err := k.look(t.Context()); !errors.Is(err, errNoRecord) || k.known {
+	if err := k.look(t.Context()); !errors.Is(err, ErrNothingStored) || k.known {
 		t.Errorf("%v, known: %v", err, k.known)
 	}
 	wants(t, k.look(t.Context()), "the pair file: the file cannot be read")

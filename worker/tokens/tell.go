@@ -44,7 +44,7 @@ func (k *Keeper) tell(err error) {
 func (k *Keeper) problem(err error) metrics.Condition {
 	r := k.record
 	switch {
-	case errors.Is(err, errSealed), errors.Is(err, errNoRecord):
+	case errors.Is(err, errSealed), errors.Is(err, ErrNothingStored):
 		return metrics.Condition{
 			Kind: "no_pair", What: strings.ReplaceAll(err.Error(), "\n", ": "), Grave: true,
 			ByItself: "the worker looks again every 15 seconds; it cannot reach the Web Server without a pair",

@@ -264,7 +264,7 @@ func TestWhatALookMends(t *testing.T) {
 		"first look":                {stored: new(r(good, 3)), file: "seed"},
 		"first look, without file":  {stored: new(r(good, 3)), note: "is of no use"},
 		"gone":                      {known: new(r(good, 3)), made: born, file: "seed", why: "had gone", access: "canary-1", remade: true, want: good},
-		"nothing at all":            {err: errNoRecord},
+		"nothing at all":            {err: ErrNothingStored},
 		"nothing but the file":      {file: "canary-2", why: "the pair of the pair file is stored", access: "canary-2", remade: true, want: good},
 		"earlier":                   {stored: new(r(good, 2)), known: new(r(good, 3)), made: born, file: "seed", why: "is put right", access: "canary-1", remade: true, want: good},
 		"later":                     {stored: new(r(good, 4)), known: new(r(good, 3)), made: born, file: "seed"},
@@ -376,7 +376,7 @@ func TestTroublesAreTold(t *testing.T) {
 	}{
 		"all is well":          {record: r(good, 0)},
 		"another key":          {err: errSealed, kind: "no_pair", grave: true, says: []string{"cannot be decrypted"}},
-		"no pair":              {err: errors.Join(errNoRecord, fileProblem(io.EOF)), kind: "no_pair", grave: true, says: []string{"no pair is stored: the pair file: EOF"}},
+		"no pair":              {err: errors.Join(ErrNothingStored, fileProblem(io.EOF)), kind: "no_pair", grave: true, says: []string{"no pair is stored: the pair file: EOF"}},
 		"NATS is out":          {err: nats.ErrTimeout, record: r(lost, 0), kind: "unseen", says: []string{"cannot be looked at: nats: timeout"}},
 		"lost":                 {record: r(lost, 0), kind: "lost", grave: true, says: []string{"no known outcome (no answer)", "Until 2026-05-01T12:00:00Z", "put it into the pair file"}},
 		"lost, of unknown end": {record: record{State: lost}, kind: "lost", grave: true, says: []string{"Until a time that is not known"}},
