@@ -26,6 +26,9 @@ const (
 // watch tells what keeps every sender from being heard, until ctx ends: connections that fail for it are in no log line,
 // because strangers cause such, too.
 func (p port) watch(ctx context.Context, health *metrics.Health) {
+	if p.config == "" {
+		return // there are no files to look at
+	}
 	every := time.NewTicker(portLook)
 	defer every.Stop()
 	told := map[string]bool{}
