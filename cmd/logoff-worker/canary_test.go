@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"logoffworker/worker"
@@ -15,15 +14,7 @@ import (
 // Canaries set out only where the settings want them: without, the worker has no metrics of them, by which alerts would
 // tell that none comes back.
 func TestCanariesSetOutOnlyWhenWanted(t *testing.T) {
-	nobody, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc, err := nats.Connect(nobody, nats.RetryOnFailedConnect(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	_, nc := unconnected(t)
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, every := range []time.Duration{0, 5 * time.Minute} {

@@ -4,28 +4,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/nats-io/nkeys"
 )
 
 // What can sign no results is a mistake, of which nothing is shown; without a file nothing is signed, and nothing wrong.
 // check says which it is.
 func TestWhoSignsTheResultsIsSaid(t *testing.T) {
-	pair, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed, err := pair.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	seed, public := nkey(t)
 	for name, test := range map[string]struct{ file, problem, checked string }{
 		"none":          {"", "", "note  digests    results are not signed"},
-		"a seed":        {written(t, "seed", string(seed)+"\n"), "", "ok    digests    results are signed with " + public + ";"},
+		"a seed":        {written(t, "seed", seed+"\n"), "", "ok    digests    results are signed with " + public + ";"},
 		"a public key":  {written(t, "public", public+"\n"), "LOGOFF_AUDIT_SEED_FILE: holds no NKey seed", "FAIL  digests    LOGOFF_AUDIT_SEED_FILE: holds no NKey seed"},
 		"an empty file": {written(t, "empty", "\n"), "LOGOFF_AUDIT_SEED_FILE: the file is empty", "FAIL  digests    LOGOFF_AUDIT_SEED_FILE: the file is empty"},
 		"no file":       {filepath.Join(t.TempDir(), "none"), "LOGOFF_AUDIT_SEED_FILE: the file cannot be read", "FAIL  digests    LOGOFF_AUDIT_SEED_FILE: the file cannot be read"},
@@ -43,7 +30,7 @@ func TestWhoSignsTheResultsIsSaid(t *testing.T) {
 			if !strings.HasPrefix(out.String(), test.checked) || strings.Count(out.String(), "\n") != 1 {
 				t.Errorf("check says %q, want %q", out.String(), test.checked)
 			}
-			if shown := words + out.String(); strings.Contains(shown, string(seed)) || test.problem != "" && strings.Contains(shown, public) {
+			if shown := words + out.String(); strings.Contains(shown, seed) || test.problem != "" && strings.Contains(shown, public) {
 				t.Errorf("it shows what the file holds: %s", shown)
 			}
 		})

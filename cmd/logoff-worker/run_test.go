@@ -35,28 +35,28 @@ import (
 	"logoffworker/worker/webserver/simulator"
 )
 
-// The embedded broker writes through to the disk, and demands what the worker was given; without any
-// credentials that is said.
-func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
+// nkey is the seed of a new NKey, and its public key.
+func nkey(t *testing.T) (seed, public string) {
+	t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := pair.Seed()
+	secret, err := pair.Seed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := pair.PublicKey()
-	if err != nil {
+	if public, err = pair.PublicKey(); err != nil {
 		t.Fatal(err)
 	}
-	file := func(text string) string {
-		path := filepath.Join(t.TempDir(), "secret")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	return string(secret), public
+}
+
+// The embedded broker writes through to the disk, and demands what the worker was given; without any
+// credentials that is said.
+func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
+	seed, public := nkey(t)
+	file := func(text string) string { return written(t, "secret", text) }
 	for name, test := range map[string]struct {
 		set     func(*settings)
 		want    broker.Options
@@ -67,7 +67,7 @@ func TestEmbeddedBrokerSyncsAndDemandsCredentials(t *testing.T) {
 		"user, file":    {set: func(s *settings) { s.NATS.User, s.NATS.PasswordFile = "u", file("p\n") }, want: broker.Options{User: "u", Password: "p"}},
 		"token":         {set: func(s *settings) { s.NATS.Token = "t" }, want: broker.Options{Token: "t"}},
 		"token, file":   {set: func(s *settings) { s.NATS.TokenFile = file("t\n") }, want: broker.Options{Token: "t"}},
-		"NKey":          {set: func(s *settings) { s.NATS.NkeyFile = file(string(seed) + "\n") }, want: broker.Options{NKey: public}},
+		"NKey":          {set: func(s *settings) { s.NATS.NkeyFile = file(seed + "\n") }, want: broker.Options{NKey: public}},
 		"no NKey":       {set: func(s *settings) { s.NATS.NkeyFile = file("SU") }, problem: "LOGOFF_NATS_NKEY_FILE holds no NKey seed"},
 		"no such NKey":  {set: func(s *settings) { s.NATS.NkeyFile = file("") + "x" }, problem: ": the file cannot be read"},
 		"no such token": {set: func(s *settings) { s.NATS.TokenFile = file("") + "x" }, problem: ": the file cannot be read"},
@@ -280,17 +280,23 @@ func TestStopWhileTheBrokerStarts(t *testing.T) {
 	}
 }
 
-// A worker that is stopped before it has a token begins nothing.
-func TestStopWithoutATokenBeginsNothing(t *testing.T) {
+// unconnected is an address at which nothing listens, and a connection that waits for NATS there.
+func unconnected(t *testing.T) (nobody string, nc *nats.Conn) {
+	t.Helper()
 	nobody, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(nobody, nats.RetryOnFailedConnect(true))
-	if err != nil {
+	if nc, err = nats.Connect(nobody, nats.RetryOnFailedConnect(true)); err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
+	return nobody, nc
+}
+
+// A worker that is stopped before it has a token begins nothing.
+func TestStopWithoutATokenBeginsNothing(t *testing.T) {
+	nobody, nc := unconnected(t)
 	s := settings{Prefix: "logoff"}
 	s.Webserver.URL = "http://" + nobody + "/api"
 	s.Webserver.PairFile, s.Webserver.PairKeyFile = filepath.Join(t.TempDir(), "nowhere"), written(t, "key", pairKey)
