@@ -54,6 +54,7 @@ type delivery struct {
 	rounds int // of ending what is on of its users; the reader alone writes it
 
 	// How it is settled. The settler alone writes it, and intake where a result was found.
+	tried  bool         // its result was published, whatever came of it
 	status jobs.Status  // of its result
 	result *jobs.Result // unless it is a success
 	stored bool         // the result is in the stream

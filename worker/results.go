@@ -84,16 +84,28 @@ type envelope struct {
 	result jobs.Result
 	msg    nats.Msg
 	status [1]string
+	plain  nats.Header
+	once   nats.Header // with which JetStream stores a message only if its subject has none
 }
 
 func newEnvelope() *envelope {
 	e := &envelope{}
-	e.msg.Header = nats.Header{
-		headerStatus: e.status[:],
-		// JetStream stores it only if its subject has none.
-		jetstream.ExpectedLastSubjSeqHeader: {"0"},
-	}
+	e.plain = nats.Header{headerStatus: e.status[:]}
+	e.once = nats.Header{headerStatus: e.status[:], jetstream.ExpectedLastSubjSeqHeader: {"0"}}
 	return e
+}
+
+// headerOf is the header of a job's result. What makes it the only one is left out, because it is much of what storing
+// a result costs NATS, where the stream sees to that by itself. The stream may have been changed since it was last
+// looked at; so a result that may not be the first, because others may have had the job, or because it was tried
+// before, has it in any case.
+func (s *settler) headerOf(e *envelope, d *delivery) nats.Header {
+	first := d.deliveries == 1 && !d.tried && d.leased(time.Now())
+	d.tried = true
+	if first && s.streams.TakesOneResult() {
+		return e.plain
+	}
+	return e.once
 }
 
 // resultMessage concludes a job's result and puts it into the envelope. The job keeps a copy if there is
@@ -110,7 +122,7 @@ func (s *settler) resultMessage(e *envelope, d *delivery) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.msg.Subject, e.msg.Data = s.resultSubject(d), data
+	e.msg.Subject, e.msg.Data, e.msg.Header = s.resultSubject(d), data, s.headerOf(e, d)
 	e.status[0] = string(r.Status)
 	return &e.msg, nil
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,53 @@ func TestResultThatIsStoredAlreadyCounts(t *testing.T) {
 				t.Errorf("%s: it says %s", test.name, w.lines)
 			}
 		}
+	})
+}
+
+// The header by which a job has one result is left out where the stream sees to that, and nobody else can have stored
+// one before.
+func TestHeaderOfTheOnlyResult(t *testing.T) {
+	withItsStreams(t, nil, func(t *testing.T, w withStreams) {
+		first := func(*delivery) {}
+		n := uint64(0)
+		headers := func(change func(*delivery)) (once []bool) {
+			n++
+			d := w.finishedJob(n, jobs.Accepted)
+			d.deliveries, d.lease = 1, time.Now().Add(time.Minute)
+			change(d)
+			for range 2 {
+				msg, err := w.settler.resultMessage(newEnvelope(), d)
+				if err != nil || msg.Header.Get(headerStatus) != string(jobs.AcceptedJob) {
+					t.Fatalf("%+v, %v", msg, err)
+				}
+				once = append(once, msg.Header.Get(jetstream.ExpectedLastSubjSeqHeader) == "0")
+			}
+			return once
+		}
+		is := func(name string, change func(*delivery), want ...bool) {
+			t.Helper()
+			if got := headers(change); !slices.Equal(got, want) {
+				t.Errorf("%s: it has the header: %t, want %t", name, got, want)
+			}
+		}
+		is("ours alone, and once more", first, false, true)
+		is("it was delivered before", func(d *delivery) { d.deliveries = 2 }, true, true)
+		is("its lease has run out", func(d *delivery) { d.lease = time.Now() }, true, true)
+		is("its lease had run out", func(d *delivery) { d.lapsed = true }, true, true)
+		results, err := w.jetStream(t).Stream(t.Context(), w.Config.Stream.Subjects.ResultStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := results.CachedInfo().Config
+		config.MaxMsgsPerSubject, config.DiscardNewPerSubject = -1, false
+		config.MaxAge = 0 // a change of limits makes the server look for old messages, by a clock outside the bubble
+		if _, err := w.jetStream(t).UpdateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.streams.Find(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		is("the stream takes several", first, true, true)
 	})
 }
 

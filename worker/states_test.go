@@ -99,6 +99,12 @@ func provisionAgain(s *site, _ *network) {
 	s.must(stream.DefaultConfig().ProvisionStreams(s.t.Context(), s.js))
 }
 
+// ofAnEarlierRelease is a stream of results that takes several for one job, unless they say that they are to be the only
+// one.
+func ofAnEarlierRelease(c *jetstream.StreamConfig) {
+	c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false
+}
+
 // changeResults changes the limits of the stream of results.
 func (s *site) changeResults(change func(*jetstream.StreamConfig)) {
 	s.t.Helper()
@@ -169,10 +175,10 @@ func natsIllnesses() []illness {
 		{
 			name: "a stream was edited", part: stream.PartStreams, kind: "edited " + results, state: metrics.StateBroken,
 			put: func(s *site, _ *network) {
-				s.changeResults(func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 })
+				s.changeResults(func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = false })
 			},
 			mend: func(s *site, _ *network) {
-				s.changeResults(func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = -1 })
+				s.changeResults(func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = true })
 			},
 			headline: "The stream LOGOFF_RESULTS was changed: max messages per subject is 1", do: "set it back",
 			command: "nats stream edit LOGOFF_RESULTS --force --max-msgs-per-subject=-1",

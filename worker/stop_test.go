@@ -1,8 +1,11 @@
 package worker_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"logoffworker/jobs"
 	"logoffworker/worker"
@@ -130,34 +133,45 @@ func TestSettledJobIsAcknowledgedWithoutAnotherCall(t *testing.T) {
 	}
 }
 
+// A second result is refused by the stream, or by its own header where the stream takes several.
 func TestSecondResultIsRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
-		job := jobOf(s.sim.SignOnMany(7, 1)...)
-		r := s.start(options{})
-		passes(t, 5*time.Second)
-		s.publish("logoff.requests", job)
-		passes(t, 500*time.Millisecond) // the call is in flight
-		stream, err := s.js.Stream(t.Context(), s.subjects.RequestStream())
-		if err != nil {
-			t.Fatal(err)
-		}
-		msg, err := stream.GetMsg(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.storeResult([]byte(job), msg.Sequence, msg.Time, jobs.Undecided)
-		passes(t, 10*time.Second)
-		r.stop()
-		if n := s.count(s.subjects.ResultStream()); n != 1 {
-			t.Errorf("%d results", n)
-		}
-		if n := s.left(); n != 0 {
-			t.Errorf("%d jobs left", n)
-		}
-		// The dead letter agrees with the one result there is.
-		if letter := s.deadLetter(1); letter.Reason != jobs.Failed {
-			t.Errorf("dead letter %+v", letter)
-		}
-	})
+	for name, change := range map[string]func(*jetstream.StreamConfig){"by the stream": nil, "by its header": ofAnEarlierRelease} {
+		t.Run(name, func(t *testing.T) { inBubble(t, func(t *testing.T) { refusesSecondResult(t, change) }) })
+	}
+}
+
+func refusesSecondResult(t *testing.T, change func(*jetstream.StreamConfig)) {
+	s := newSite(t, simulator.Settings{LatencyFixed: time.Second})
+	if change != nil {
+		s.changeResults(change)
+	}
+	job := jobOf(s.sim.SignOnMany(7, 1)...)
+	r := s.start(options{})
+	passes(t, 5*time.Second)
+	s.publish("logoff.requests", job)
+	passes(t, 500*time.Millisecond) // the call is in flight
+	requests, err := s.js.Stream(t.Context(), s.subjects.RequestStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := requests.GetMsg(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.storeResult([]byte(job), msg.Sequence, msg.Time, jobs.Undecided)
+	passes(t, 10*time.Second)
+	r.stop()
+	if n := s.count(s.subjects.ResultStream()); n != 1 {
+		t.Errorf("%d results", n)
+	}
+	if n := s.left(); n != 0 {
+		t.Errorf("%d jobs left", n)
+	}
+	// The dead letter agrees with the one result there is.
+	if letter := s.deadLetter(1); letter.Reason != jobs.Failed {
+		t.Errorf("dead letter %+v", letter)
+	}
+	if said := s.log.String(); strings.Contains(said, "cannot be stored") {
+		t.Errorf("a job that is settled is told as one that is not:\n%s", said)
+	}
 }

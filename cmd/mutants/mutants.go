@@ -24,8 +24,43 @@ var mutants = []mutant{
 	},
 	{
 		name: "no-once-only-header", file: "worker/results.go",
-		before: "		// JetStream stores it only if its subject has none.\n		jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
-		after:  "		\"X-\" + jetstream.ExpectedLastSubjSeqHeader: {\"0\"},\n",
+		before: "jetstream.ExpectedLastSubjSeqHeader: {\"0\"}",
+		after:  "\"X-\" + jetstream.ExpectedLastSubjSeqHeader: {\"0\"}",
+	},
+	{
+		name: "no-once-only-header-in-any-stream", file: "worker/results.go", test: "TestSecondResultIsRefused",
+		before: "	if first && s.streams.TakesOneResult() {\n",
+		after:  "	if first {\n",
+	},
+	{
+		name: "no-once-only-header-at-a-second-try", file: "worker/results.go", test: "TestHeaderOfTheOnlyResult",
+		before: "	d.tried = true\n",
+		after:  "",
+	},
+	{
+		name: "no-once-only-header-though-others-had-it", file: "worker/results.go", test: "TestHeaderOfTheOnlyResult",
+		before: "d.deliveries == 1 && !d.tried && d.leased(time.Now())",
+		after:  "!d.tried",
+	},
+	{
+		name: "second-result-is-one-that-failed", file: "worker/stream/publish.go", test: "TestSecondResultIsRefused", in: "./worker",
+		before: "refused.ErrorCode == notStored && refused.Description == subjectFull",
+		after:  "false",
+	},
+	{
+		name: "full-stream-has-the-result", file: "worker/stream/publish.go", test: "TestReplySaysOneOfThree",
+		before: "refused.ErrorCode == notStored && refused.Description == subjectFull",
+		after:  "refused.ErrorCode == notStored",
+	},
+	{
+		name: "stream-of-results-as-it-was", file: "worker/stream/watch.go", test: "TestStreamOfResultsTakesOneOrSeveral",
+		before: "		s.oneResult.Store(err == nil && takesOne(info.Config))\n",
+		after:  "		_ = takesOne\n",
+	},
+	{
+		name: "later-result-replaces-the-first", file: "worker/stream/plan.go", test: "TestStreamOfResultsTakesOneOrSeveral",
+		before: "	return c.MaxMsgsPerSubject == 1 && c.DiscardNewPerSubject\n",
+		after:  "	return c.MaxMsgsPerSubject == 1\n",
 	},
 	{
 		name: "no-lease-heartbeat", file: "worker/lease.go",

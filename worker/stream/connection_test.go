@@ -284,7 +284,7 @@ func TestStreamsAreWaitedFor(t *testing.T) {
 			t.Errorf("after the stop: %s", said)
 		}
 		config := c.results()
-		config.Discard, config.MaxAge = 0, 0
+		config.Discard, config.DiscardNewPerSubject, config.MaxAge = 0, false, 0
 		if _, err := s.js.UpdateStream(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}

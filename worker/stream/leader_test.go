@@ -2,9 +2,9 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,21 +43,35 @@ func trio(t *testing.T) *nats.Conn {
 }
 
 // While the leader of a stream changes, a message may get no answer, or a wrong one, but never a yes that is none; and
-// what was not told to be stored can be published again: it is then stored, or known to be.
+// what was not told to be stored can be published again: it is then stored, or known to be. It is so whether the
+// messages say that they are to be the only ones of their subjects, or the stream sees to that.
 func TestLeaderChangeLosesNoAnswer(t *testing.T) {
 	nc := trio(t)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s jetstream.Stream
-	if !stage.Await(t.Context(), 30*time.Second, func() bool { // the servers have to find each other
-		s, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "R", Subjects: []string{"r.*.*"}, Replicas: 3, Discard: jetstream.DiscardNew})
-		return err == nil
-	}) {
-		t.Fatal(err)
+	for _, config := range []jetstream.StreamConfig{
+		{Name: "HEADER", Subjects: []string{"header.*.*"}},
+		{Name: "STREAM", Subjects: []string{"stream.*.*"}, MaxMsgsPerSubject: 1, DiscardNewPerSubject: true},
+	} {
+		config.Replicas, config.Discard = 3, jetstream.DiscardNew
+		var s jetstream.Stream
+		if !stage.Await(t.Context(), 30*time.Second, func() bool { // the servers have to find each other
+			s, err = js.CreateStream(t.Context(), config)
+			return err == nil
+		}) {
+			t.Fatal(err)
+		}
+		if err := leaderChanges(t, nc, s, !takesOne(config)); err != nil {
+			t.Errorf("%s: %v", config.Name, err)
+		}
 	}
+}
+
+func leaderChanges(t *testing.T, nc *nats.Conn, s jetstream.Stream, withHeader bool) error {
 	const batches, size = 2, 500
+	name := s.CachedInfo().Config.Name
 	o := NewOutbox(nc)
 	stored := 0
 	for round := range batches {
@@ -65,12 +79,14 @@ func TestLeaderChangeLosesNoAnswer(t *testing.T) {
 		message := func(i int) (*nats.Msg, error) {
 			if i == size/2 && !deposed {
 				deposed = true
-				if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.R", nil, 10*time.Second); err != nil {
+				if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+name, nil, 10*time.Second); err != nil {
 					return nil, err
 				}
 			}
-			msg := nats.NewMsg(fmt.Sprintf("r.%d.%d", round, i))
-			msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+			msg := nats.NewMsg(fmt.Sprintf("%s.%d.%d", strings.ToLower(name), round, i))
+			if withHeader {
+				msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
+			}
 			return msg, nil
 		}
 		open := make([]int, size)
@@ -90,20 +106,21 @@ func TestLeaderChangeLosesNoAnswer(t *testing.T) {
 			open = again
 		}
 		if err := inAll(t.Context(), s, uint64((round+1)*size)); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	if stored == 0 || stored > batches*size {
-		t.Errorf("%d of %d messages were told to be stored", stored, batches*size)
+		return fmt.Errorf("%d of %d messages were told to be stored", stored, batches*size)
 	}
+	return nil
 }
 
-// inAll is an error when a stream does not hold so many messages, each on a subject of its own.
+// inAll is an error when a stream does not hold so many messages, each on a subject of its own, or has dropped one.
 func inAll(ctx context.Context, s jetstream.Stream, want uint64) (err error) {
 	if !stage.Await(ctx, 20*time.Second, func() bool {
 		var info *jetstream.StreamInfo
-		if info, err = s.Info(ctx); err == nil && (info.State.Msgs != want || info.State.NumSubjects != want) {
-			err = errors.New("another number of messages")
+		if info, err = s.Info(ctx); err == nil && (info.State.Msgs != want || info.State.NumSubjects != want || info.State.LastSeq != want) {
+			err = fmt.Errorf("it holds %d of %d, on %d subjects", info.State.Msgs, info.State.LastSeq, info.State.NumSubjects)
 		}
 		return err == nil
 	}) {

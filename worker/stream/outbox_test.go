@@ -13,7 +13,8 @@ import (
 
 // What a reply says of a message is one of three: it is stored, another is in its place, or neither is known.
 func TestReplySaysOneOfThree(t *testing.T) {
-	taken, full := &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}, &jetstream.APIError{ErrorCode: streamFull}
+	taken, full := &jetstream.APIError{ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence}, &jetstream.APIError{ErrorCode: notStored}
+	has := &jetstream.APIError{ErrorCode: notStored, Description: subjectFull}
 	kinds := []error{nil, taken, errNoReply}
 	for i, a := range kinds {
 		for j, b := range kinds {
@@ -22,7 +23,7 @@ func TestReplySaysOneOfThree(t *testing.T) {
 			}
 		}
 	}
-	if !Taken(taken) || !Taken(errStoredBefore) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
+	if !Taken(taken) || !Taken(has) || Taken(&jetstream.APIError{Description: subjectFull}) || !Taken(errStoredBefore) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
 		t.Error("a refusal is taken for another")
 	}
 }
@@ -45,7 +46,7 @@ func TestPlainYesTellsItsPlace(t *testing.T) {
 // With the reason there is what to do about it.
 func TestHintSaysWhatToDo(t *testing.T) {
 	for hint, err := range map[string]error{
-		"the stream is full": &jetstream.APIError{ErrorCode: streamFull}, "there is no connection": nats.ErrReconnectBufExceeded, "run `logoff-worker init`": jetstream.ErrNoStreamResponse,
+		"the stream is full": &jetstream.APIError{ErrorCode: notStored}, "there is no connection": nats.ErrReconnectBufExceeded, "run `logoff-worker init`": jetstream.ErrNoStreamResponse,
 		"NATS is silent": errNoReply,
 	} {
 		if words := Hint(err); !strings.Contains(words, hint) {

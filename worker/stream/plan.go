@@ -103,20 +103,28 @@ func (c Config) requests(maxPayload int64) jetstream.StreamConfig {
 	}
 }
 
+// results has one result for each job's subject, and refuses another (takesOne).
 func (c Config) results() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:        c.Subjects.ResultStream(),
-		Description: "one result per logoff job",
-		Subjects:    []string{c.Subjects.Results()},
-		Retention:   jetstream.LimitsPolicy,
-		Storage:     jetstream.FileStorage,
-		Discard:     jetstream.DiscardNew,
-		MaxAge:      keepResults,
-		Duplicates:  2 * time.Minute,
-		Replicas:    c.Replicas,
-		MaxBytes:    c.MaxBytes,
-		AllowDirect: true,
+		Name:                 c.Subjects.ResultStream(),
+		Description:          "one result per logoff job",
+		Subjects:             []string{c.Subjects.Results()},
+		Retention:            jetstream.LimitsPolicy,
+		Storage:              jetstream.FileStorage,
+		Discard:              jetstream.DiscardNew,
+		MaxMsgsPerSubject:    1,
+		DiscardNewPerSubject: true,
+		MaxAge:               keepResults,
+		Duplicates:           2 * time.Minute,
+		Replicas:             c.Replicas,
+		MaxBytes:             c.MaxBytes,
+		AllowDirect:          true,
 	}
+}
+
+// takesOne reports whether a stream takes one message for a subject, and refuses each later one by itself.
+func takesOne(c jetstream.StreamConfig) bool {
+	return c.MaxMsgsPerSubject == 1 && c.DiscardNewPerSubject
 }
 
 func (c Config) dead() jetstream.StreamConfig {
@@ -244,8 +252,12 @@ func compareStreams(have, want jetstream.StreamConfig) differences {
 	} else if least := min(leastKept, want.MaxAge); have.MaxAge != 0 && have.MaxAge < least {
 		d.add("max age", have.MaxAge, fmt.Sprintf("%v or more", least), maxAge)
 	}
-	if have.MaxMsgsPerSubject > 0 {
-		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one", "--max-msgs-per-subject=-1")
+	if asWanted := takesOne(have) && takesOne(want); have.MaxMsgsPerSubject > 0 && !asWanted {
+		flags := []string{"--max-msgs-per-subject=-1"}
+		if have.DiscardNewPerSubject {
+			flags = append(flags, "--no-discard-per-subject") // it goes with such a limit only
+		}
+		d.add("max messages per subject", have.MaxMsgsPerSubject, "no limit, which would drop a message for a later one, or refuse the later one", flags...)
 	}
 	if want.MaxMsgSize <= 0 && have.MaxMsgSize > 0 {
 		d.add("max message size", have.MaxMsgSize, "no limit, because a result may need all that NATS takes", "--max-msg-size=-1")

@@ -34,6 +34,11 @@ func TestDifferenceOfAStreamIsNamed(t *testing.T) {
 		"smaller jobs":           {requestsOf, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 }, ""},
 		"larger jobs":            {requestsOf, func(c *jetstream.StreamConfig) { c.MaxMsgSize++ }, "or less, so that a dead letter has room"},
 		"jobs of any size":       {requestsOf, func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 }, "max message size is -1"},
+		"one result, replaced":   {Config.results, func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = false }, "max messages per subject is 1"},
+		"two results":            {Config.results, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 2 }, "max messages per subject is 2"},
+		"any number of results":  {Config.results, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false }, ""},
+		"one job for a subject":  {requestsOf, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 1, true }, "max messages per subject is 1"},
+		"one dead letter":        {Config.dead, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 1, true }, "max messages per subject is 1"},
 		"jobs that are replaced": {requestsOf, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }, "max messages per subject is 1"},
 	} {
 		want := test.config(DefaultConfig())
@@ -59,6 +64,7 @@ func TestStreamIsSetBackByItsDifferences(t *testing.T) {
 			c.MaxAge, c.Discard, c.DenyPurge, c.NoAck = time.Hour, jetstream.DiscardOld, false, true
 		}, "--discard=new --deny-purge --ack --max-age=0h"},
 		"what is too big": {func(c *jetstream.StreamConfig) { c.MaxMsgSize, c.MaxMsgsPerSubject = -1, 1 }, "--max-msgs-per-subject=-1 --max-msg-size=786432"},
+		"one a subject":   {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject, c.DiscardNewPerSubject = 1, true }, "--max-msgs-per-subject=-1 --no-discard-per-subject"},
 	} {
 		have := requestsOf(DefaultConfig())
 		test.change(&have)

@@ -170,9 +170,10 @@ type Streams struct {
 	// Wait is how long to wait after so many tries in a row that failed.
 	Wait func(tries int) time.Duration
 
-	js    jetstream.JetStream
-	plan  plan
-	audit atomic.Pointer[jetstream.Stream]
+	js        jetstream.JetStream
+	plan      plan
+	audit     atomic.Pointer[jetstream.Stream]
+	oneResult atomic.Bool // see TakesOneResult
 }
 
 // Find provisions until it succeeds or ctx ends. NATS being down, or an operator who has yet to create the
@@ -202,6 +203,7 @@ func (s *Streams) found() {
 		s.Health.Well(part)
 	}
 	p := s.plan
+	s.oneResult.Store(takesOne(p.found[p.results.Name].CachedInfo().Config))
 	s.Log.Info("The streams and consumers are ready.", "jobs", p.requests.Name, "results", p.results.Name, "dead_letters", p.dead.Name, "domain", p.domain)
 	for _, lack := range s.Config.lacks(p) {
 		s.Log.Warn("Note that " + lack + ".")
@@ -210,6 +212,10 @@ func (s *Streams) found() {
 
 // HasCounts reports, after Find, whether there is a stream of counters.
 func (s *Streams) HasCounts() bool { return s.plan.counts.Name != "" }
+
+// TakesOneResult reports, after Find, whether the stream of results took one message for a subject only when it was last
+// looked at. A stream of an earlier release, or an operator's own, may take several.
+func (s *Streams) TakesOneResult() bool { return s.oneResult.Load() }
 
 // Provision tries once to find or make what is missing, and tells operators what stands in the way.
 func (s *Streams) Provision(ctx context.Context) {

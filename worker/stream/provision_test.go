@@ -49,7 +49,12 @@ func TestProvisionNamesEveryDifference(t *testing.T) {
 			change func(*jetstream.StreamConfig)
 			says   []string
 		}{
-			{"results that are dropped", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld; c.MaxAge = time.Hour }, []string{"discard is", "max age is 1h0m0s, needed is 24h0m0s or more"}},
+			{"results that are dropped", func(c *jetstream.StreamConfig) {
+				c.Discard, c.DiscardNewPerSubject, c.MaxAge = jetstream.DiscardOld, false, time.Hour
+			}, []string{"discard is", "max messages per subject is 1, needed is no limit", "max age is 1h0m0s, needed is 24h0m0s or more"}},
+			{"results of an earlier release, of which a subject may have several", func(c *jetstream.StreamConfig) {
+				c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false
+			}, nil},
 			{"more copies and a limit are the operator's business", func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 30; c.Description = "ours" }, nil},
 		} {
 			results, err := js.Stream(ctx, subjects.ResultStream())

@@ -32,10 +32,15 @@ const (
 )
 
 // Taken reports whether JetStream did not store a message because it, or another in its place, is stored already: the
-// same message id came before, or its subject, which may have one only, has one.
+// same message id came before, or its subject, which may have one only, has one. That a subject has one is refused by
+// the message's own header, or by the stream.
 func Taken(err error) bool {
 	var refused *jetstream.APIError
-	return errors.Is(err, errStoredBefore) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+	if !errors.As(err, &refused) {
+		return errors.Is(err, errStoredBefore)
+	}
+	return refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		refused.ErrorCode == notStored && refused.Description == subjectFull
 }
 
 // alike reports whether two replies say the same of a message: that it is stored, that another is in its place, or neither.
@@ -367,7 +372,7 @@ func Unstored(n int, err error) metrics.Condition {
 func Hint(err error) string {
 	var refused *jetstream.APIError
 	switch {
-	case errors.As(err, &refused) && refused.ErrorCode == streamFull:
+	case errors.As(err, &refused) && refused.ErrorCode == notStored:
 		return err.Error() + " (the stream is full: raise its limit or remove old messages)"
 	case isDisconnected(err):
 		return errNotConnected.Error()
@@ -383,5 +388,9 @@ func isDisconnected(err error) bool {
 	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
-// streamFull is JetStream's code for a stream that has no room.
-const streamFull jetstream.ErrorCode = 10077
+// notStored is JetStream's code for a message for which a stream has no room, and subjectFull what it says where only
+// the message's subject has none (ErrMaxMsgsPerSubject of nats-server, the same in 2.10 to 2.15).
+const (
+	notStored   jetstream.ErrorCode = 10077
+	subjectFull                     = "maximum messages per subject exceeded"
+)

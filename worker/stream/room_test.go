@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -125,10 +126,12 @@ func TestAccountThatFillsIsTold(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		s.reconnect(reg, nats.InProcessServer(b), nats.UserInfo("u", "p"))
 		s.watch(nil)
+		stored := 0
 		fill := func(most float64) {
 			for n := 0.0; n < most*limit; n = numbers(t, reg)["logoff_nats_storage_bytes"] {
 				for range 5 {
-					s.publish("logoff.results.a.b", strings.Repeat("x", 100_000))
+					stored++
+					s.publish(fmt.Sprint("logoff.results.a.", stored), strings.Repeat("x", 100_000))
 				}
 				passes(10 * time.Second)
 			}

@@ -124,6 +124,9 @@ func (s *Streams) look(ctx context.Context) (found look, err error) {
 func (s *Streams) lookAtStream(ctx context.Context, want jetstream.StreamConfig, how ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	info, err := s.plan.found[want.Name].Info(ctx, how...)
 	s.Health.Set(errors.Is(err, jetstream.ErrStreamNotFound), s.streamMissing(want))
+	if want.Name == s.plan.results.Name {
+		s.oneResult.Store(err == nil && takesOne(info.Config))
+	}
 	if err != nil {
 		return nil, err
 	}

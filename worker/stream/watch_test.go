@@ -276,6 +276,44 @@ var meddlings = []meddling{
 	},
 }
 
+// Whether the stream of results has one result for each job by itself is known of the stream as it is; of one that is
+// not seen it is not.
+func TestStreamOfResultsTakesOneOrSeveral(t *testing.T) {
+	bubbled(t, func(t *testing.T) {
+		s := newSite(t)
+		s.streams.Config.Provision = stream.ProvisionVerify
+		is := func(when string, want bool) {
+			t.Helper()
+			if got := s.streams.TakesOneResult(); got != want {
+				t.Errorf("%s: it takes one: %t", when, got)
+			}
+		}
+		is("as it was made", true)
+		s.watch(nil)
+		passes(time.Second)
+		is("at the first look", true)
+		limit := func(most int64, refuses bool) {
+			s.editStream(subjects.ResultStream(), func(c *jetstream.StreamConfig) {
+				c.MaxMsgsPerSubject, c.DiscardNewPerSubject, c.MaxAge = most, refuses, 0
+			})
+			passes(15 * time.Second)
+		}
+		limit(-1, false)
+		is("without a limit", false)
+		limit(1, false)
+		is("with one that drops the first", false)
+		limit(2, true)
+		is("with one that takes two", false)
+		limit(1, true)
+		is("set back", true)
+		if err := s.js.DeleteStream(t.Context(), subjects.ResultStream()); err != nil {
+			t.Fatal(err)
+		}
+		passes(15 * time.Second)
+		is("gone", false)
+	})
+}
+
 // Whatever somebody does to streams and consumers, the watch says within 15 seconds what it is and what to do;
 // the worker is not ready, and ready again when it has been undone.
 func TestNobodyMeddlesUnseen(t *testing.T) {

@@ -35,6 +35,7 @@ type deployment struct {
 	load     *load
 	operator *operator
 	token    *fleetToken // nil where each worker logs in by itself
+	earlier  bool        // see size
 	toNATS   links       // of the workers and the publishers
 
 	mu   sync.Mutex
@@ -46,10 +47,11 @@ type size struct {
 	servers, workers int
 	store            string      // where the NATS servers keep their streams
 	token            *fleetToken // that the workers share; nil where each logs in by itself
+	earlier          bool        // its stream of results is of an earlier release, and takes several results for a job
 }
 
 func (w *world) startDeployment(ctx context.Context, prefix string, of size) (*deployment, error) {
-	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Output{}, token: of.token}
+	d := &deployment{world: w, subjects: jobs.Subjects{Prefix: prefix}, log: &stage.Output{}, token: of.token, earlier: of.earlier}
 	ports, err := stage.FreePorts(2 * of.servers)
 	if err != nil {
 		return nil, err
@@ -141,6 +143,13 @@ func (d *deployment) provision(ctx context.Context) (err error) {
 		return err == nil
 	}) {
 		return fmt.Errorf("streams of %s: %w", d.subjects.Prefix, err)
+	}
+	if d.earlier {
+		if err := d.change(ctx, d.subjects.ResultStream(), func(c *jetstream.StreamConfig, _ jetstream.StreamState) {
+			c.MaxMsgsPerSubject, c.DiscardNewPerSubject = -1, false
+		}); err != nil {
+			return fmt.Errorf("the stream of results of %s: %w", d.subjects.Prefix, err)
+		}
 	}
 	if !stage.Await(ctx, 30*time.Second, func() bool { err = d.shortLeases(ctx); return err == nil }) {
 		return fmt.Errorf("consumers of %s: %w", d.subjects.Prefix, err)

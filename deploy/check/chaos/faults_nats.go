@@ -155,6 +155,11 @@ func (d *deployment) slowNATS(ctx context.Context, _ *rand.Rand) (int, string, e
 
 // limit changes the most messages that a stream takes.
 func (d *deployment) limit(ctx context.Context, stream string, messages func(jetstream.StreamState) int64) error {
+	return d.change(ctx, stream, func(c *jetstream.StreamConfig, state jetstream.StreamState) { c.MaxMsgs = messages(state) })
+}
+
+// change changes the settings of a stream.
+func (d *deployment) change(ctx context.Context, stream string, how func(*jetstream.StreamConfig, jetstream.StreamState)) error {
 	var err error
 	if !stage.Await(ctx, 20*time.Second, func() bool {
 		var handle jetstream.Stream
@@ -162,7 +167,7 @@ func (d *deployment) limit(ctx context.Context, stream string, messages func(jet
 			return false
 		}
 		config := handle.CachedInfo().Config
-		config.MaxMsgs = messages(handle.CachedInfo().State)
+		how(&config, handle.CachedInfo().State)
 		_, err = d.js.UpdateStream(ctx, config)
 		return err == nil
 	}) {

@@ -109,14 +109,15 @@ func (w *world) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.solo, err = w.startDeployment(ctx, "logoff", size{servers: 1, workers: 3, store: store}); err != nil {
+	earlier := w.seed%2 == 0 // of one of the two the stream of results is as it was
+	if w.solo, err = w.startDeployment(ctx, "logoff", size{servers: 1, workers: 3, store: store, earlier: earlier}); err != nil {
 		return err
 	}
 	token, err := w.newFleetToken(ctx, "trio")
 	if err != nil {
 		return err
 	}
-	w.trio, err = w.startDeployment(ctx, "trio", size{servers: 3, workers: 2, store: filepath.Join(w.dir, "trio"), token: token})
+	w.trio, err = w.startDeployment(ctx, "trio", size{servers: 3, workers: 2, store: filepath.Join(w.dir, "trio"), token: token, earlier: !earlier})
 	return err
 }
 

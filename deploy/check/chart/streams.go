@@ -51,6 +51,9 @@ type nackStream struct {
 		AllowDirect     bool           `json:"allowDirect"`
 		DenyDelete      bool           `json:"denyDelete"`
 		DenyPurge       bool           `json:"denyPurge"`
+
+		MaxMsgsPerSubject int64 `json:"maxMsgsPerSubject"`
+		DiscardPerSubject bool  `json:"discardPerSubject"`
 	} `json:"spec"`
 }
 
@@ -211,6 +214,7 @@ func (o *nackStream) make(ctx context.Context, js jetstream.JetStream, copies in
 		Name: s.Name, Description: s.Description, Subjects: s.Subjects, MaxAge: s.MaxAge.Duration, MaxBytes: s.MaxBytes,
 		MaxMsgSize: s.MaxMsgSize, Duplicates: s.DuplicateWindow.Duration, Replicas: 1, AllowDirect: s.AllowDirect,
 		DenyDelete: s.DenyDelete, DenyPurge: s.DenyPurge,
+		MaxMsgsPerSubject: s.MaxMsgsPerSubject, DiscardNewPerSubject: s.DiscardPerSubject,
 	}
 	if err := words(map[string]any{s.Retention: &config.Retention, s.Storage: &config.Storage, s.Discard: &config.Discard}); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)

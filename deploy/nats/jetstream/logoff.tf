@@ -10,23 +10,22 @@ terraform {
 }
 
 resource "jetstream_stream" "LOGOFF_REQUESTS" {
-  name                 = "LOGOFF_REQUESTS"
-  description          = "logoff jobs; a job leaves when its result is stored"
-  subjects             = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*", "logoff.approved.urgent.*", "logoff.requests.bulk", "logoff.requests.bulk.*", "logoff.approved.bulk.*"]
-  retention            = "workqueue"
-  discard              = "new"
-  storage              = "file"
-  replicas             = 1
-  max_bytes            = -1
-  max_age              = 0
-  max_msg_size         = 786432
-  max_msgs             = -1
-  max_msgs_per_subject = -1
-  max_consumers        = -1
-  duplicate_window     = 120
-  allow_direct         = false
-  deny_delete          = true
-  deny_purge           = true
+  name             = "LOGOFF_REQUESTS"
+  description      = "logoff jobs; a job leaves when its result is stored"
+  subjects         = ["logoff.requests", "logoff.requests.urgent", "logoff.requests.urgent.*", "logoff.approved.urgent.*", "logoff.requests.bulk", "logoff.requests.bulk.*", "logoff.approved.bulk.*"]
+  retention        = "workqueue"
+  discard          = "new"
+  storage          = "file"
+  replicas         = 1
+  max_bytes        = -1
+  max_age          = 0
+  max_msg_size     = 786432
+  max_msgs         = -1
+  max_consumers    = -1
+  duplicate_window = 120
+  allow_direct     = false
+  deny_delete      = true
+  deny_purge       = true
 
   lifecycle {
     prevent_destroy = true
@@ -34,21 +33,22 @@ resource "jetstream_stream" "LOGOFF_REQUESTS" {
 }
 
 resource "jetstream_stream" "LOGOFF_RESULTS" {
-  name                 = "LOGOFF_RESULTS"
-  description          = "one result per logoff job"
-  subjects             = ["logoff.results.*.*"]
-  retention            = "limits"
-  discard              = "new"
-  storage              = "file"
-  replicas             = 1
-  max_bytes            = -1
-  max_age              = 2592000
-  max_msg_size         = -1
-  max_msgs             = -1
-  max_msgs_per_subject = -1
-  max_consumers        = -1
-  duplicate_window     = 120
-  allow_direct         = true
+  name                    = "LOGOFF_RESULTS"
+  description             = "one result per logoff job"
+  subjects                = ["logoff.results.*.*"]
+  retention               = "limits"
+  discard                 = "new"
+  storage                 = "file"
+  replicas                = 1
+  max_bytes               = -1
+  max_age                 = 2592000
+  max_msg_size            = -1
+  max_msgs                = -1
+  max_msgs_per_subject    = 1
+  discard_new_per_subject = true
+  max_consumers           = -1
+  duplicate_window        = 120
+  allow_direct            = true
 
   lifecycle {
     prevent_destroy = true
@@ -56,21 +56,20 @@ resource "jetstream_stream" "LOGOFF_RESULTS" {
 }
 
 resource "jetstream_stream" "LOGOFF_DEAD" {
-  name                 = "LOGOFF_DEAD"
-  description          = "logoff jobs that were not done, ready to be published again"
-  subjects             = ["logoff.dead.*"]
-  retention            = "limits"
-  discard              = "new"
-  storage              = "file"
-  replicas             = 1
-  max_bytes            = -1
-  max_age              = 7776000
-  max_msg_size         = -1
-  max_msgs             = -1
-  max_msgs_per_subject = -1
-  max_consumers        = -1
-  duplicate_window     = 3600
-  allow_direct         = false
+  name             = "LOGOFF_DEAD"
+  description      = "logoff jobs that were not done, ready to be published again"
+  subjects         = ["logoff.dead.*"]
+  retention        = "limits"
+  discard          = "new"
+  storage          = "file"
+  replicas         = 1
+  max_bytes        = -1
+  max_age          = 7776000
+  max_msg_size     = -1
+  max_msgs         = -1
+  max_consumers    = -1
+  duplicate_window = 3600
+  allow_direct     = false
 
   lifecycle {
     prevent_destroy = true
@@ -78,23 +77,22 @@ resource "jetstream_stream" "LOGOFF_DEAD" {
 }
 
 resource "jetstream_stream" "LOGOFF_AUDIT" {
-  name                 = "LOGOFF_AUDIT"
-  description          = "who paused, replayed, dropped, approved or denied what, and digests of the results"
-  subjects             = ["logoff.audit.\u003e"]
-  retention            = "limits"
-  discard              = "old"
-  storage              = "file"
-  replicas             = 1
-  max_bytes            = -1
-  max_age              = 31536000
-  max_msg_size         = -1
-  max_msgs             = -1
-  max_msgs_per_subject = -1
-  max_consumers        = -1
-  duplicate_window     = 120
-  allow_direct         = true
-  deny_delete          = true
-  deny_purge           = true
+  name             = "LOGOFF_AUDIT"
+  description      = "who paused, replayed, dropped, approved or denied what, and digests of the results"
+  subjects         = ["logoff.audit.\u003e"]
+  retention        = "limits"
+  discard          = "old"
+  storage          = "file"
+  replicas         = 1
+  max_bytes        = -1
+  max_age          = 31536000
+  max_msg_size     = -1
+  max_msgs         = -1
+  max_consumers    = -1
+  duplicate_window = 120
+  allow_direct     = true
+  deny_delete      = true
+  deny_purge       = true
 
   lifecycle {
     prevent_destroy = true
