@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -94,12 +95,16 @@ func decodeJSON(data []byte) (Job, *InvalidError) {
 	if at := invalidUTF8(data); at >= 0 {
 		return Job{ID: plainID(data)}, invalidAt(position(at), "invalid UTF-8")
 	}
-	var m message
-	if err := json.Unmarshal(data, &m, json.RejectUnknownMembers(true)); err != nil {
+	m, _ := messages.Get().(*message)
+	defer func() { *m = message{}; messages.Put(m) }()
+	if err := json.Unmarshal(data, m, json.RejectUnknownMembers(true)); err != nil {
 		return Job{ID: plainID(data)}, explain(err)
 	}
 	return m.job(), nil
 }
+
+// messages are used again, because one costs more to make than the job that it becomes. They are empty.
+var messages = sync.Pool{New: func() any { return &message{} }}
 
 func (m *message) job() Job {
 	j := Job{

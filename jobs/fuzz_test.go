@@ -139,7 +139,7 @@ var kept = cmp.Transformer("kept", func(e *Entry) Entry {
 // checkStorable makes the largest result of a job that its rules let through.
 func checkStorable(t *testing.T, job Job, rules Rules) {
 	r := Result{
-		Version: ResultVersion, JobID: Identify(job.ID, "", 1, stored), Lane: Urgent, Worker: "worker-0", EventTime: job.EventTime,
+		Version: ResultVersion, JobID: Identify(job.ID, "", Key(1, stored)), Lane: Urgent, Worker: "worker-0", EventTime: job.EventTime,
 		Reason: job.Reason, RequestedBy: job.RequestedBy, Labels: job.Labels, UsersLeft: len(job.Users), RequestedAt: stored,
 	}
 	for _, s := range job.Sessions {

@@ -8,16 +8,16 @@ import (
 )
 
 // Identify returns the id under which a job is worked: its own, else the id its message was
-// published with, else one made of the message's place in the stream. A message id that is no legal
-// job id is passed over: no session stays alive because of a header that only spots duplicates.
-func Identify(own, messageID string, sequence uint64, stored time.Time) string {
+// published with, else its key ([Key]). A message id that is no legal job id is passed over: no session
+// stays alive because of a header that only spots duplicates.
+func Identify(own, messageID, key string) string {
 	switch {
 	case own != "":
 		return own
 	case messageID != "" && LegalID(messageID) == nil:
 		return messageID
 	}
-	return Key(sequence, stored)
+	return key
 }
 
 // Key names a stored message by its sequence in the stream and the time it was stored: unique even

@@ -15,7 +15,7 @@ func TestJobIsIdentifiedByTheFirstThatItHas(t *testing.T) {
 		{"", "no.token", "7-1795428001000000250"},
 		{"", strings.Repeat("m", MaxIDLength+1), "7-1795428001000000250"},
 	} {
-		if got := Identify(c.own, c.messageID, 7, stored); got != c.want || LegalID(got) != nil {
+		if got := Identify(c.own, c.messageID, Key(7, stored)); got != c.want || LegalID(got) != nil {
 			t.Errorf("%v is identified as %q", c, got)
 		}
 	}

@@ -34,8 +34,8 @@ type delivery struct {
 	keys       *keyWait // whose keys it waits for, before anything of it is known; nil if it does not
 	signal     *jobs.Signal
 	format     jobs.Format
-	users      []*user // whom the job names; what is in them, see there
-	verdict    guard.Verdict
+	users      []*user        // whom the job names; what is in them, see there
+	verdict    *guard.Verdict // nil where nobody judged it
 
 	// What becomes of it. Whoever decides about one of its sessions writes it, with the lock held; once left
 	// is 0, only the reader does, until it hands the job to the settler.
@@ -54,9 +54,9 @@ type delivery struct {
 	rounds int // of ending what is on of its users; the reader alone writes it
 
 	// How it is settled. The settler alone writes it, and intake where a result was found.
-	tried  bool         // its result was published, whatever came of it
 	status jobs.Status  // of its result
 	result *jobs.Result // unless it is a success
+	tried  bool         // the result was published, whatever came of it
 	stored bool         // the result is in the stream
 	kept   bool         // so is the dead letter
 
@@ -110,7 +110,9 @@ func (d *delivery) conclude(r *jobs.Result, worker string) {
 		r.Status, r.Error = jobs.Ignored, d.ignored
 	}
 	r.Users = d.userResults()
-	d.verdict.Mark(r)
+	if d.verdict != nil {
+		d.verdict.Mark(r)
+	}
 	r.Conclude()
 	d.steps.tell(r)
 }

@@ -109,7 +109,7 @@ func (l *lane) tellUnjudged(n int, why error) metrics.Condition {
 
 // judged writes down what the guard says.
 func (d *delivery) judged(v guard.Verdict) {
-	d.verdict = v
+	d.verdict = &v
 	if v.ApprovedBy != "" {
 		d.publisher = v.Publisher
 	}

@@ -110,7 +110,7 @@ func (l *lane) newDelivery(msg *nats.Msg, now, lease time.Time) *delivery {
 func (l *lane) open(reader signals.Reader, d *delivery) {
 	a := reader.Message(d.msg.Header, d.msg.Data)
 	job := a.Job
-	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.sequence, d.requested)
+	job.ID = jobs.Identify(job.ID, d.header(nats.MsgIdHdr), d.key)
 	if id, _, ok := l.w.Config.Stream.Subjects.ResultOf(d.header(guard.Header)); ok && l.w.isApproved(d) {
 		job.ID = id // of the job that was held
 	}

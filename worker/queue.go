@@ -182,6 +182,9 @@ func (q *queue) leave(doc document, leaves func(asker) bool) (gone []asker, kept
 		stay := s.askers[:0]
 		for _, a := range s.askers {
 			if leaves(a) {
+				if gone == nil {
+					gone = make([]asker, 0, len(doc)) // nearly always all of them
+				}
 				gone = append(gone, a)
 			} else {
 				stay = append(stay, a)
@@ -210,11 +213,15 @@ func (q *queue) deadline(doc document) (earliest time.Time) {
 
 // trace is that of a document's jobs, where all have the same.
 func (q *queue) trace(doc document) (trace jobs.Trace) {
-	for d := range q.askers(doc) {
-		if d.trace == "" || trace != "" && d.trace != trace {
-			return ""
+	first, same := true, true
+	q.each(doc, func(a asker) {
+		if first {
+			trace, first = a.d.trace, false
 		}
-		trace = d.trace
+		same = same && a.d.trace == trace
+	})
+	if !same {
+		return ""
 	}
 	return trace
 }

@@ -32,7 +32,7 @@ func TestOnlyWhatIsToBeSentIsReceived(t *testing.T) {
 			t.Fatal(len(msgs), err)
 		}
 		settled := l.newDelivery(msgs[6], time.Now(), time.Now())
-		settled.job.ID = jobs.Identify("", "", settled.sequence, settled.requested)
+		settled.job.ID = jobs.Key(settled.sequence, settled.requested)
 		var r jobs.Result
 		settled.targets, settled.sessions = []jobs.Session{{ID: guid}}, []jobs.SessionResult{{ID: guid, Outcome: jobs.Accepted}}
 		settled.conclude(&r, "other")

@@ -468,7 +468,7 @@ func (s *site) storeResult(data []byte, sequence uint64, stored time.Time, outco
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	result := jobs.Result{Version: 1, JobID: jobs.Identify(job.ID, "", sequence, stored), Worker: "other", Lane: jobs.Urgent}
+	result := jobs.Result{Version: 1, JobID: jobs.Identify(job.ID, "", jobs.Key(sequence, stored)), Worker: "other", Lane: jobs.Urgent}
 	for _, session := range job.Sessions {
 		result.Sessions = append(result.Sessions, jobs.SessionResult{ID: session.ID, Outcome: outcome})
 	}

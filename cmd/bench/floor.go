@@ -258,7 +258,7 @@ func (f *floor) send(msgs []jetstream.Msg) [][]string {
 }
 
 // others stands for the other fields and the headers of a worker's result, so that NATS stores as many bytes.
-var others = strings.Repeat("-", 424)
+var others = strings.Repeat("-", 384)
 
 // store publishes the results together.
 func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {

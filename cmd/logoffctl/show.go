@@ -277,7 +277,7 @@ func (s *site) waitingJob(ctx context.Context, name jobName) (job record, found 
 // idOf is under which id a job is worked.
 func idOf(r record) string {
 	job, _ := jobs.Decode(r.Data, jobs.Rules{LooseIDs: true})
-	return jobs.Identify(job.ID, r.Header.Get(nats.MsgIdHdr), r.Sequence, r.Time)
+	return jobs.Identify(job.ID, r.Header.Get(nats.MsgIdHdr), jobs.Key(r.Sequence, r.Time))
 }
 
 // waitOf says how a job waits.

@@ -35,6 +35,9 @@ const (
 // same message id came before, or its subject, which may have one only, has one. That a subject has one is refused by
 // the message's own header, or by the stream.
 func Taken(err error) bool {
+	if err == nil {
+		return false
+	}
 	var refused *jetstream.APIError
 	if !errors.As(err, &refused) {
 		return errors.Is(err, errStoredBefore)
