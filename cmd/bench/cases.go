@@ -25,7 +25,7 @@ type benchCase struct {
 // turns is how often the subjects take turns in a round: what is over in two seconds varies most.
 func (c benchCase) turns() int {
 	if c.name == "flood" {
-		return 3
+		return 5
 	}
 	return 1
 }

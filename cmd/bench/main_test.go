@@ -43,7 +43,7 @@ func TestBenchMeasuresWorkerAndFloor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, subject := range both {
-		if rate := saved.Figures["flood"]["jobs/s"][subject]; len(rate) != 3 || slices.Min(rate) <= 0 {
+		if rate := saved.Figures["flood"]["jobs/s"][subject]; len(rate) != 5 || slices.Min(rate) <= 0 {
 			t.Errorf("%s: %v jobs/s", subject, rate)
 		}
 	}
