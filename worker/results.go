@@ -144,7 +144,7 @@ func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement,
 		s.jobLog.step(d, "its result is stored")
 		s.jobLog.finished(d)
 		return nil
-	case !stream.Taken(reply):
+	case !stream.TakenAlone(reply):
 		return reply
 	}
 	stored := s.storedResult(ctx, d)

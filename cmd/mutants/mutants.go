@@ -48,6 +48,11 @@ var mutants = []mutant{
 		after:  "false",
 	},
 	{
+		name: "anothers-dead-letter-is-the-jobs", file: "worker/results.go", test: "TestDeadLetterIsCountedOnce",
+		before: "	if reply != nil && !stream.Taken(reply) {\n",
+		after:  "	if reply != nil && !stream.TakenAlone(reply) {\n",
+	},
+	{
 		name: "full-stream-has-the-result", file: "worker/stream/publish.go", test: "TestReplySaysOneOfThree",
 		before: "refused.ErrorCode == notStored && refused.Description == subjectFull",
 		after:  "refused.ErrorCode == notStored",

@@ -99,7 +99,7 @@ func leaderChanges(t *testing.T, nc *nats.Conn, s jetstream.Stream, withHeader b
 				switch {
 				case r == nil:
 					stored++
-				case !Taken(r):
+				case !TakenAlone(r):
 					again = append(again, open[at])
 				}
 			}

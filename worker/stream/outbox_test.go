@@ -23,8 +23,24 @@ func TestReplySaysOneOfThree(t *testing.T) {
 			}
 		}
 	}
-	if !Taken(taken) || !Taken(has) || Taken(&jetstream.APIError{Description: subjectFull}) || !Taken(errStoredBefore) || Taken(full) || Taken(nil) || !alike(full, errNoReply) {
-		t.Error("a refusal is taken for another")
+	for _, test := range []struct {
+		reply        error
+		taken, alone bool
+	}{
+		{nil, false, false},
+		{taken, true, true},
+		{errStoredBefore, true, true},
+		{has, false, true}, // by another, unless its subject is its own
+		{full, false, false},
+		{&jetstream.APIError{Description: subjectFull}, false, false},
+		{errNoReply, false, false},
+	} {
+		if Taken(test.reply) != test.taken || TakenAlone(test.reply) != test.alone {
+			t.Errorf("%v: taken %t, alone %t", test.reply, Taken(test.reply), TakenAlone(test.reply))
+		}
+	}
+	if !alike(full, errNoReply) || alike(full, has) {
+		t.Error("a refusal is like another")
 	}
 }
 

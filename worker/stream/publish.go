@@ -32,22 +32,21 @@ const (
 )
 
 // Taken reports whether JetStream did not store a message because it, or another in its place, is stored already: the
-// same message id came before, or its subject, which may have one only, has one. That a subject has one is refused by
-// the message's own header, or by the stream.
+// same message id came before, or its subject, of which its header says that it may have one only, has one.
 func Taken(err error) bool {
-	if err == nil {
-		return false
-	}
-	var refused *jetstream.APIError
-	if !errors.As(err, &refused) {
-		return errors.Is(err, errStoredBefore)
-	}
-	return refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		refused.ErrorCode == notStored && refused.Description == subjectFull
+	refused, is := errors.AsType[*jetstream.APIError](err)
+	return is && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || errors.Is(err, errStoredBefore)
+}
+
+// TakenAlone is [Taken], or that the stream takes one message for a subject only and has it. It is for messages with
+// subjects of their own, such as results: where messages share a subject, as dead letters do, that is another one.
+func TakenAlone(err error) bool {
+	refused, is := errors.AsType[*jetstream.APIError](err)
+	return Taken(err) || is && refused.ErrorCode == notStored && refused.Description == subjectFull
 }
 
 // alike reports whether two replies say the same of a message: that it is stored, that another is in its place, or neither.
-func alike(a, b error) bool { return (a == nil) == (b == nil) && Taken(a) == Taken(b) }
+func alike(a, b error) bool { return (a == nil) == (b == nil) && TakenAlone(a) == TakenAlone(b) }
 
 var errStoredBefore = errors.New("the message was stored before, under the same message id")
 
