@@ -45,7 +45,7 @@ var mutants = []mutant{
 	{
 		name: "second-result-is-one-that-failed", file: "worker/stream/publish.go", test: "TestSecondResultIsRefused", in: "./worker",
 		before: "refused.ErrorCode == notStored && refused.Description == subjectFull",
-		after:  "false",
+		after:  "refused == nil",
 	},
 	{
 		name: "anothers-dead-letter-is-the-jobs", file: "worker/results.go", test: "TestDeadLetterIsCountedOnce",
