@@ -225,7 +225,8 @@ func TestQuestionWaitsOutAnOutage(t *testing.T) {
 				}
 				test.end(s)
 				<-done
-				if took := time.Since(begun); took > time.Minute+latency {
+				// A request that began just before the deadline is waited for, and the harmless question that follows.
+				if took := time.Since(begun); took > time.Minute+2*latency {
 					t.Errorf("it took %v", took)
 				}
 			})
