@@ -128,7 +128,7 @@ func TestCheckSaysThatTheBrokerAsksForNothing(t *testing.T) {
 
 // Why NATS is not reached is said, and nothing else of it.
 func TestCheckSaysWhyNATSIsNotReached(t *testing.T) {
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ accounts { A { jetstream: enabled, users: [ { user: admin, password: p }, { user
 // check asks what the settings have, and fails when any of it does.
 func TestCheckAsksWhatTheSettingsHave(t *testing.T) {
 	web, sim := loopbackSettings(t)
-	free, err := freeAddress()
+	free, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

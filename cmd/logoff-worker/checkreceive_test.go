@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 )
 
@@ -81,7 +82,7 @@ func TestCheckOfNoAddressSaysNothing(t *testing.T) {
 
 // What keeps a receiver from NATS is said, and nothing of what would have been asked there.
 func TestCheckSaysWhyAReceiverHasNoNATS(t *testing.T) {
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ const hashed = "$2a$04$H/Ti6GTJL0qxxFSmagIzF.30R5rt0pAQvB7otKcklgBJuQBfY5dRi"
 func serving(t *testing.T, s settings) (get func(scheme, path, password string) (int, string)) {
 	t.Helper()
 	var err error
-	if s.HTTPAddr, err = freeAddress(); err != nil {
+	if s.HTTPAddr, err = stage.FreeAddress(); err != nil {
 		t.Fatal(err)
 	}
 	words := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "served") })
@@ -123,7 +123,7 @@ func TestRequestThatHasBegunIsFinished(t *testing.T) {
 			}
 		})}
 		server.RegisterOnShutdown(func() { close(stopped) })
-		addr, err := freeAddress()
+		addr, err := stage.FreeAddress()
 		if err != nil {
 			t.Fatal(err)
 		}

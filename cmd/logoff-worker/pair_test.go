@@ -20,6 +20,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/stage/pipe"
 	"logoffworker/worker/stream"
@@ -43,7 +44,7 @@ func TestWorkersShareAPairOfTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := freeAddress()
+	other, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"logoffworker/worker/stage"
 	"logoffworker/worker/webserver/simulator"
 )
 
@@ -24,7 +25,7 @@ import (
 // over a restart.
 func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 	w := newWorld(t, simulator.Settings{Down: 503})
-	listen, err := freeAddress()
+	listen, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +76,11 @@ func TestEmbeddedBrokerKeepsJobs(t *testing.T) {
 // embeddedIn is the environment of a worker with an embedded broker, and its address.
 func embeddedIn(t *testing.T, store string) (environment []string, listen string) {
 	t.Helper()
-	listen, err := freeAddress()
+	listen, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	web, err := freeAddress()
+	web, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

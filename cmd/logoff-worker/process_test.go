@@ -56,9 +56,12 @@ func newWorld(t *testing.T, settings simulator.Settings) *world {
 	}))
 	t.Cleanup(w.web.Close)
 	w.store = t.TempDir()
-	w.startBroker("127.0.0.1:0")
-	var err error
-	if w.http, err = freeAddress(); err != nil {
+	listen, err := stage.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.startBroker(listen)
+	if w.http, err = stage.FreeAddress(); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -331,7 +334,7 @@ func TestTerminationHandsBack(t *testing.T) {
 // are back.
 func TestUnreachablePartsAreNamedAndWaitedFor(t *testing.T) {
 	w := newWorld(t, simulator.Settings{})
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

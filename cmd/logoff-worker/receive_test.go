@@ -43,7 +43,7 @@ func post(t *testing.T, client *http.Client, url string) (int, string) {
 // receiving starts the program with arguments and a receiver's address, and returns that.
 func (w *world) receiving(args []string, extra ...string) (addr string, stop func()) {
 	w.t.Helper()
-	addr, err := freeAddress()
+	addr, err := stage.FreeAddress()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestReceiverListensWhereItHasAnAddress(t *testing.T) {
 		"both":       {[]string{"LOGOFF_RECEIVER_ADDR=127.0.0.1:0", "LOGOFF_ISSUERS_FILE=" + issuersWith(t, "{delivery: poll}")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			web, err := freeAddress()
+			web, err := stage.FreeAddress()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -277,7 +277,7 @@ func TestReceiverThatCannotBeginSaysWhy(t *testing.T) {
 	}
 	defer taken.Close()
 	at := taken.Addr().String()
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -259,7 +259,7 @@ func TestHangUpDropsNoWork(t *testing.T) {
 	const n = 3
 	w := newWorld(t, simulator.Settings{LatencyFixed: 2 * time.Second})
 	ids := w.sim.SignOnMany(7, n)
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

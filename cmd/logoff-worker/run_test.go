@@ -177,7 +177,7 @@ func labelsOf(t *testing.T, registry *prometheus.Registry, metric, label string)
 // it logs.
 func runs(t *testing.T, ctx context.Context, heard func(line string), args []string, environment ...string) (said string, err error) {
 	t.Helper()
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestStopWhileTheBrokerStarts(t *testing.T) {
 // unconnected is an address at which nothing listens, and a connection that waits for NATS there.
 func unconnected(t *testing.T) (nobody string, nc *nats.Conn) {
 	t.Helper()
-	nobody, err := freeAddress()
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
 	"logoffworker/worker/webserver/simulator"
 )
@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("EXAMPLES", examples)
-			nobody, err := freeAddress()
+			nobody, err := stage.FreeAddress()
 			env.Setenv("NOBODY", nobody)
 			env.Setenv("LOGOFF_HTTP_ADDR", "127.0.0.1:0")
 			env.Setenv("HOME", os.Getenv("HOME"))
@@ -69,14 +69,4 @@ func writePair(path string, sim *simulator.Server) error {
 	chains := sim.Chains()
 	text := fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q,"tokenExpiryTimestamp":%d}`, access, refresh, chains[len(chains)-1].Expiry.Unix())
 	return os.WriteFile(path, []byte(text), 0o600)
-}
-
-// freeAddress is an address at which nothing listens.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }

@@ -69,7 +69,7 @@ func jetStream(t *testing.T, url string, options ...nats.Option) jetstream.JetSt
 // hubAndLeaf are two servers with a JetStream each, of which the second is a leaf node of the first.
 func hubAndLeaf(t *testing.T) (hub, leaf *server.Server) {
 	t.Helper()
-	meet, err := freeAddress()
+	meet, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

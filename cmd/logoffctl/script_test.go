@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"logoffworker/jobs"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stage/bubble"
 )
 
@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOGOFF_NATS_URL", w.broker.URL())
 			env.Setenv("NATS", w.broker.URL())
 			env.Setenv("USER", "ops")
-			nobody, err := freeAddress()
+			nobody, err := stage.FreeAddress()
 			env.Setenv("NOBODY", nobody)
 			return err
 		},
@@ -101,14 +101,4 @@ func expectCode(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s ended with %d, not %s", strings.Join(args[1:], " "), code, args[0])
 	}
-}
-
-// freeAddress is an address at which nothing listens.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }

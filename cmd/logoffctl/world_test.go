@@ -20,6 +20,7 @@ import (
 	"logoffworker/metrics"
 	"logoffworker/worker"
 	"logoffworker/worker/broker"
+	"logoffworker/worker/stage"
 	"logoffworker/worker/stream"
 	"logoffworker/worker/webserver"
 	"logoffworker/worker/webserver/simulator"
@@ -44,8 +45,11 @@ const password = "canary-password"
 // newWorld has streams, and people who are signed on; no worker.
 func newWorld(store string, people int) (*world, error) {
 	w := &world{subjects: jobs.Subjects{Prefix: "logoff"}}
-	var err error
-	if w.broker, err = broker.Start(broker.Options{StoreDir: store, Listen: "127.0.0.1:0"}); err != nil {
+	listen, err := stage.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	if w.broker, err = broker.Start(broker.Options{StoreDir: store, Listen: listen}); err != nil {
 		return nil, err
 	}
 	w.stops = append(w.stops, w.broker.Shutdown)

@@ -68,6 +68,15 @@ func FreePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
+// FreeAddress is an address at which nothing listens, and nothing will but who was given it: see FreePorts.
+func FreeAddress() (string, error) {
+	ports, err := FreePorts(1)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("127.0.0.1:%d", ports[0]), nil
+}
+
 // Await asks every few milliseconds until the answer is yes. It returns false when patience or ctx
 // ends first.
 func Await(ctx context.Context, patience time.Duration, yes func() bool) bool {

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"logoffworker/worker/stage"
 )
 
 func TestRedirectsCarryNoTokenAway(t *testing.T) {
@@ -202,12 +204,11 @@ func TestCallersDeadlineIsATimeout(t *testing.T) {
 }
 
 func TestUnreachableServerWasNotSentAnything(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
-	c, err := New(Config{URL: "http://" + listener.Addr().String(), Token: fixed("t")})
+	c, err := New(Config{URL: "http://" + nobody, Token: fixed("t")})
 	if err != nil {
 		t.Fatal(err)
 	}
