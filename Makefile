@@ -69,9 +69,12 @@ lint: $(GOLANGCI_LINT) ## formatting, static checks, import rules, tidy modules
 lint-rules: $(GOLANGCI_LINT) ## each import rule complains about a wrong import
 	GOLANGCI_LINT=$(GOLANGCI_LINT) go test -C $(CHECK) -count=1 ./rules
 
+# Only these packages are linked for it.
+BENCHED = $(shell grep -rl --include='*_test.go' '^func Benchmark' cmd jobs metrics worker | xargs -n 1 dirname | sort -u | sed 's,^,./,')
+
 .PHONY: bench
 bench: ## every benchmark, then the whole beside the leanest client (BENCHTIME=1s ROUNDS=3 SCALE=1)
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(BENCHED)
 	go run ./cmd/bench -rounds $(ROUNDS) -scale $(SCALE)
 
 .PHONY: fuzz

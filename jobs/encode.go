@@ -1,7 +1,7 @@
 package jobs
 
 import (
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -207,12 +207,12 @@ func (w *writer) truth(name string, value bool) {
 
 func (w *writer) time(name string, t time.Time) {
 	w.name(name)
-	if y := t.Year(); y < 0 || y > 9999 {
-		w.err = errors.New(name + ": the year does not have four digits")
+	b, err := t.AppendText(append(w.b, '"'))
+	if err != nil {
+		w.err = fmt.Errorf("%s: %w", name, err)
+		return
 	}
-	w.b = append(w.b, '"')
-	w.b = t.AppendFormat(w.b, time.RFC3339Nano)
-	w.b = append(w.b, '"')
+	w.b = append(b, '"')
 }
 
 func (w *writer) counts(counts map[Outcome]int) {
