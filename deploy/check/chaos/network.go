@@ -18,12 +18,12 @@ type link struct {
 
 // newLink listens on a port of its own and passes all on to upstream.
 func newLink(name string, upstream int) (*link, error) {
-	ports, err := stage.FreePorts(1)
+	address, err := stage.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, name, fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", upstream))
+	proxy := toxiproxy.NewProxy(server, name, address, fmt.Sprintf("127.0.0.1:%d", upstream))
 	if err := proxy.Start(); err != nil {
 		return nil, fmt.Errorf("network %s: %w", name, err)
 	}

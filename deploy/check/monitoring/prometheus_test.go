@@ -215,11 +215,11 @@ func startPrometheus(t *testing.T, program, worker string) *prometheusServer {
 			t.Fatal(err)
 		}
 	}
-	ports, err := stage.FreePorts(1)
+	address, err := stage.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, out := fmt.Sprintf("127.0.0.1:%d", ports[0]), &stage.Output{}
+	out := &stage.Output{}
 	launch(t, "prometheus", out, os.Environ(), program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	p := &prometheusServer{"http://" + address}
 	if !stage.Await(t.Context(), time.Minute, func() bool {
