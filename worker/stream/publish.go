@@ -46,7 +46,12 @@ func TakenAlone(err error) bool {
 }
 
 // alike reports whether two replies say the same of a message: that it is stored, that another is in its place, or neither.
-func alike(a, b error) bool { return (a == nil) == (b == nil) && TakenAlone(a) == TakenAlone(b) }
+func alike(a, b error) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return TakenAlone(a) == TakenAlone(b)
+}
 
 var errStoredBefore = errors.New("the message was stored before, under the same message id")
 
