@@ -257,8 +257,11 @@ func (f *floor) send(msgs []jetstream.Msg) [][]string {
 	}
 }
 
-// others stands for the other fields and the headers of a worker's result, so that NATS stores as many bytes.
-var others = strings.Repeat("-", 384)
+// others stands for the other fields of a worker's result, so that NATS stores as many bytes.
+var others = strings.Repeat("-", 351)
+
+// header is that of a result: without it, no reader takes a message for one.
+var header = nats.Header{"Logoff-Status": {"done"}}
 
 // store publishes the results together.
 func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {
@@ -274,7 +277,7 @@ func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {
 		}
 		key := strconv.FormatUint(meta.Sequence.Stream, 10) + "-" + strconv.FormatInt(meta.Timestamp.UnixNano(), 10)
 		result := `{"status":"done","sessions":["` + strings.Join(sessions[i], `","`) + `"],"else":"` + others + `"}`
-		if err := f.nc.PublishRequest("logoff.results."+key+"."+key, reply, []byte(result)); err != nil {
+		if err := f.nc.PublishMsg(&nats.Msg{Subject: "logoff.results." + key + "." + key, Reply: reply, Header: header, Data: []byte(result)}); err != nil {
 			panic(err)
 		}
 	}
