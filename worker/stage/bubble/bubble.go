@@ -29,7 +29,8 @@ func Long() bool { return os.Getenv("LOGOFF_TEST_LONG") != "" }
 
 // Run runs a test in a bubble, in a process of its own that may take no longer than the limit: nats.go
 // shares timers between all connections of a process, and a timer must not leave its bubble. Under the race
-// detector it skips most of them, unless the run is [Long].
+// detector it skips most of them, unless the run is [Long]. That process has one thread for Go code, but as many as
+// there are processors under the race detector and in a long run.
 func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 	if Inside() != t.Name() {
 		if !Long() && !chosen(t.Name(), oneIn) {
@@ -38,6 +39,11 @@ func Run(t *testing.T, limit time.Duration, test func(t *testing.T)) {
 		t.Parallel()
 		command := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(regexp.QuoteMeta(t.Name()), "/", "$/^")+"$", "-test.timeout="+limit.String(), "-test.v="+fmt.Sprint(testing.Verbose()))
 		command.Env = append(os.Environ(), variable+"="+t.Name())
+		if oneIn == 1 && !Long() {
+			// Several of these processes run at once. With a thread for each processor, up to a third of the time goes
+			// into threads that wake each other.
+			command.Env = append(command.Env, "GOMAXPROCS=1")
+		}
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		} else if strings.Contains(string(out), "no tests to run") {
