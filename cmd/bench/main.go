@@ -159,7 +159,7 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 			if round%2 == 1 {
 				slices.Reverse(subjects)
 			}
-			for range c.turns() {
+			for range b.turns(c) {
 				for _, subject := range subjects {
 					if err := c.run(ctx, b, subject); err != nil {
 						return fmt.Errorf("round %d, case %s, %s: %w", round+1, c.name, subject, err)
