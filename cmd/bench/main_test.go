@@ -43,8 +43,22 @@ func TestBenchMeasuresWorkerAndFloor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, subject := range both {
-		if rate := saved.Figures["flood"]["jobs/s"][subject]; len(rate) != 5 || slices.Min(rate) <= 0 {
+		if rate := saved.Figures["flood"]["jobs/s"][subject]; len(rate) != 1 || slices.Min(rate) <= 0 {
 			t.Errorf("%s: %v jobs/s", subject, rate)
+		}
+	}
+}
+
+// What varies most is measured more often, unless the figures mean nothing.
+func TestWhatVariesMostIsMeasuredMoreOften(t *testing.T) {
+	whole, part := &bench{options: options{scale: 1}}, &bench{options: options{scale: 0.5}}
+	for _, c := range cases {
+		want := map[string]int{"flood": 5, "steady": 3, "bulkflow": 3}
+		if have := whole.turns(c); have != max(1, want[c.name]) {
+			t.Errorf("%s: %d turns", c.name, have)
+		}
+		if have := part.turns(c); have != 1 {
+			t.Errorf("%s in part: %d turns", c.name, have)
 		}
 	}
 }
