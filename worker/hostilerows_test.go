@@ -135,6 +135,7 @@ func unknown(name, names string, status int, body string, headers ...string) hos
 	return noVerdict(name, names, says(status, body, headers...))
 }
 
+// noVerdict is an [unknown] with an answer of any kind.
 func noVerdict(name, names string, say func(*hostileExchange)) hostileRow {
 	return hostileRow{
 		name:  "answer is " + name,
