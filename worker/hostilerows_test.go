@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -100,7 +101,7 @@ var effectRows = []hostileRow{
 var answerRows = []hostileRow{
 	dressed("201 with schema namespaces and a code", 201, `<Api_LogoffUsersResponse xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xsd="http://www.w3.org/2001/XMLSchema" errorCode="0" />`),
 	dressed("a mark and a declaration", 200, "\uFEFF<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"no\" ?>"+documented),
-	dressed("gzip", 200, packedAs(documented, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }), "Content-Encoding: gzip"),
+	dressed("gzip", 200, packedAs(documented, gzipped), "Content-Encoding: gzip"),
 	dressed("deflate of zlib", 200, packedAs(documented, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }), "Content-Encoding: deflate"),
 	dressed("bare deflate", 200, packedAs(documented, bareDeflate), "Content-Encoding: deflate"),
 	unknown("maintenance page", "Scheduled Maintenance", 200, htmlPage("Scheduled Maintenance"), "Content-Type: text/html"),
@@ -144,10 +145,11 @@ func noVerdict(name, names string, say func(*hostileExchange)) hostileRow {
 	}
 }
 
-// bursts answers with megabytes in a few bytes, which are made only here: these rows are read in every test's process.
-func bursts(x *hostileExchange) {
-	says(200, packedAs(strings.Repeat(" ", 8<<20)+documented, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }), "Content-Encoding: gzip")(x)
-}
+// bursts answers with megabytes in a few bytes.
+func bursts(x *hostileExchange) { says(200, bomb(), "Content-Encoding: gzip")(x) }
+
+// bomb is made when it is first sent, because these rows are read in every test's process.
+var bomb = sync.OnceValue(func() string { return packedAs(strings.Repeat(" ", 8<<20)+documented, gzipped) })
 
 func packedAs(body string, open func(io.Writer) io.WriteCloser) string {
 	var b bytes.Buffer
@@ -156,6 +158,8 @@ func packedAs(body string, open func(io.Writer) io.WriteCloser) string {
 	_ = w.Close()
 	return b.String()
 }
+
+func gzipped(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
 
 func bareDeflate(w io.Writer) io.WriteCloser {
 	f, err := flate.NewWriter(w, flate.DefaultCompression)
@@ -346,7 +350,7 @@ var listRows = []hostileRow{
 	listed("an error in a 200", "accepted", "undecided", says(200, `{"errorMessage":"no","errorCode":7}`)),
 	listed("no answer", "accepted", "undecided", saysNothing),
 	listed("gzip", "logged_off", "off", spoils(func(_ *hostileExchange, r *reply) {
-		r.body = packedAs(r.body, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+		r.body = packedAs(r.body, gzipped)
 		r.headers = append(r.headers, "Content-Encoding: gzip")
 	})),
 	{
