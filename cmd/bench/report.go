@@ -160,11 +160,11 @@ func (b *bench) report(w io.Writer) error {
 		if len(b.figures[l.name][l.measure]) == 0 {
 			continue
 		}
-		if !l.print(w, b.figures, b.scale >= 1) {
+		if !l.print(w, b.figures, b.judged()) {
 			missed = append(missed, l.name+" "+l.measure)
 		}
 	}
-	if !b.goals || b.scale < 1 {
+	if !b.goals || !b.judged() {
 		return nil
 	}
 	err := b.figures.check()
