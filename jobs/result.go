@@ -68,6 +68,10 @@ func (s Status) Success() bool { return s == Done || s == AcceptedJob || s == Ig
 // ResultVersion is the version of results that this package writes. Later versions only add.
 const ResultVersion = 1
 
+// StatusHeader is the header of a result's message that repeats its [Status], by which readers choose without decoding.
+// A message without it is no result: a user of NATS can have its own questions answered on any subject.
+const StatusHeader = "Logoff-Status"
+
 // A Result says what became of a job.
 type Result struct {
 	Version   int    `json:"version"`

@@ -22,8 +22,6 @@ const (
 	headerRoom = 8 << 10
 	// badJobsMemory is how long after the latest dead letter the log says that there are no more.
 	badJobsMemory = time.Minute
-	// headerStatus lets a reader of results choose without decoding.
-	headerStatus = "Logoff-Status"
 )
 
 // store publishes the jobs' results at once and waits for every acknowledgement, then the dead letters
@@ -90,8 +88,8 @@ type envelope struct {
 
 func newEnvelope() *envelope {
 	e := &envelope{}
-	e.plain = nats.Header{headerStatus: e.status[:]}
-	e.once = nats.Header{headerStatus: e.status[:], jetstream.ExpectedLastSubjSeqHeader: {"0"}}
+	e.plain = nats.Header{jobs.StatusHeader: e.status[:]}
+	e.once = nats.Header{jobs.StatusHeader: e.status[:], jetstream.ExpectedLastSubjSeqHeader: {"0"}}
 	return e
 }
 

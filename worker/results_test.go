@@ -99,7 +99,7 @@ func TestHeaderOfTheOnlyResult(t *testing.T) {
 			change(d)
 			for range 2 {
 				msg, err := w.settler.resultMessage(newEnvelope(), d)
-				if err != nil || msg.Header.Get(headerStatus) != string(jobs.AcceptedJob) {
+				if err != nil || msg.Header.Get(jobs.StatusHeader) != string(jobs.AcceptedJob) {
 					t.Fatalf("%+v, %v", msg, err)
 				}
 				once = append(once, msg.Header.Get(jetstream.ExpectedLastSubjSeqHeader) == "0")

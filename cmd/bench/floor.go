@@ -20,6 +20,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"logoffworker/jobs"
 )
 
 // floorMode, as the first argument, makes this program the leanest client there is.
@@ -261,7 +263,7 @@ func (f *floor) send(msgs []jetstream.Msg) [][]string {
 var others = strings.Repeat("-", 351)
 
 // header is that of a result: without it, no reader takes a message for one.
-var header = nats.Header{"Logoff-Status": {"done"}}
+var header = nats.Header{jobs.StatusHeader: {"done"}}
 
 // store publishes the results together.
 func (f *floor) store(msgs []jetstream.Msg, sessions [][]string) {

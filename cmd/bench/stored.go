@@ -74,7 +74,7 @@ func (r *rig) storeResults(ctx context.Context, n int) (keys []string, err error
 		if msg.Data, err = result.Append(nil, 0); err != nil {
 			return nil, err
 		}
-		msg.Header = nats.Header{"Logoff-Status": {string(result.Status)}}
+		msg.Header = nats.Header{jobs.StatusHeader: {string(result.Status)}}
 		if _, err := r.js.PublishMsgAsync(msg, jetstream.WithStallWait(time.Minute)); err != nil {
 			return nil, fmt.Errorf("store result %d of %d: %w", i+1, n, err)
 		}

@@ -446,7 +446,7 @@ func (a *audit) fill(ctx context.Context, l *evidence.Ledger, from uint64) (next
 			a.say("note: %v", err)
 			continue
 		}
-		if r.Header.Get("Logoff-Status") == string(jobs.Held) {
+		if r.Header.Get(jobs.StatusHeader) == string(jobs.Held) {
 			l.Hold(r.Subject)
 		}
 		if bytes.Contains(r.Data, []byte(`"approves":`)) {

@@ -30,8 +30,8 @@ type record struct {
 // answered on any subject.
 func (r record) result() (jobs.Result, error) {
 	result, err := jobs.DecodeResult(r.Data)
-	if err == nil && r.Header.Get("Logoff-Status") != string(result.Status) {
-		err = errors.New("it has not the header Logoff-Status of a worker's result")
+	if err == nil && r.Header.Get(jobs.StatusHeader) != string(result.Status) {
+		err = errors.New("it has not the header " + jobs.StatusHeader + " of a worker's result")
 	}
 	return result, err
 }
