@@ -325,12 +325,52 @@ func TestRefusalOfOneStopsNobodyElse(t *testing.T) {
 							}
 						}
 					}
-					if n := len(s.logoffs()); n > 120 {
+					if n := len(s.logoffs()); n > 100 {
 						t.Errorf("%d logoffs", n)
 					}
 				})
 			})
 		}
+	}
+}
+
+// One session that is always refused with 401, while others are accepted all the time, is refused by itself whatever
+// token comes with it: that costs one token, and three refusals with it.
+func TestSessionThatIsAlwaysUnauthorizedCostsOneToken(t *testing.T) {
+	for _, every := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 45 * time.Millisecond} { // between the others
+		t.Run(every.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := newSite(t, simulator.Settings{LatencyFixed: latency})
+				s.start(options{})
+				passes(t, time.Second)
+				bad := s.sim.SignOn(7, simulator.ConsoleWeb)
+				s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{bad: 401} })
+				before := s.sim.Count("login") + s.sim.Count("renew")
+				good := s.sim.SignOnMany(7, 200)
+				for i, id := range good {
+					if i == 10 {
+						s.publish("logoff.requests", jobOf(bad))
+					}
+					s.publish("logoff.requests", jobOf(id))
+					passes(t, every)
+				}
+				results := s.awaitFor(len(good)+1, time.Minute)
+				tries := 0
+				for _, r := range s.logoffs() {
+					if slices.Contains(r.Sessions, bad) {
+						tries++
+					}
+				}
+				if renewals := s.sim.Count("login") + s.sim.Count("renew") - before; len(results) != len(good)+1 || renewals > 1 || tries > 6 {
+					t.Errorf("%d results; %d tries of the refused one, %d tokens", len(results), tries, renewals)
+				}
+				for _, r := range results {
+					if session := r.Sessions[0]; session.ID == bad && session.Outcome != jobs.Rejected {
+						t.Errorf("%+v", session)
+					}
+				}
+			})
+		})
 	}
 }
 

@@ -165,7 +165,9 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
 	request, problem, err := s.call(doc)
 	if problem != nil && problem.Verdict == webserver.Unauthorized {
-		if problem = s.w.server.Renew(problem); problem == nil {
+		again := doc[0].unauthorized
+		doc.noteUnauthorized()
+		if problem = s.w.server.Renew(problem, again); problem == nil {
 			pass.Cancel()
 			return reply{}, 0, nil
 		}

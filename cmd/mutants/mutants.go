@@ -98,6 +98,21 @@ var mutants = []mutant{
 		after:  "	return 0\n",
 	},
 	{
+		name: "token-after-token-for-a-session", file: "worker/queue.go", test: "TestSessionThatIsAlwaysUnauthorizedCostsOneToken",
+		before: "		s.unauthorized = true\n",
+		after:  "		s.unauthorized = false\n",
+	},
+	{
+		name: "token-after-token-for-a-question", file: "worker/access/ask.go", test: "TestQuestionThatIsRefusedAloneComesToAnEnd",
+		before: "			renewed = true\n",
+		after:  "			renewed = false\n",
+	},
+	{
+		name: "held-because-of-too-many-reads", file: "worker/access/renew.go", test: "TestTokenIsReplacedWhereNobodyCanTell",
+		before: "problem.Op == webserver.OpPing && problem.Verdict == webserver.Throttled: // nobody",
+		after:  "false: // nobody",
+	},
+	{
 		name: "redirect-followed", file: "worker/webserver/transport.go",
 		before: "	response, err := l.transport.RoundTrip(q)\n",
 		after:  "	response, err := (&http.Client{Transport: l.transport}).Do(q)\n",

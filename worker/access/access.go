@@ -113,7 +113,7 @@ func (s *Server) Ping() *webserver.Error {
 		case problem.Verdict == webserver.Throttled && problem.Op == webserver.OpPing:
 			s.Gate.Limit(gate.Read, problem)
 		case problem.Verdict == webserver.Unauthorized && !renewed:
-			if problem = s.Renew(problem); problem == nil {
+			if problem = s.Renew(problem, false); problem == nil {
 				continue
 			}
 		}

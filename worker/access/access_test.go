@@ -300,7 +300,7 @@ func TestNothingIsAnsweredWhenTimeIsUp(t *testing.T) {
 		if problem := s.Ping(); problem == nil || problem.Verdict != webserver.Unavailable {
 			t.Errorf("a ping: %v", problem)
 		}
-		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Unavailable {
+		if problem := s.Renew(refused, false); problem == nil || problem.Verdict != webserver.Unavailable {
 			t.Errorf("a renewal: %v", problem)
 		}
 		if problem, err := s.ask(time.Time{}); problem != nil || !errors.Is(err, context.Canceled) {
@@ -458,7 +458,7 @@ func TestQuestionIsAskedAgainWhereThatMayHelp(t *testing.T) {
 		asked, tokens int
 		verdict       webserver.Verdict
 	}{
-		403: {1, 0, webserver.Forbidden}, 503: {3, 0, webserver.Unavailable}, 401: {6, 3, webserver.Unauthorized},
+		403: {1, 0, webserver.Forbidden}, 503: {3, 0, webserver.Unavailable}, 401: {4, 1, webserver.Unauthorized},
 	} {
 		inBubble(t, nil, func(t *testing.T, s *site) {
 			asked, tokens := s.sim.Count("session"), s.tokens()
@@ -491,21 +491,67 @@ func TestReasonIsTheKindWhereItWasAskedTooOften(t *testing.T) {
 	}
 }
 
-// A logoff that is refused with a token that is good for everything else costs no token.
+// A logoff that is refused with a token that is good for everything else costs no token, and neither does what was
+// refused before.
 func TestDisputedTokenIsAskedAboutFirst(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprint(again), func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, s *site) {
+				s.Dispute(!again)
+				refused, before := s.refused(t), s.tokens()
+				if problem := s.Renew(refused, again); problem != refused || s.tokens() != before || s.sim.Count("whoami") != 1 {
+					t.Errorf("good: %v, %d tokens, %d pings", problem, s.tokens()-before, s.sim.Count("whoami"))
+				}
+				s.sim.FailNextOn("whoami", simulator.Status(503))
+				if problem := s.Renew(refused, again); problem == nil || problem.Verdict != webserver.Unavailable || s.tokens() != before {
+					t.Errorf("down: %v, %d tokens", problem, s.tokens()-before)
+				}
+				s.sim.FailNextOn("whoami", simulator.Status(401))
+				if problem := s.Renew(refused, again); problem != nil || s.tokens() != before+1 {
+					t.Errorf("refused to the ping too: %v, %d tokens", problem, s.tokens()-before)
+				}
+			})
+		})
+	}
+}
+
+// While nobody may ask the harmless question, a token that was refused is replaced, as if it had never been good: that
+// there were too many reads is no reason to hold logoffs. That there were too many logins is.
+func TestTokenIsReplacedWhereNobodyCanTell(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *site) {
-		s.Dispute(true)
-		refused, before := s.refused(t), s.tokens()
-		if problem := s.Renew(refused); problem != refused || s.tokens() != before || s.sim.Count("whoami") != 1 {
-			t.Errorf("good: %v, %d tokens, %d pings", problem, s.tokens()-before, s.sim.Count("whoami"))
+		s.sim.FailNextOn("whoami", simulator.Throttle(3600))
+		for range 2 { // the second question is not asked any more
+			refused, before := s.refused(t), s.tokens()
+			if problem := s.Renew(refused, true); problem != nil || s.tokens() != before+1 {
+				t.Errorf("%v, %d tokens", problem, s.tokens()-before)
+			}
+			s.Well()
 		}
-		s.sim.FailNextOn("whoami", simulator.Status(503))
-		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Unavailable || s.tokens() != before {
-			t.Errorf("down: %v, %d tokens", problem, s.tokens()-before)
-		}
+	})
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		refused := s.refused(t)
 		s.sim.FailNextOn("whoami", simulator.Status(401))
-		if problem := s.Renew(refused); problem != nil || s.tokens() != before+1 {
-			t.Errorf("refused to the ping too: %v, %d tokens", problem, s.tokens()-before)
+		s.sim.FailNextOn("renew", simulator.Throttle(60))
+		if problem := s.Renew(refused, true); problem == nil || problem.Verdict != webserver.Throttled || problem.Op != webserver.OpRenew {
+			t.Errorf("too many logins: %v", problem)
+		}
+	})
+}
+
+// A question that is always refused, while everything else is accepted, costs one token, and comes to an end.
+func TestQuestionThatIsRefusedAloneComesToAnEnd(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *site) {
+		before, asked := s.tokens(), 0
+		problem, err := s.Ask(gate.Urgent, time.Now().Add(time.Hour), func(ctx context.Context) error {
+			asked++
+			s.Well() // somebody else's answer to the same token
+			s.sim.FailNextOn("session", simulator.Status(401))
+			_, err := s.Client.Sessions(ctx, 7)
+			s.Well()
+			return err
+		})
+		if err != nil || problem == nil || problem.Verdict != webserver.Unauthorized || asked > 6 || s.tokens() != before+1 {
+			t.Errorf("%v, %v; asked %d times, %d tokens", problem, err, asked, s.tokens()-before)
 		}
 	})
 }
@@ -515,7 +561,7 @@ func TestRefusalOfAnOldTokenIsNoNews(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *site) {
 		first, second, before := s.refused(t), s.refused(t), s.tokens()
 		for _, refused := range []*webserver.Error{first, second} {
-			if problem := s.Renew(refused); problem != nil || s.tokens() != before+1 {
+			if problem := s.Renew(refused, false); problem != nil || s.tokens() != before+1 {
 				t.Errorf("%v, %d tokens", problem, s.tokens()-before)
 			}
 		}
@@ -546,7 +592,7 @@ func TestGivenTokenIsTriedOnceMore(t *testing.T) {
 		refused := s.refused(t)
 		good := token
 		token = ""
-		if problem := s.Renew(refused); problem == nil || problem.Verdict != webserver.Misconfigured {
+		if problem := s.Renew(refused, false); problem == nil || problem.Verdict != webserver.Misconfigured {
 			t.Errorf("a token that cannot be read: %v", problem)
 		}
 		token = good

@@ -25,15 +25,19 @@ func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Co
 	}
 	defer done()
 	caller := &gate.Caller{Rank: who, Kind: gate.Read}
+	renewed := false
 	for tries := 1; ; {
 		pass, err := s.Gate.Enter(going, caller, deadline)
 		if err != nil {
 			return nil, err
 		}
-		problem, next, err := s.askOnce(going, pass, question)
+		problem, next, err := s.askOnce(going, pass, question, renewed)
 		switch {
 		case err != nil:
 			return nil, err
+		case next == withAnotherToken:
+			renewed = true
+			continue
 		case next == atOnce:
 			continue
 		case next == over || tries == asks:
@@ -48,19 +52,21 @@ func (s *Server) Ask(who gate.Rank, deadline time.Time, question func(context.Co
 type follow int
 
 const (
-	over   follow = iota // there is an answer, or a problem that another request would not change
-	atOnce               // the request is made again; what holds it, the gate knows
-	later                // it is made again a few times, after a wait
+	over             follow = iota // there is an answer, or a problem that another request would not change
+	atOnce                         // the request is made again; what holds it, the gate knows
+	withAnotherToken               // the same, after the token was refused
+	later                          // it is made again a few times, after a wait
 )
 
-// askOnce makes one request, and gives the pass back.
-func (s *Server) askOnce(going context.Context, pass *gate.Pass, question func(context.Context) error) (problem *webserver.Error, next follow, err error) {
+// askOnce makes one request, and gives the pass back. Renewed says that the token was refused to the same question
+// before.
+func (s *Server) askOnce(going context.Context, pass *gate.Pass, question func(context.Context) error, renewed bool) (problem *webserver.Error, next follow, err error) {
 	begun := time.Now()
 	problem, err = webserver.Problem(question(s.finish))
 	if problem != nil && problem.Verdict == webserver.Unauthorized {
-		if problem = s.Renew(problem); problem == nil {
+		if problem = s.Renew(problem, renewed); problem == nil {
 			pass.Cancel()
-			return nil, atOnce, nil
+			return nil, withAnotherToken, nil
 		}
 	}
 	switch {

@@ -85,12 +85,18 @@ func (s *Server) Dispute(on bool) { s.renewal.dispute(on) }
 // Renew sees to it that the token that was refused is replaced: nil means that the request may be made again,
 // and otherwise the problem is what came of the request: that of the renewal, or the refusal itself, where
 // another token would not help. Whatever request meets a 401 comes here.
-func (s *Server) Renew(refused *webserver.Error) *webserver.Error {
-	if s.renewal.isDisputed() && refused.Op != webserver.OpPing {
-		if problem := s.Ping(); problem != nil { // which has the token replaced if it is that
+//
+// Again says that the same thing was refused with 401 before. Then another token is got only if the harmless question
+// is refused as well: as long as others are accepted, one thing that is always refused would have the token replaced
+// without end, and never be told.
+func (s *Server) Renew(refused *webserver.Error, again bool) *webserver.Error {
+	if (again || s.renewal.isDisputed()) && refused.Op != webserver.OpPing {
+		problem := s.Ping() // which has the token replaced if it is that
+		switch {
+		case problem != nil && problem.Op == webserver.OpPing && problem.Verdict == webserver.Throttled: // nobody can tell now
+		case problem != nil:
 			return problem
-		}
-		if s.Client.Current(refused) {
+		case s.Client.Current(refused):
 			return refused
 		}
 	}
