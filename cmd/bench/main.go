@@ -131,7 +131,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := build(ctx, dir); err != nil {
 		return err
 	}
-	b := &bench{options: o, dir: dir, figures: figures{}}
+	b := &bench{options: o, dir: dir, figures: figures{}, processors: readProcessors}
 	if err := b.measure(ctx, stderr); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (b *bench) measure(ctx context.Context, stderr io.Writer) error {
 			}
 			for range b.turns(c) {
 				for _, subject := range subjects {
-					if err := c.run(ctx, b, subject); err != nil {
+					if err := b.measureQuietly(ctx, c, subject); err != nil {
 						return fmt.Errorf("round %d, case %s, %s: %w", round+1, c.name, subject, err)
 					}
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -60,6 +61,66 @@ func TestWhatVariesMostIsMeasuredMoreOften(t *testing.T) {
 		if have := part.turns(c); have != 1 {
 			t.Errorf("%s in part: %d turns", c.name, have)
 		}
+	}
+}
+
+// Where others have too much of the processors, it is measured again, and what was disturbed least counts, however good or
+// bad it is. What is not a matter of time, and a run that judges nothing, is measured once.
+func TestDisturbedMeasurementIsMadeAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		scale               float64
+		name                string
+		lost                []float64 // by the others, in each measurement
+		counts              float64   // the measurement that does
+		repeated, disturbed int
+	}{
+		"quiet":                {1, "steady", []float64{0.05}, 1, 0, 0},
+		"quiet at the third":   {1, "steady", []float64{0.5, 0.2, 0.01}, 3, 2, 0},
+		"never quiet":          {1, "flood", []float64{0.5, 0.2, 0.3, 0.4}, 2, 3, 1},
+		"no matter of time":    {1, "idle", []float64{0.5}, 1, 0, 0},
+		"nothing is judged":    {0.5, "steady", []float64{0.5}, 1, 0, 0},
+		"a machine of its own": {1, "bulkflow", []float64{0}, 1, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var now processorTime
+			b := &bench{options: options{scale: test.scale}, figures: figures{}, processors: func() (processorTime, error) { return now, nil }}
+			b.figures.note(test.name, "p99, ms", theWorker, 100)
+			made := 0
+			c := benchCase{name: test.name, run: func(_ context.Context, b *bench, subject string) error {
+				now.used += 1000 * (1 - test.lost[made])
+				now.stolen += 1000 * test.lost[made]
+				made++
+				b.figures.note(test.name, "p99, ms", subject, float64(made))
+				return nil
+			}}
+			if err := b.measureQuietly(t.Context(), c, theWorker); err != nil {
+				t.Fatal(err)
+			}
+			if have := b.figures[test.name]["p99, ms"][theWorker]; made != len(test.lost) || !slices.Equal(have, []float64{100, test.counts}) {
+				t.Errorf("measured %d times, %v counts", made, have)
+			}
+			if b.repeated != test.repeated || b.disturbed != test.disturbed || (b.words() == "") != (test.repeated == 0) {
+				t.Errorf("%d again, %d disturbed: %q", b.repeated, b.disturbed, b.words())
+			}
+		})
+	}
+}
+
+func TestProcessorTimeIsRead(t *testing.T) {
+	p, err := parseProcessors("cpu  100 20 30 4000 50 6 7 80 9 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n")
+	if err != nil || p != (processorTime{used: 163, stolen: 80}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if lost := p.lost(processorTime{used: 103, stolen: 60}); lost != 0.25 {
+		t.Errorf("%v of it was lost", lost)
+	}
+	for _, bad := range []string{"", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8", "cpu 1 2 3 4 5 6 7 x"} {
+		if _, err := parseProcessors(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if _, err := readProcessors(); err != nil {
+		t.Error(err)
 	}
 }
 

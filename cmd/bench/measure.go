@@ -27,6 +27,19 @@ func (f figures) note(name, measure, subject string, value float64) {
 	f[name][measure][subject] = append(f[name][measure][subject], value)
 }
 
+// add adds others.
+func (f figures) add(others figures) {
+	for name, measures := range others {
+		for measure, subjects := range measures {
+			for subject, values := range subjects {
+				for _, value := range values {
+					f.note(name, measure, subject, value)
+				}
+			}
+		}
+	}
+}
+
 // median is that of one subject's values, NaN if there are none.
 func (f figures) median(name, measure, subject string) float64 {
 	sorted := slices.Sorted(slices.Values(f[name][measure][subject]))

@@ -164,6 +164,9 @@ func (b *bench) report(w io.Writer) error {
 			missed = append(missed, l.name+" "+l.measure)
 		}
 	}
+	if words := b.words(); words != "" {
+		fmt.Fprintf(w, "\n%s\n", words)
+	}
 	if !b.goals || !b.judged() {
 		return nil
 	}

@@ -45,6 +45,10 @@ type bench struct {
 	dir     string
 	rigs    int
 	figures figures
+
+	processors func() (processorTime, error)
+	repeated   int // measurements that were made again
+	disturbed  int // those that count although others had too much of the processors
 }
 
 // judged reports whether goals are: in a part of the jobs and of the time, figures mean nothing.
