@@ -19,7 +19,7 @@ import (
 // free, nothing is held back: a lone job leaves at once.
 //
 // Bulk documents are always kept apart, by somewhat more, because each costs the Web Server, NATS and us about the
-// same, however much is in it: with 0.71 of six slots busy they are 0.6 of those that eight slots would be kept busy
+// same, however much is in it: with 0.72 of six slots busy they are 0.6 of those that eight slots would be kept busy
 // with, and a job takes a tenth longer at most.
 //
 // What comes while a document is held back stays in the stream, and goes along with it.
@@ -37,7 +37,7 @@ func (c Config) spacingOf(lane jobs.Lane) spacing {
 	if lane == jobs.Urgent {
 		return spacing{share: 1, most: time.Second}
 	}
-	return spacing{always: true, share: 0.71, most: c.BulkLinger}
+	return spacing{always: true, share: 0.72, most: c.BulkLinger}
 }
 
 // hold is how long a document that is not full is still held back. took is how long a request takes, since how long
