@@ -12,17 +12,17 @@ import (
 // A session is one session ID on its way to the Web Server, on behalf of every held job that names
 // it: however many ask, it is sent once.
 type session struct {
-	id           string
-	key          string // the ID, without regard to case where it is a GUID, as the Web Server compares
-	askers       []asker
-	attempts     int     // requests that held it
-	doubts       int     // answers without a verdict from a Web Server that is well
-	uncertain    bool    // a call that held it may have taken effect, and nobody knows
-	refused      refusal // the latest of a document that held it
-	unauthorized bool    // a document that held it was refused with 401
-	large        bool    // it waits apart
-	ownerKnown   bool    // the Web Server has said whose it is, and it is nobody's who is protected
-	lists        int64   // of protected users' sessions, asked for before the latest job that names it was taken
+	id         string
+	key        string // the ID, without regard to case where it is a GUID, as the Web Server compares
+	askers     []asker
+	attempts   int     // requests that held it
+	doubts     int     // answers without a verdict from a Web Server that is well
+	uncertain  bool    // a call that held it may have taken effect, and nobody knows
+	refused    refusal // the latest of a document that held it
+	renewed    bool    // another token was got because a document that held it was refused with 401
+	large      bool    // it waits apart
+	ownerKnown bool    // the Web Server has said whose it is, and it is nobody's who is protected
+	lists      int64   // of protected users' sessions, asked for before the latest job that names it was taken
 }
 
 // An asker is one job's interest in a session: its place in that job.
@@ -35,10 +35,10 @@ type asker struct {
 // A document is the sessions of one request.
 type document []*session
 
-// noteUnauthorized notes that the document was refused with 401.
-func (doc document) noteUnauthorized() {
+// noteRenewal notes that another token was got because the document was refused with 401.
+func (doc document) noteRenewal() {
 	for _, s := range doc {
-		s.unauthorized = true
+		s.renewed = true
 	}
 }
 

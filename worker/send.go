@@ -165,9 +165,8 @@ func (s *sender) deliver(doc *document, caller *gate.Caller, pass *gate.Pass) (r
 func (s *sender) try(doc document, pass *gate.Pass, try attempt) (r reply, wait time.Duration, err error) {
 	request, problem, err := s.call(doc)
 	if problem != nil && problem.Verdict == webserver.Unauthorized {
-		again := doc[0].unauthorized
-		doc.noteUnauthorized()
-		if problem = s.w.server.Renew(problem, again); problem == nil {
+		if problem = s.w.server.Renew(problem, doc[0].renewed); problem == nil {
+			doc.noteRenewal()
 			pass.Cancel()
 			return reply{}, 0, nil
 		}

@@ -99,8 +99,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "token-after-token-for-a-session", file: "worker/queue.go", test: "TestSessionThatIsAlwaysUnauthorizedCostsOneToken",
-		before: "		s.unauthorized = true\n",
-		after:  "		s.unauthorized = false\n",
+		before: "		s.renewed = true\n",
+		after:  "		s.renewed = false\n",
 	},
 	{
 		name: "token-after-token-for-a-question", file: "worker/access/ask.go", test: "TestQuestionThatIsRefusedAloneComesToAnEnd",

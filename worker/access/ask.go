@@ -58,8 +58,7 @@ const (
 	later                          // it is made again a few times, after a wait
 )
 
-// askOnce makes one request, and gives the pass back. Renewed says that the token was refused to the same question
-// before.
+// askOnce makes one request, and gives the pass back. Renewed says that another token was got for the same question before.
 func (s *Server) askOnce(going context.Context, pass *gate.Pass, question func(context.Context) error, renewed bool) (problem *webserver.Error, next follow, err error) {
 	begun := time.Now()
 	problem, err = webserver.Problem(question(s.finish))

@@ -86,9 +86,9 @@ func (s *Server) Dispute(on bool) { s.renewal.dispute(on) }
 // and otherwise the problem is what came of the request: that of the renewal, or the refusal itself, where
 // another token would not help. Whatever request meets a 401 comes here.
 //
-// Again says that the same thing was refused with 401 before. Then another token is got only if the harmless question
-// is refused as well: as long as others are accepted, one thing that is always refused would have the token replaced
-// without end, and never be told.
+// Again says that another token was got for the same thing before. Then one is got only if the harmless question is
+// refused as well: as long as others are accepted, one thing that is always refused would have the token replaced without
+// end, and never be told.
 func (s *Server) Renew(refused *webserver.Error, again bool) *webserver.Error {
 	if (again || s.renewal.isDisputed()) && refused.Op != webserver.OpPing {
 		problem := s.Ping() // which has the token replaced if it is that
