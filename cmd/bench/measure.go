@@ -16,15 +16,15 @@ import (
 // figures are what was measured, a value for each time it was: by case, measure and subject.
 type figures map[string]map[string]map[string][]float64
 
-// note keeps one figure.
-func (f figures) note(name, measure, subject string, value float64) {
+// note keeps figures.
+func (f figures) note(name, measure, subject string, values ...float64) {
 	if f[name] == nil {
 		f[name] = map[string]map[string][]float64{}
 	}
 	if f[name][measure] == nil {
 		f[name][measure] = map[string][]float64{}
 	}
-	f[name][measure][subject] = append(f[name][measure][subject], value)
+	f[name][measure][subject] = append(f[name][measure][subject], values...)
 }
 
 // add adds others.
@@ -32,9 +32,7 @@ func (f figures) add(others figures) {
 	for name, measures := range others {
 		for measure, subjects := range measures {
 			for subject, values := range subjects {
-				for _, value := range values {
-					f.note(name, measure, subject, value)
-				}
+				f.note(name, measure, subject, values...)
 			}
 		}
 	}

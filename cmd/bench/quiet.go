@@ -32,7 +32,8 @@ func (b *bench) measureQuietly(ctx context.Context, c benchCase, subject string)
 	defer func() { b.figures = all }()
 	var best figures
 	least := math.Inf(1)
-	for n := range b.tries(c) {
+	tries := b.tries(c)
+	for n := range tries {
 		if n > 0 {
 			b.repeated++
 		}
@@ -55,7 +56,7 @@ func (b *bench) measureQuietly(ctx context.Context, c benchCase, subject string)
 			break
 		}
 	}
-	if b.tries(c) > 1 && least > quiet {
+	if tries > 1 && least > quiet {
 		b.disturbed++
 	}
 	all.add(best)
