@@ -250,7 +250,7 @@ func TestMissingPermissionHoldsTheJobsWithoutLogin(t *testing.T) {
 		if problem := r.problem(worker.PartWebServer); !strings.Contains(problem, "403") {
 			t.Errorf("the worker says %q", problem)
 		}
-		if n := s.sim.Count("login") + s.sim.Count("renew"); n != 1 {
+		if n := s.tokens(); n != 1 {
 			t.Errorf("%d logins and renewals", n)
 		}
 		if n := s.deadLetters() + s.count(s.subjects.ResultStream()); n != 0 {

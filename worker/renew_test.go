@@ -161,12 +161,12 @@ func TestEveryTokenRefusedIsHeld(t *testing.T) {
 				s := newSite(t, simulator.Settings{LatencyFixed: latency})
 				r := s.start(options{})
 				passes(t, time.Second)
-				before := s.sim.Count("login") + s.sim.Count("renew")
+				before := s.tokens()
 				fails(s)
 				id := s.sim.SignOn(7, simulator.ConsoleWeb)
 				s.publish("logoff.requests", jobOf(id))
 				passes(t, 10*time.Second)
-				renewals := s.sim.Count("login") + s.sim.Count("renew") - before
+				renewals := s.tokens() - before
 				if n := len(s.logoffs()); renewals > 2 || n > 20 { // ten on average: the waits are random
 					t.Errorf("%d renewals and %d logoffs in 10 seconds", renewals, n)
 				}
@@ -177,7 +177,7 @@ func TestEveryTokenRefusedIsHeld(t *testing.T) {
 						ready++
 					}
 				}
-				renewals = s.sim.Count("login") + s.sim.Count("renew") - before
+				renewals = s.tokens() - before
 				if n := len(s.logoffs()); ready > 0 || renewals > 14 || n > 160 {
 					t.Errorf("ready in %d of 3600 seconds, %d renewals and %d logoffs in an hour", ready, renewals, n)
 				}
@@ -345,7 +345,7 @@ func TestSessionThatIsAlwaysUnauthorizedCostsOneToken(t *testing.T) {
 				passes(t, time.Second)
 				bad := s.sim.SignOn(7, simulator.ConsoleWeb)
 				s.sim.Configure(func(settings *simulator.Settings) { settings.BadIDs = map[string]int{bad: 401} })
-				before := s.sim.Count("login") + s.sim.Count("renew")
+				before := s.tokens()
 				good := s.sim.SignOnMany(7, 200)
 				for i, id := range good {
 					if i == 10 {
@@ -361,7 +361,7 @@ func TestSessionThatIsAlwaysUnauthorizedCostsOneToken(t *testing.T) {
 						tries++
 					}
 				}
-				if renewals := s.sim.Count("login") + s.sim.Count("renew") - before; len(results) != len(good)+1 || renewals > 1 || tries > 6 {
+				if renewals := s.tokens() - before; len(results) != len(good)+1 || renewals > 1 || tries > 6 {
 					t.Errorf("%d results; %d tries of the refused one, %d tokens", len(results), tries, renewals)
 				}
 				for _, r := range results {

@@ -383,6 +383,9 @@ func outcomes(results []jobs.Result) map[jobs.Outcome]int {
 	return counts
 }
 
+// tokens is how often one was asked for.
+func (s *site) tokens() int { return s.sim.Count("login") + s.sim.Count("renew") }
+
 // logoffs are the DELETE requests that the simulator got.
 func (s *site) logoffs() (requests []simulator.Request) {
 	for _, r := range s.sim.Journal() {
