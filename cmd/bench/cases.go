@@ -23,14 +23,14 @@ type benchCase struct {
 }
 
 // turns is how often the subjects take turns in a round, where goals are judged: what is over in two seconds varies
-// most, and then what one job in a hundred meets.
+// most, and then what one job in twenty or in a hundred meets.
 func (b *bench) turns(c benchCase) int {
 	switch {
 	case !b.judged():
 		return 1
 	case c.name == "flood":
 		return 5
-	case c.name == "steady", c.name == "bulkflow":
+	case c.name == "steady", c.name == "bulkflow", c.name == "urgent":
 		return 3
 	}
 	return 1

@@ -54,7 +54,7 @@ func TestBenchMeasuresWorkerAndFloor(t *testing.T) {
 func TestWhatVariesMostIsMeasuredMoreOften(t *testing.T) {
 	whole, part := &bench{options: options{scale: 1}}, &bench{options: options{scale: 0.5}}
 	for _, c := range cases {
-		want := map[string]int{"flood": 5, "steady": 3, "bulkflow": 3}
+		want := map[string]int{"flood": 5, "steady": 3, "bulkflow": 3, "urgent": 3}
 		if have := whole.turns(c); have != max(1, want[c.name]) {
 			t.Errorf("%s: %d turns", c.name, have)
 		}
