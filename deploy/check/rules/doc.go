@@ -1,3 +1,3 @@
-// Package rules has no code: its test shows that each import rule of .golangci.yml complains about a wrong
-// import.
+// Package rules has no code: its tests hold the source tree to its rules. Each import rule of .golangci.yml complains
+// about a wrong import, and no program that was built is kept.
 package rules
