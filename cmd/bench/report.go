@@ -110,8 +110,8 @@ var errMissed = errors.New("a goal is missed")
 // errBroken is wrapped by the error that says why the floor is none.
 var errBroken = errors.New("the floor is broken: ratios to it mean nothing")
 
-// ahead is how much better than the floor's best a worker's figure may be in a round: there is nothing leaner than the
-// floor, so more is not the worker's merit. A round in which somebody else had the machine shows nothing about the floor.
+// ahead is how much better than the floor's best a worker's figure may be in a turn: there is nothing leaner than the
+// floor, so more is not the worker's merit. A turn in which somebody else had the machine shows nothing about the floor.
 const ahead = 0.05
 
 // slowest is how many times the Web Server's mean answer the floor's 99th percentile may be in a steady flow.
@@ -128,10 +128,10 @@ func (f figures) check() error {
 		if len(floor) == 0 {
 			continue
 		}
-		for round, worker := range f[l.name][l.measure][theWorker] {
+		for turn, worker := range f[l.name][l.measure][theWorker] {
 			least, most := floor[0], floor[len(floor)-1]
 			if l.kind == latency && worker < (1-ahead)*least || l.kind == rate && worker > (1+ahead)*most {
-				faults = append(faults, fmt.Errorf("%s %s in round %d: the worker has %s, the floor %s to %s", l.name, l.measure, round+1, figure(worker), figure(least), figure(most)))
+				faults = append(faults, fmt.Errorf("%s %s in turn %d: the worker has %s, the floor %s to %s", l.name, l.measure, turn+1, figure(worker), figure(least), figure(most)))
 			}
 		}
 	}
