@@ -97,7 +97,7 @@ older-nats: ## the worker's tests with an older nats-server (NATS=v2.10.29)
 
 .PHONY: simulate
 simulate: ## whole runs in fake time, whole days, and the model (SEEDS=200, ARGS='-seed 7')
-	LOGOFF_TEST_LONG=1 go test ./worker -count=1 -timeout 60m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
+	LOGOFF_TEST_LONG=1 go test ./worker -count=1 -timeout 120m -run '^TestSimulation' -v -args -seeds $(SEEDS) $(ARGS)
 	LOGOFF_TEST_LONG=1 go test ./worker -count=1 -timeout 60m -run '^TestModel' -v -args -rapid.checks 100000
 	LOGOFF_TEST_LONG=1 go test ./worker ./worker/tokens -count=1 -timeout 60m -run 'Day'
 
