@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/prometheus/procfs"
 
 	"logoffworker/worker/stage"
 )
@@ -58,48 +56,29 @@ func quantile(sorted []float64, percent int) float64 {
 
 // A consumption is what a process has used since it started.
 type consumption struct {
-	cpu       float64 // seconds
+	cpu       float64 // seconds, to a hundredth
 	rss, peak float64 // MiB
 }
 
 // used reads from the system what a process has used.
 func used(p *stage.Process) (c consumption, err error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w\n%s", p.Name, err, p.Out.Tail())
+		}
+	}()
+	proc, err := procfs.NewProc(p.PID())
 	if err != nil {
 		return c, err
 	}
-	rss, err1 := memory(status, "VmRSS")
-	peak, err2 := memory(status, "VmHWM")
-	seconds, err3 := cpu(p)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return c, fmt.Errorf("%s: %w\n%s", p.Name, err, p.Out.Tail())
+	stat, err1 := proc.Stat()
+	status, err2 := proc.NewStatus()
+	if err := errors.Join(err1, err2); err != nil {
+		return c, err
 	}
-	return consumption{cpu: seconds, rss: rss, peak: peak}, nil
-}
-
-// cpu is the processor time of a process in seconds, to a hundredth.
-func cpu(p *stage.Process) (float64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	if err != nil {
-		return 0, err
+	if status.VmRSS == 0 {
+		return c, errors.New("the process has ended")
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on
-	const user, system, ticks = 14 - 3, 15 - 3, 100
-	if len(fields) <= system {
-		return 0, fmt.Errorf("%q is no process's stat", stat)
-	}
-	u, err1 := strconv.ParseFloat(fields[user], 64)
-	s, err2 := strconv.ParseFloat(fields[system], 64)
-	return (u + s) / ticks, errors.Join(err1, err2)
-}
-
-// memory is a line of a process's status in MiB.
-func memory(status []byte, line string) (float64, error) {
-	_, rest, _ := bytes.Cut(status, []byte(line+":"))
-	fields := strings.Fields(string(rest))
-	if len(fields) == 0 {
-		return 0, fmt.Errorf("its status has no %s: the process has ended", line)
-	}
-	kib, err := strconv.ParseFloat(fields[0], 64)
-	return kib / 1024, err
+	const mib = 1 << 20
+	return consumption{cpu: stat.CPUTime(), rss: float64(status.VmRSS) / mib, peak: float64(status.VmHWM) / mib}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/procfs"
 )
 
 // A line of the table shows one figure. Its goal, if it has one, is a bound for the worker's figure
@@ -237,10 +240,9 @@ func (b *bench) save() error {
 // machine says where it was measured.
 func machine() string {
 	model := "unknown processor"
-	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		if _, rest, found := strings.Cut(string(data), "model name"); found {
-			first, _, _ := strings.Cut(rest, "\n")
-			model = strings.Trim(first, " \t:")
+	if system, err := procfs.NewDefaultFS(); err == nil {
+		if processors, err := system.CPUInfo(); err == nil && len(processors) > 0 {
+			model = cmp.Or(processors[0].ModelName, model)
 		}
 	}
 	nats := ""
