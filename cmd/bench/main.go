@@ -25,8 +25,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/procfs"
-
 	"logoffworker/worker/stage"
 )
 
@@ -133,7 +131,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := build(ctx, dir); err != nil {
 		return err
 	}
-	b := &bench{options: o, dir: dir, figures: figures{}, processors: func() (processorTime, error) { return readProcessors(procfs.DefaultMountPoint) }}
+	b := &bench{options: o, dir: dir, figures: figures{}, processors: readProcessors}
 	if err := b.measure(ctx, stderr); err != nil {
 		return err
 	}

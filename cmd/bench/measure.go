@@ -76,7 +76,7 @@ func used(p *stage.Process) (c consumption, err error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return c, err
 	}
-	if status.VmRSS == 0 {
+	if status.VmRSS == 0 || status.VmHWM == 0 {
 		return c, errors.New("the process has ended")
 	}
 	const mib = 1 << 20

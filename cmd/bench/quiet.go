@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"slices"
-
-	"github.com/prometheus/procfs"
+	"strconv"
+	"strings"
 )
 
 // quiet is how much of the processor time that this machine asks for others may have while something is measured. Above
@@ -63,7 +64,7 @@ func (b *bench) measureQuietly(ctx context.Context, c benchCase, subject string)
 }
 
 // A processorTime is what this machine has had since it started, and what it asked for and its host gave to others
-// instead ("steal" in proc_stat(5)): both in seconds. On a machine of its own the latter is always zero.
+// instead ("steal" in proc_stat(5)): both in hundredths of a second. On a machine of its own the latter is always zero.
 type processorTime struct{ used, stolen float64 }
 
 // lost is the part of what was asked for since before that others had.
@@ -75,19 +76,36 @@ func (p processorTime) lost(before processorTime) float64 {
 	return stolen / (used + stolen)
 }
 
-// readProcessors reads it from the system, as it is mounted there.
-func readProcessors(mounted string) (processorTime, error) {
-	system, err := procfs.NewFS(mounted)
+// readProcessors reads it from the system.
+func readProcessors() (processorTime, error) {
+	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return processorTime{}, err
 	}
-	stat, err := system.Stat()
-	all := stat.CPUTotal
-	p := processorTime{used: all.User + all.Nice + all.System + all.IRQ + all.SoftIRQ, stolen: all.Steal}
-	if err == nil && p.used == 0 {
-		err = fmt.Errorf("%s/stat does not say how busy the processors were", mounted)
+	return parseProcessors(string(stat))
+}
+
+// parseProcessors reads the first line of /proc/stat. procfs, which reads processes here, takes a line that is cut off, and
+// would have it that nothing was stolen.
+func parseProcessors(stat string) (p processorTime, err error) {
+	first, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(first)
+	const user, nice, system, interrupts, softInterrupts, steal = 1, 2, 3, 6, 7, 8
+	if len(fields) <= steal || fields[0] != "cpu" {
+		return p, fmt.Errorf("%q is no beginning of /proc/stat", first)
 	}
-	return p, err
+	for _, i := range []int{user, nice, system, interrupts, softInterrupts, steal} {
+		ticks, err := strconv.ParseFloat(fields[i], 64)
+		if err != nil {
+			return p, fmt.Errorf("/proc/stat: %w", err)
+		}
+		if i == steal {
+			p.stolen = ticks
+		} else {
+			p.used += ticks
+		}
+	}
+	return p, nil
 }
 
 // words say how quiet the machine was; empty where nothing had to be measured again.

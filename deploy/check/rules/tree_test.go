@@ -68,7 +68,8 @@ func tracked(t *testing.T) []string {
 	return strings.FieldsFunc(string(list), func(r rune) bool { return r == 0 })
 }
 
-// isProgram reports whether a file begins as those do that a compiler makes: ELF, Windows' PE, and Mach-O.
+// isProgram reports whether a file begins as those do that a compiler or linker makes: ELF, Windows'
+// PE, Mach-O, and archives of objects.
 func isProgram(text []byte) bool {
 	for _, magic := range []string{"\x7fELF", "MZ", "\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe", "!<arch>\n"} {
 		if bytes.HasPrefix(text, []byte(magic)) {
