@@ -151,11 +151,7 @@ type mintedToken struct {
 }
 
 // mint answers POST /V4/AccessToken: a new token for the caller. An access token cannot make one.
-func (s *Server) mint(x *exchange) answer {
-	who, refusal := s.authenticate(x)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Server) mint(x *exchange, who caller) answer {
 	if who.bearer {
 		return jsonAnswer(http.StatusForbidden, []byte(`{"errorMessage":"An access token cannot manage access tokens.","errorCode":5}`))
 	}

@@ -14,11 +14,7 @@ type logoffReply struct {
 }
 
 // logoff answers DELETE /Sessions.
-func (s *Server) logoff(x *exchange) answer {
-	caller, refusal := s.authenticate(x)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Server) logoff(x *exchange, caller caller) answer {
 	if x.document.err != nil {
 		return x.statusAnswer(http.StatusBadRequest)
 	}

@@ -36,22 +36,33 @@ type route struct {
 
 // routes are the calls by method and path below the base; the real server ignores case.
 var routes = map[string]route{
-	"DELETE /sessions":           {opLogoff, (*Server).logoff},
-	"GET /session":               {opSession, (*Server).listSessions},
-	"GET /sessions":              {opSession, (*Server).listSessions},
-	"GET /user":                  {opUser, (*Server).listUsers},
+	"DELETE /sessions":           {opLogoff, forCallers((*Server).logoff)},
+	"GET /session":               {opSession, forCallers((*Server).listSessions)},
+	"GET /sessions":              {opSession, forCallers((*Server).listSessions)},
+	"GET /user":                  {opUser, forCallers((*Server).listUsers)},
 	"GET /user/{id}":             {opUser, (*Server).showUser},
 	"GET /user/{name}":           {opUser, (*Server).showUserByName},
-	"GET /v4/user":               {opUserV4, (*Server).listUsersV4},
-	"GET /v4/user/{id}":          {opUserV4, (*Server).showUserV4},
+	"GET /v4/user":               {opUserV4, forCallers((*Server).listUsersV4)},
+	"GET /v4/user/{id}":          {opUserV4, forCallers((*Server).showUserV4)},
 	"POST /login":                {opLogin, (*Server).login},
 	"POST /renewlogintoken":      {opRenew, (*Server).renew},
 	"POST /logout":               {opLogout, (*Server).logout},
-	"GET /whoami":                {opWhoAmI, (*Server).whoAmI},
-	"GET /v2/whoami":             {opWhoAmI, (*Server).whoAmI},
-	"POST /v4/accesstoken":       {opMint, (*Server).mint},
+	"GET /whoami":                {opWhoAmI, forCallers((*Server).whoAmI)},
+	"GET /v2/whoami":             {opWhoAmI, forCallers((*Server).whoAmI)},
+	"POST /v4/accesstoken":       {opMint, forCallers((*Server).mint)},
 	"POST /v4/accesstoken/renew": {opRefresh, (*Server).refresh},
 	"GET /":                      {opBase, (*Server).base},
+}
+
+// forCallers has a call answered for whom its token belongs to, and refused where that is nobody.
+func forCallers(handle func(*Server, *exchange, caller) answer) func(*Server, *exchange) answer {
+	return func(s *Server, x *exchange) answer {
+		who, refusal := s.authenticate(x)
+		if refusal != nil {
+			return *refusal
+		}
+		return handle(s, x, who)
+	}
 }
 
 // template finds the path that a route has for a path with something in it, and what that is.

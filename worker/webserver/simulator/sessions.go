@@ -165,11 +165,7 @@ type sessionUser struct {
 }
 
 // listSessions answers GET /Session?userId=N and its newer plural.
-func (s *Server) listSessions(x *exchange) answer {
-	caller, refusal := s.authenticate(x)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Server) listSessions(x *exchange, caller caller) answer {
 	userID, err := strconv.Atoi(x.parameter("userId"))
 	if err != nil {
 		return x.failed(http.StatusBadRequest, flatError{ErrorMessage: "Missing or invalid parameter userId.", ErrorCode: 2})
