@@ -71,9 +71,8 @@ func (t *Transmitter) forget(id string, e *Entry) bool {
 // await is what a poll gets, once there is something, or its time is up.
 func (t *Transmitter) await(ctx context.Context, id string, limit int, immediately bool) (sent []token, more bool) {
 	t.mu.Lock()
-	held := time.NewTimer(t.settings.Hold)
+	held := time.After(t.settings.Hold)
 	t.mu.Unlock()
-	defer held.Stop()
 	for last := immediately || limit == 0; ; {
 		t.mu.Lock()
 		sent, more = t.ready(id, limit)
@@ -85,7 +84,7 @@ func (t *Transmitter) await(ctx context.Context, id string, limit int, immediate
 		select {
 		case <-ctx.Done():
 			return nil, false
-		case <-held.C:
+		case <-held:
 			last = true
 		case <-changed:
 		}

@@ -23,8 +23,8 @@ type handler func(r *http.Request, body []byte, e *Entry) answer
 
 func (t *Transmitter) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	open := func(pattern, op string, h handler) { mux.HandleFunc(pattern, t.serve(op, false, h)) }
-	closed := func(pattern, op string, h handler) { mux.HandleFunc(pattern, t.serve(op, true, h)) }
+	open := func(pattern, op string, h handler) { mux.HandleFunc(pattern, t.serve(op, false, t.locked(h))) }
+	closed := func(pattern, op string, h handler) { mux.HandleFunc(pattern, t.serve(op, true, t.locked(h))) }
 	switch {
 	case t.settings.Appended:
 		open("GET "+t.path("/.well-known/ssf-configuration"), "discover", t.discover)
@@ -38,12 +38,21 @@ func (t *Transmitter) routes() *http.ServeMux {
 	closed("GET "+t.path("/streams"), "list", t.list)
 	closed("POST "+t.path("/streams"), "create", t.create)
 	closed("PATCH "+t.path("/streams"), "change", t.change)
-	closed("DELETE "+t.path("/streams"), "delete", t.remove)
+	mux.HandleFunc("DELETE "+t.path("/streams"), t.serve("delete", true, t.remove))
 	closed("GET "+t.path("/status"), "status", t.showStatus)
 	closed("POST "+t.path("/status"), "status", t.takeStatus)
 	closed("POST "+t.path("/verify"), "verify", t.verify)
-	closed("POST "+t.path("/poll/{stream}"), "poll", t.poll)
+	mux.HandleFunc("POST "+t.path("/poll/{stream}"), t.serve("poll", true, t.poll)) // which waits, without the lock
 	return mux
+}
+
+// locked has a request answered with the lock held.
+func (t *Transmitter) locked(h handler) handler {
+	return func(r *http.Request, body []byte, e *Entry) answer {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return h(r, body, e)
+	}
 }
 
 // serve is what all requests have in common.
@@ -120,8 +129,6 @@ func (t *Transmitter) ForgetTokens() {
 }
 
 func (t *Transmitter) accessToken(r *http.Request, body []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	client, secret, basic := r.BasicAuth()
 	if form, err := url.ParseQuery(string(body)); err == nil && !basic {
 		client, secret = form.Get("client_id"), form.Get("client_secret")
@@ -135,8 +142,6 @@ func (t *Transmitter) accessToken(r *http.Request, body []byte, _ *Entry) answer
 }
 
 func (t *Transmitter) discover(*http.Request, []byte, *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	says := map[string]any{
 		"spec_version": "1_0", "issuer": t.settings.Issuer, "jwks_uri": t.address("/keys"),
 		"delivery_methods_supported": []string{push, poll},
@@ -149,8 +154,6 @@ func (t *Transmitter) discover(*http.Request, []byte, *Entry) answer {
 }
 
 func (t *Transmitter) keySet(*http.Request, []byte, *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	keys := []any{}
 	for _, k := range t.keys {
 		keys = append(keys, k.public())
@@ -171,8 +174,6 @@ func (t *Transmitter) find(id string) *stream {
 var noStream = failure(http.StatusNotFound, "not_found", "there is no such stream")
 
 func (t *Transmitter) list(r *http.Request, _ []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if id := r.URL.Query().Get("stream_id"); id != "" {
 		if s := t.find(id); s != nil {
 			return answer{http.StatusOK, t.shown(s)}
@@ -245,8 +246,6 @@ func (t *Transmitter) apply(s *stream, w wishes) {
 }
 
 func (t *Transmitter) create(_ *http.Request, body []byte, e *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	e.Body = string(body)
 	var w wishes
 	switch {
@@ -261,8 +260,6 @@ func (t *Transmitter) create(_ *http.Request, body []byte, e *Entry) answer {
 }
 
 func (t *Transmitter) change(_ *http.Request, body []byte, e *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	e.Body = string(body)
 	var w wishes
 	if json.Unmarshal(body, &w) != nil {
@@ -284,8 +281,6 @@ func (t *Transmitter) remove(r *http.Request, _ []byte, _ *Entry) answer {
 }
 
 func (t *Transmitter) showStatus(r *http.Request, _ []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	s := t.find(r.URL.Query().Get("stream_id"))
 	if s == nil {
 		return noStream
@@ -294,8 +289,6 @@ func (t *Transmitter) showStatus(r *http.Request, _ []byte, _ *Entry) answer {
 }
 
 func (t *Transmitter) takeStatus(_ *http.Request, body []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	var w struct {
 		ID     string `json:"stream_id"`
 		Status string `json:"status"`
@@ -315,8 +308,6 @@ func (t *Transmitter) takeStatus(_ *http.Request, body []byte, _ *Entry) answer 
 func subjectOf(s *stream) map[string]any { return map[string]any{"format": "opaque", "id": s.ID} }
 
 func (t *Transmitter) verify(_ *http.Request, body []byte, _ *Entry) answer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	var w struct {
 		ID    string `json:"stream_id"`
 		State string `json:"state"`
