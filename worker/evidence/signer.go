@@ -226,12 +226,10 @@ func (s *Signer) store(ctx context.Context, before head, d *evidence.Digest, pre
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

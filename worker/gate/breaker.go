@@ -162,9 +162,7 @@ func (b *breaker) forget(c *Caller) {
 func (b *breaker) wait(ctx context.Context, until time.Time) {
 	var alarm <-chan time.Time
 	if !until.IsZero() {
-		timer := time.NewTimer(time.Until(until))
-		defer timer.Stop()
-		alarm = timer.C
+		alarm = time.After(time.Until(until))
 	}
 	changed := b.changed
 	b.mu.Unlock()

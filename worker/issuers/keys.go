@@ -131,19 +131,18 @@ func (c *keyCache) run(ctx context.Context, tell func()) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	for ctx.Err() == nil {
-		next := time.NewTimer(time.Until(c.begin(func(set *keySet) {
+		next := c.begin(func(set *keySet) {
 			asking.Go(func() {
 				c.ask(ctx, set)
 				tell()
 				c.rouse()
 			})
-		})))
+		})
 		select {
 		case <-ctx.Done():
 		case <-c.wake:
-		case <-next.C:
+		case <-time.After(time.Until(next)):
 		}
-		next.Stop()
 	}
 }
 

@@ -56,12 +56,10 @@ func (p *Process) Running() bool {
 
 // EndsWithin waits, and reports whether the process has ended.
 func (p *Process) EndsWithin(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-p.ended:
 		return true
-	case <-timer.C:
+	case <-time.After(d):
 		return false
 	}
 }

@@ -96,12 +96,10 @@ func Await(ctx context.Context, patience time.Duration, yes func() bool) bool {
 
 // Pause waits, and reports whether it could wait to the end.
 func Pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

@@ -226,14 +226,12 @@ func (o *Outbox) await(ctx context.Context, b *batch) {
 
 // missesAfter waits for a while, and reports whether there is still something to wait for.
 func (b *batch) missesAfter(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
 	case <-b.all:
 		return false
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(wait):
 		return true
 	}
 }

@@ -131,12 +131,10 @@ func (c Config) api() string {
 
 // pause waits, and reports whether it could wait to the end.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

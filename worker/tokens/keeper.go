@@ -179,11 +179,9 @@ func (k *Keeper) rest(ctx context.Context, err error) {
 			wait = min(wait, max(time.Until(due), waitInterval))
 		}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-timer.C:
+	case <-time.After(wait):
 	case <-k.kicked:
 	}
 }

@@ -123,17 +123,14 @@ func (k *Keeper) conclude(ctx context.Context, outcome record) {
 		if outcome.State == good && time.Since(begun) >= useUnstored {
 			k.use(outcome.Pair.Access)
 		}
-		pause := time.NewTimer(retryInterval)
 		select {
-		case <-pause.C:
+		case <-time.After(retryInterval):
 		case <-stop:
 			stop, stopping = nil, time.After(stopUnstored)
 		case <-stopping:
-			pause.Stop()
 			k.c.Log.Error("access token: stopped before the outcome of a renewal was stored; unless another worker knows it, a new access token has to be made", "error", err)
 			return
 		}
-		pause.Stop()
 		var stored record
 		if stored, revision, err = k.settle(context.WithoutCancel(ctx), outcome); err == nil {
 			k.concluded(stored, revision)

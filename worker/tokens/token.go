@@ -35,19 +35,15 @@ func (k *Keeper) await(refused string) {
 	case k.kicked <- struct{}{}:
 	default:
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	over := time.After(patience)
 	for k.access == before && (k.served < mine || k.hope && before == refused) {
 		changed := k.changed
 		k.mu.Unlock()
-		over := false
 		select {
 		case <-changed:
-		case <-timer.C:
-			over = true
-		}
-		k.mu.Lock()
-		if over {
+			k.mu.Lock()
+		case <-over:
+			k.mu.Lock()
 			return
 		}
 	}

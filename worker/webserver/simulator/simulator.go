@@ -196,10 +196,8 @@ func (x *exchange) wait(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-x.request.Context().Done():
 		panic(http.ErrAbortHandler)
 	}
