@@ -43,7 +43,7 @@ func (l *jobLog) finished(d *delivery) {
 		"publisher", d.publisher, "lane", d.lane, "status", d.status, "sessions", counted(d),
 		"time_to_logoff", d.took().Round(time.Millisecond).String(),
 	)
-	if d.result != nil {
+	if !d.status.Success() {
 		facts = append(facts, "error", d.result.Shortfall())
 	}
 	if d.ignored != "" {

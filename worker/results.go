@@ -132,32 +132,27 @@ func (s *settler) resultSubject(d *delivery) string {
 // resultStored hears what became of a result. That somebody else stored one first is as good: theirs is
 // the one that counts, and the dead letter has to agree with it.
 func (s *settler) resultStored(ctx context.Context, settled *metrics.Settlement, d *delivery, reply error) error {
-	switch {
-	case reply == nil:
-		d.stored = true
-		settled.Add(metrics.SettledJob{
-			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(),
-			Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Issuer: d.issuer(), Trace: d.trace,
-		})
-		s.jobLog.step(d, "its result is stored")
-		s.jobLog.finished(d)
-		return nil
-	case !stream.TakenAlone(reply):
-		return reply
+	if reply != nil {
+		if !stream.TakenAlone(reply) {
+			return reply
+		}
+		stored := s.storedResult(ctx, d)
+		if stored == nil {
+			return errors.New("a result is stored already, and cannot be read")
+		}
+		d.settledAs(stored)
+		if stored.Worker != s.config.Name || !stored.ReceivedAt.Equal(d.received) { // else it is of an earlier try of ours
+			s.metrics.AlreadySettled(1)
+			return nil
+		}
 	}
-	stored := s.storedResult(ctx, d)
-	if stored == nil {
-		return errors.New("a result is stored already, and cannot be read")
-	}
-	if stored.Worker == s.config.Name && stored.ReceivedAt.Equal(d.received) {
-		settled.Add(metrics.SettledJob{ // an earlier try of ours
-			ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: stored.Status, Sessions: stored.Sessions, Users: stored.Users,
-			Stored: d.requested, Took: stored.CompletedAt.Sub(stored.RequestedAt), EventTime: stored.EventTime, Issuer: d.issuer(),
-		})
-	} else {
-		s.metrics.AlreadySettled(1)
-	}
-	d.settledAs(stored)
+	d.stored = true
+	settled.Add(metrics.SettledJob{
+		ID: d.job.ID, Publisher: d.publisher, Lane: d.lane, Status: d.status, Sessions: d.sessions, Users: d.userResults(),
+		Stored: d.requested, Took: d.took(), EventTime: d.job.EventTime, Issuer: d.issuer(), Trace: d.trace,
+	})
+	s.jobLog.step(d, "its result is stored")
+	s.jobLog.finished(d)
 	return nil
 }
 

@@ -74,10 +74,15 @@ func TestResultThatIsStoredAlreadyCounts(t *testing.T) {
 				}
 			}
 			settled, again, inHand := w.counted(t, "logoff_jobs_settled_total"), w.counted(t, "logoff_jobs_already_settled_total"), w.leases.count()
+			said := strings.Count(w.lines.String(), "job: it is finished")
 			left := w.settler.settleOnce([]*delivery{d})
+			said = strings.Count(w.lines.String(), "job: it is finished") - said
 			settled, again = w.counted(t, "logoff_jobs_settled_total")-settled, w.counted(t, "logoff_jobs_already_settled_total")-again
 			if settled != test.settled || again != test.again || len(left) != test.left || d.status != test.status || inHand-w.leases.count() != 1-test.left {
 				t.Errorf("%s: %v settled, %v again, %d left, it is %s", test.name, settled, again, len(left), d.status)
+			}
+			if float64(said) != test.settled {
+				t.Errorf("%s: the log has %d lines that it is finished, and %v settled", test.name, said, test.settled)
 			}
 			if unreadable := strings.Contains(w.lines.String(), "stored results cannot be read"); unreadable != (test.left > 0) {
 				t.Errorf("%s: it says %s", test.name, w.lines)

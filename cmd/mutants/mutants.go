@@ -139,8 +139,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "settled-counted-twice", file: "worker/results.go",
-		before: "		s.jobLog.finished(d)\n",
-		after:  "		s.jobLog.finished(d)\n		settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status})\n",
+		before: "	s.jobLog.finished(d)\n",
+		after:  "	s.jobLog.finished(d)\n	settled.Add(metrics.SettledJob{Lane: d.lane, Status: d.status})\n",
 	},
 	{
 		name: "password-in-the-log", file: "worker/stream/connect.go", by: faultRun,
