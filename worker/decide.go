@@ -73,15 +73,8 @@ func (s *sender) withoutEnded(doc document, request string) document {
 		wanted.Want(owner, time.Now().Add(readBackTime))
 	}
 	lists := s.w.roster.Shown(rankOf(s.lane), wanted)
-	var ended, others document
-	for _, session := range doc {
-		// One that is listed as on, or not at all, is sent again: the owner is known by the publisher's word alone.
-		if lists.Of(owners[session]).Standing(session.id) == roster.Off {
-			ended = append(ended, session)
-		} else {
-			others = append(others, session)
-		}
-	}
+	// One that is listed as on, or not at all, is sent again: the owner is known by the publisher's word alone.
+	ended, others := separate(doc, func(one *session) bool { return lists.Of(owners[one]).Standing(one.id) == roster.Off })
 	s.decide(ended, jobs.SessionResult{Outcome: jobs.AlreadyLoggedOff, RequestID: request})
 	return others
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,19 +30,8 @@ func (w *Worker) newGuard() *guard.Guard {
 // guarded has the guard judge jobs, and returns those that do not wait for its verdict. What it holds or refuses has
 // nothing left to send. At a stop nothing more is asked.
 func (l *lane) guarded(ds []*delivery) (known []*delivery) {
-	asks := func(d *delivery) bool { return !d.stored && !d.isNoJob() && l.w.guards(d) }
-	if !slices.ContainsFunc(ds, asks) {
-		return ds
-	}
-	var asked []*delivery
-	for _, d := range ds {
-		if asks(d) {
-			asked = append(asked, d)
-		} else {
-			known = append(known, d)
-		}
-	}
-	if l.w.stopping.Err() == nil && !l.unjudged.isAwaited() {
+	asked, known := separate(ds, func(d *delivery) bool { return !d.stored && !d.isNoJob() && l.w.guards(d) })
+	if len(asked) > 0 && l.w.stopping.Err() == nil && !l.unjudged.isAwaited() {
 		var judged []*delivery
 		judged, asked = l.judge(asked)
 		known = append(known, judged...)

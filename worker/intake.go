@@ -49,15 +49,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 
 // settleOver settles those jobs of which nothing is to be sent, and returns the others.
 func (l *lane) settleOver(ds []*delivery) (work []*delivery) {
-	var over []*delivery
-	work = make([]*delivery, 0, len(ds))
-	for _, d := range ds {
-		if !d.stored && d.left > 0 {
-			work = append(work, d)
-		} else {
-			over = append(over, d)
-		}
-	}
+	work, over := separate(ds, func(d *delivery) bool { return !d.stored && d.left > 0 })
 	l.w.settler.settle(over)
 	return work
 }
@@ -187,21 +179,25 @@ const lookUps = 16
 // lookUpResults finds out which of the jobs that came again have a result already. An answer that fails to
 // come counts as no: the job is then worked once more, and its result refused as the second one.
 func (l *lane) lookUpResults(again []*delivery) {
-	if len(again) == 0 {
+	l.lookUpEach(again, func(ctx context.Context, d *delivery) {
+		if stored := l.w.settler.storedResult(ctx, d); stored != nil {
+			l.w.jobLog.step(d, "it has a result already", "status", stored.Status)
+			d.settledAs(stored)
+		}
+	})
+}
+
+// lookUpEach looks something up about each of the jobs, and returns when all is known or the time is up.
+func (l *lane) lookUpEach(ds []*delivery, look func(context.Context, *delivery)) {
+	if len(ds) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(l.w.finish, lookUpTime)
 	defer cancel()
 	var looking errgroup.Group
 	looking.SetLimit(lookUps)
-	for _, d := range again {
-		looking.Go(func() error {
-			if stored := l.w.settler.storedResult(ctx, d); stored != nil {
-				l.w.jobLog.step(d, "it has a result already", "status", stored.Status)
-				d.settledAs(stored)
-			}
-			return nil
-		})
+	for _, d := range ds {
+		looking.Go(func() error { look(ctx, d); return nil })
 	}
 	_ = looking.Wait()
 }

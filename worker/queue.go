@@ -134,13 +134,9 @@ func (q *queue) again(doc document) {
 func (q *queue) unconfirmed(doc document) (unconfirmed, others document, lists int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range doc {
-		if s.ownerKnown {
-			others = append(others, s)
-		} else {
-			unconfirmed = append(unconfirmed, s)
-			lists = max(lists, s.lists)
-		}
+	others, unconfirmed = separate(doc, func(s *session) bool { return s.ownerKnown })
+	for _, s := range unconfirmed {
+		lists = max(lists, s.lists)
 	}
 	return unconfirmed, others, lists
 }

@@ -33,20 +33,10 @@ const readBackTime = 30 * time.Second
 // wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
 // others are settled.
 func (r *reader) wrapUp(ds []*delivery) {
-	var settled []*delivery
-	var doubtful [2][]*delivery // those with users wait for the Web Server as long as it takes
-	for _, d := range ds {
-		switch {
-		case d.returned || len(r.doubtful(d)) == 0:
-			settled = append(settled, d)
-		case len(d.users) > 0:
-			doubtful[1] = append(doubtful[1], d)
-		default:
-			doubtful[0] = append(doubtful[0], d)
-		}
-	}
+	settled, doubtful := separate(ds, func(d *delivery) bool { return d.returned || len(r.doubtful(d)) == 0 })
 	r.w.settler.settle(settled)
-	for _, ds := range doubtful {
+	patient, others := separate(doubtful, func(d *delivery) bool { return len(d.users) > 0 }) // the first wait for as long as it takes
+	for _, ds := range [][]*delivery{patient, others} {
 		if len(ds) > 0 {
 			r.w.readBacks.Go(func() { r.readBack(ds) })
 		}

@@ -3,10 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"logoffworker/jobs"
 )
@@ -15,29 +13,15 @@ import (
 // again. An answer that fails to come counts as no, and so does an event that was not done: then it is worked again. Two
 // that are in hand together may both be worked.
 func (l *lane) lookUpRepeats(ds []*delivery) {
-	asks := func(d *delivery) bool {
+	asking, _ := separate(ds, func(d *delivery) bool {
 		return d.signal != nil && jobs.IsSignalID(d.job.ID) && !d.stored && !d.isNoJob() && !l.w.isApproved(d)
-	}
-	if !slices.ContainsFunc(ds, asks) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(l.w.finish, lookUpTime)
-	defer cancel()
-	var looking errgroup.Group
-	looking.SetLimit(lookUps)
-	for _, d := range ds {
-		if !asks(d) {
-			continue
+	})
+	l.lookUpEach(asking, func(ctx context.Context, d *delivery) {
+		if subject := l.w.settler.workedBefore(ctx, d); subject != "" {
+			l.w.jobLog.step(d, "its event was worked before", "result", subject)
+			d.repeat(subject)
 		}
-		looking.Go(func() error {
-			if subject := l.w.settler.workedBefore(ctx, d); subject != "" {
-				l.w.jobLog.step(d, "its event was worked before", "result", subject)
-				d.repeat(subject)
-			}
-			return nil
-		})
-	}
-	_ = looking.Wait()
+	})
 }
 
 // repeat has a job ignored whose event was worked before.

@@ -45,13 +45,7 @@ func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
 			err = derr
 		}
 	}
-	for _, d := range ds {
-		if d.stored && (d.kept || d.status.Success()) {
-			stored = append(stored, d)
-		} else {
-			left = append(left, d)
-		}
-	}
+	stored, left = separate(ds, func(d *delivery) bool { return d.stored && (d.kept || d.status.Success()) })
 	return stored, left, err
 }
 

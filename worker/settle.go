@@ -37,13 +37,9 @@ type settler struct {
 // only once its result is in one. It returns at once, unless so many are on their way that nothing
 // more may be begun; then the callers' slots stop the pulling.
 func (s *settler) settle(ds []*delivery) {
-	var finished []*delivery
-	for _, d := range ds {
-		if d.returned {
-			s.returnJob(d)
-		} else {
-			finished = append(finished, d)
-		}
+	returned, finished := separate(ds, func(d *delivery) bool { return d.returned })
+	for _, d := range returned {
+		s.returnJob(d)
 	}
 	if len(finished) == 0 {
 		return

@@ -55,14 +55,8 @@ const usersAtOnce = 8
 
 // apart keeps jobs of few users from waiting for the look-ups of those of many.
 func apart(ds []*delivery) (groups [][]*delivery) {
-	var small []*delivery
-	for _, d := range ds {
-		if len(d.users) > usersAtOnce {
-			groups = append(groups, []*delivery{d})
-		} else {
-			small = append(small, d)
-		}
-	}
+	large, small := separate(ds, func(d *delivery) bool { return len(d.users) > usersAtOnce })
+	groups = slices.Collect(slices.Chunk(large, 1))
 	if len(small) > 0 {
 		groups = append(groups, small)
 	}
