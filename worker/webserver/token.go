@@ -234,21 +234,25 @@ func (c *Client) renew(ctx context.Context, old *token) (*token, *Error) {
 	if err != nil {
 		return nil, c.unreadable("token", err)
 	}
-	if e := c.admitted(ctx, OpRenew); e != nil {
-		return nil, e
-	}
-	var l loginAnswer
-	e := c.call(ctx, request{op: OpRenew, method: http.MethodPost, path: "/RenewLoginToken", format: "application/json", body: body},
-		func(a answer) *Error {
-			if l = readLogin(a); l.complete() {
-				return nil
-			}
-			return renewalVerdict(c.failure(a), l)
-		})
+	l, e := c.askForToken(ctx, OpRenew, "/RenewLoginToken", body, renewalVerdict)
 	if e != nil {
 		return nil, e
 	}
 	return c.own(l), nil
+}
+
+// askForToken makes a request that brings a token, once it may be made. verdict says what a failure means.
+func (c *Client) askForToken(ctx context.Context, op, path string, body []byte, verdict func(*Error, loginAnswer) *Error) (l loginAnswer, e *Error) {
+	if e = c.admitted(ctx, op); e != nil {
+		return l, e
+	}
+	e = c.call(ctx, request{op: op, method: http.MethodPost, path: path, format: "application/json", body: body}, func(a answer) *Error {
+		if l = readLogin(a); l.complete() {
+			return nil
+		}
+		return verdict(c.failure(a), l)
+	})
+	return l, e
 }
 
 // renewalVerdict leaves what concerns every call as it is: a login would fare no better. Everything
@@ -294,17 +298,7 @@ func (c *Client) login(ctx context.Context) (*token, *Error) {
 	if err != nil {
 		return nil, c.unreadable("user name", errors.New("not valid UTF-8"))
 	}
-	if e := c.admitted(ctx, OpLogin); e != nil {
-		return nil, e
-	}
-	var l loginAnswer
-	e := c.call(ctx, request{op: OpLogin, method: http.MethodPost, path: "/Login", format: "application/json", body: body},
-		func(a answer) *Error {
-			if l = readLogin(a); l.complete() {
-				return nil
-			}
-			return loginVerdict(c.failure(a), l)
-		})
+	l, e := c.askForToken(ctx, OpLogin, "/Login", body, loginVerdict)
 	return c.loggedIn(e, l, password)
 }
 
