@@ -170,7 +170,7 @@ func (c check) String() string {
 
 // command is what go is to do.
 func (c check) command(o options, overlay, dir string) []string {
-	test := []string{"test", "-overlay", overlay, "-count=1", "-timeout", "10m"}
+	test := []string{"test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", "10m"}
 	switch c.way {
 	case oneTest:
 		return append(test, "-run", "^"+c.test+"$", c.folder)
