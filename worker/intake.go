@@ -49,7 +49,7 @@ func (l *lane) receive(msgs []*nats.Msg, pulled time.Time) []*delivery {
 
 // settleOver settles those jobs of which nothing is to be sent, and returns the others.
 func (l *lane) settleOver(ds []*delivery) (work []*delivery) {
-	work, over := separate(ds, func(d *delivery) bool { return !d.stored && d.left > 0 })
+	over, work := separate(ds, func(d *delivery) bool { return d.stored || d.left <= 0 })
 	l.w.settler.settle(over)
 	return work
 }

@@ -33,7 +33,7 @@ const readBackTime = 30 * time.Second
 // wrapUp takes jobs whose sessions all have an outcome: those of which more can be known are read back, the
 // others are settled.
 func (r *reader) wrapUp(ds []*delivery) {
-	settled, doubtful := separate(ds, func(d *delivery) bool { return d.returned || len(r.doubtful(d)) == 0 })
+	doubtful, settled := separate(ds, func(d *delivery) bool { return !d.returned && len(r.doubtful(d)) > 0 })
 	r.w.settler.settle(settled)
 	patient, others := separate(doubtful, func(d *delivery) bool { return len(d.users) > 0 }) // the first wait for as long as it takes
 	for _, ds := range [][]*delivery{patient, others} {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,7 +27,7 @@ const (
 // of those that leave something to do in the same way. What is stored and what is not is known one by one; err
 // is the last reason for something that is not.
 func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
-	open := slices.DeleteFunc(slices.Clone(ds), func(d *delivery) bool { return d.stored })
+	_, open := separate(ds, func(d *delivery) bool { return d.stored })
 	envelope, settled := newEnvelope(), &metrics.Settlement{}
 	err = s.publish(open, storing{
 		name: "results", grouped: stream.Shared,
@@ -38,14 +37,14 @@ func (s *settler) store(ds []*delivery) (stored, left []*delivery, err error) {
 		},
 	})
 	s.metrics.Settled(settled)
-	failed := slices.DeleteFunc(slices.Clone(ds), func(d *delivery) bool { return !d.stored || d.status.Success() })
+	failed, _ := separate(ds, func(d *delivery) bool { return d.stored && !d.status.Success() })
 	if len(failed) > 0 {
 		s.reach(BeforeDeadLetter)
 		if derr := s.publish(failed, storing{name: "dead", grouped: 1, message: s.deadLetterMessage, stored: s.deadLetterStored}); derr != nil {
 			err = derr
 		}
 	}
-	stored, left = separate(ds, func(d *delivery) bool { return d.stored && (d.kept || d.status.Success()) })
+	left, stored = separate(ds, func(d *delivery) bool { return !d.stored || !d.kept && !d.status.Success() })
 	return stored, left, err
 }
 

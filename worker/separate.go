@@ -1,7 +1,13 @@
 package worker
 
-// separate returns the items of which something is true, and the others, both in their order.
+import "slices"
+
+// separate returns the items of which something is true, and the others, both in their order. Where it is true of none,
+// the others are the items themselves: in a flood that is nearly always so, and nothing is copied.
 func separate[T any](items []T, is func(T) bool) (those, others []T) {
+	if !slices.ContainsFunc(items, is) {
+		return nil, items
+	}
 	for _, item := range items {
 		if is(item) {
 			those = append(those, item)
