@@ -24,6 +24,7 @@ type lane struct {
 	sender  *sender
 	more    bool      // the stream had more at the last look
 	sent    time.Time // when the last document left
+	came    time.Time // when the first job of the next one came, or could not go along with the last one
 	latest  uint64    // place in the stream of the newest job that came
 	each    int       // sessions of a job on average in the last pull, one at least
 	broken  int       // pulls in a row that failed
@@ -66,8 +67,8 @@ func (l *lane) work(ctx context.Context) {
 		if !l.space(ctx) {
 			continue
 		}
-		if all, _ := l.queue.length(); all == 0 && !l.awaitJobs(ctx) {
-			continue
+		if all, _ := l.queue.length(); all == 0 && (!l.awaitJobs(ctx) || l.spacing.always) {
+			continue // what came is held back
 		}
 		free := l.takeSlot(ctx)
 		if free == nil {
@@ -80,6 +81,7 @@ func (l *lane) work(ctx context.Context) {
 			continue
 		}
 		l.sent = time.Now()
+		l.came = l.sent // of what is left over
 		l.w.sends.Go(func() { l.sender.send(doc, free) })
 	}
 	l.queueUp(l.pulls.Drain(), time.Now()) // what was pulled and not looked at
@@ -105,6 +107,7 @@ func (l *lane) awaitJobs(ctx context.Context) bool {
 	case n == 0 && time.Since(begun) < stream.PullWait/2:
 		gate.Pause(ctx, l.w.Config.Backoff.Min) // the server had enough requests of others and did not wait
 	}
+	l.came = time.Now()
 	all, _ := l.queue.length()
 	return all > 0
 }

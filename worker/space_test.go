@@ -60,12 +60,14 @@ func TestSpaceIsWaitedFor(t *testing.T) {
 		more    bool // is looked for afterwards
 	}{
 		"nothing to hold back":   {},
-		"held back":              {prepare: justSent, took: 100 * time.Millisecond},
-		"held back with a job":   {prepare: justSent, queued: 1, took: 100 * time.Millisecond, more: true},
+		"held back":              {prepare: justSent, queued: 1, took: 100 * time.Millisecond, more: true},
+		"it came a while ago":    {prepare: func(l *lane) { justSent(l); l.came = time.Now().Add(-40 * time.Millisecond) }, queued: 1, took: 60 * time.Millisecond, more: true},
+		"the first is to come":   {prepare: justSent},
+		"an urgent one":          {prepare: lastUrgent, took: time.Second},
 		"the stream has more":    {prepare: func(l *lane) { justSent(l); l.more = true }, more: true},
 		"nothing may be pulled":  {prepare: justSent, queued: 200},
 		"a job, and no wait":     {queued: 1},
-		"a stop":                 {prepare: justSent, stopAt: 10 * time.Millisecond, stopped: true, took: 10 * time.Millisecond},
+		"a stop":                 {prepare: justSent, queued: 1, stopAt: 10 * time.Millisecond, stopped: true, took: 10 * time.Millisecond},
 		"no slot before a stop":  {prepare: takeAll, stopAt: 10 * time.Millisecond, stopped: true, took: 10 * time.Millisecond},
 		"no slot for some time":  {prepare: takeAll, queued: 1, took: 20 * time.Millisecond, more: true},
 		"no slot, nothing waits": {prepare: takeAll, took: 20 * time.Millisecond},
@@ -97,8 +99,17 @@ func TestSpaceIsWaitedFor(t *testing.T) {
 
 // justSent is a lane whose last document left just now, to a Web Server that takes its time.
 func justSent(l *lane) {
-	l.sent = time.Now()
+	l.sent, l.came = time.Now(), time.Now()
 	l.sender.took.Store(int64(time.Minute))
+}
+
+// lastUrgent is the urgent lane, of which the last document left just now, with one slot left.
+func lastUrgent(l *lane) {
+	justSent(l)
+	l.name, l.spacing = jobs.Urgent, l.w.Config.spacingOf(jobs.Urgent)
+	for l.w.slots.room(jobs.Urgent).free > 1 {
+		l.w.slots.take(context.Background(), jobs.Urgent, jobs.Urgent)
+	}
 }
 
 // takeAll takes all slots, and frees one after a while.

@@ -20,7 +20,7 @@ type flow struct {
 }
 
 // run returns how long each job took, in order, and how many documents left. hold is the rule.
-func (f flow) run(hold func(r room, took, since time.Duration) time.Duration) (latencies []time.Duration, documents int) {
+func (f flow) run(hold func(r room, took, sent, came time.Duration) time.Duration) (latencies []time.Duration, documents int) {
 	random := rand.New(rand.NewPCG(1, 2))
 	n := 4000 + int(20*f.perSecond*f.request.Seconds())
 	arrivals := make([]time.Duration, n)
@@ -46,7 +46,7 @@ func (f flow) run(hold func(r room, took, since time.Duration) time.Duration) (l
 		if len(busy) > 0 {
 			r.eldest = now - busy[0]
 		}
-		if wait := hold(r, f.request, now-sent); wait > 0 {
+		if wait := hold(r, f.request, now-sent, now-arrivals[next]); wait > 0 {
 			freed := now + wait
 			if len(busy) > 0 {
 				freed = busy[0] + f.request
@@ -66,12 +66,12 @@ func (f flow) run(hold func(r room, took, since time.Duration) time.Duration) (l
 	return latencies, documents
 }
 
-func never(room, time.Duration, time.Duration) time.Duration { return 0 }
+func never(room, time.Duration, time.Duration, time.Duration) time.Duration { return 0 }
 
 // evenly is the best that there is for a flow that is never without a job: documents that leave as far from each other
 // as a request's time divided by the slots.
-func evenly(r room, took, since time.Duration) time.Duration {
-	return max(0, took/time.Duration(r.all)-since)
+func evenly(r room, took, sent, _ time.Duration) time.Duration {
+	return max(0, took/time.Duration(r.all)-sent)
 }
 
 func (f flow) String() string {
@@ -126,27 +126,29 @@ func TestNothingIsHeldBackWhileAnotherSlotIsFree(t *testing.T) {
 	c := DefaultConfig()
 	const request = 40 * time.Millisecond
 	for name, test := range map[string]struct {
-		lane  jobs.Lane
-		room  room
-		since time.Duration
-		want  time.Duration
+		lane       jobs.Lane
+		room       room
+		sent, came time.Duration
+		want       time.Duration
 	}{
-		"urgent, all are free":                   {jobs.Urgent, room{all: 8, free: 8}, time.Hour, 0},
-		"urgent, two are free":                   {jobs.Urgent, room{8, 2, 30 * time.Millisecond}, 0, 0},
-		"urgent, the last, just after another":   {jobs.Urgent, room{8, 1, 40 * time.Millisecond}, time.Millisecond, 4 * time.Millisecond},
-		"urgent, the last, the next is far off":  {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, time.Millisecond, 14 * time.Millisecond},
-		"urgent, the last, long after another":   {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, 20 * time.Millisecond, 0},
-		"urgent, the others are late":            {jobs.Urgent, room{8, 1, time.Hour}, time.Hour, 0},
-		"bulk, all are free, just after another": {jobs.Bulk, room{all: 8, free: 8}, time.Millisecond, 5944444 * time.Nanosecond},
-		"bulk, alone":                            {jobs.Bulk, room{all: 8, free: 8}, time.Hour, 0},
-		"bulk, the last":                         {jobs.Bulk, room{8, 1, 0}, 0, 20 * time.Millisecond},
+		"urgent, all are free":                     {jobs.Urgent, room{all: 8, free: 8}, time.Hour, 0, 0},
+		"urgent, two are free":                     {jobs.Urgent, room{8, 2, 30 * time.Millisecond}, 0, 0, 0},
+		"urgent, the last, just after another":     {jobs.Urgent, room{8, 1, 40 * time.Millisecond}, time.Millisecond, time.Hour, 4 * time.Millisecond},
+		"urgent, the last, the next is far off":    {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, time.Millisecond, 0, 14 * time.Millisecond},
+		"urgent, the last, long after another":     {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, 20 * time.Millisecond, 0, 0},
+		"urgent, the others are late":              {jobs.Urgent, room{8, 1, time.Hour}, time.Hour, 0, 0},
+		"bulk, all are free, just after another":   {jobs.Bulk, room{all: 8, free: 8}, time.Millisecond, 0, 6250 * time.Microsecond},
+		"bulk, it came a while ago":                {jobs.Bulk, room{all: 8, free: 8}, 3 * time.Millisecond, 2 * time.Millisecond, 4250 * time.Microsecond},
+		"bulk, it came a while after another left": {jobs.Bulk, room{all: 8, free: 8}, 4 * time.Millisecond, 0, 3812500 * time.Nanosecond},
+		"bulk, alone":                              {jobs.Bulk, room{all: 8, free: 8}, time.Hour, 0, 0},
+		"bulk, the last":                           {jobs.Bulk, room{8, 1, 0}, 0, 0, 20 * time.Millisecond},
 	} {
-		if have := c.spacingOf(test.lane).hold(test.room, request, test.since); have != test.want {
+		if have := c.spacingOf(test.lane).hold(test.room, request, test.sent, test.came); have != test.want {
 			t.Errorf("%s: held back for %v, want %v", name, have, test.want)
 		}
 	}
 	for lane, want := range map[jobs.Lane]time.Duration{jobs.Urgent: time.Second, jobs.Bulk: c.BulkLinger} {
-		if have := c.spacingOf(lane).hold(room{2, 1, 0}, time.Minute, 0); have != want {
+		if have := c.spacingOf(lane).hold(room{2, 1, 0}, time.Minute, 0, 0); have != want {
 			t.Errorf("%s: held back for %v where requests take a minute, want %v", lane, have, want)
 		}
 	}

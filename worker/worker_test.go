@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -436,6 +437,34 @@ func TestUrgentDoesNotWaitBehindBulk(t *testing.T) {
 		}
 		if slowest > 2*45 {
 			t.Errorf("the slowest urgent job took %d ms; a request takes 44", slowest)
+		}
+	})
+}
+
+// A bulk job that comes alone leaves at once. One that comes just after it is held back, and what comes meanwhile goes
+// along with it.
+func TestBulkDocumentIsHeldBackFromItsFirstJobOn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newSite(t, simulator.Settings{LatencyFixed: 48 * time.Millisecond}) // 20 ms for each of 0.8 of three slots
+		ids := s.sim.SignOnMany(7, 5)
+		s.start(options{})
+		publish := func(i int, then time.Duration) {
+			s.publish("logoff.requests.bulk", jobOf(ids[i]))
+			passes(t, then)
+		}
+		publish(0, time.Second)
+		publish(1, 2*time.Millisecond)
+		publish(2, 15*time.Millisecond)
+		publish(3, 6*time.Millisecond)
+		publish(4, time.Second) // 21 ms after the first of its document
+		s.await(5)
+		var documents []int
+		requests := s.logoffs()
+		for _, r := range requests {
+			documents = append(documents, len(r.Sessions))
+		}
+		if apart := requests[len(requests)-2].Time.Sub(requests[1].Time).Round(time.Millisecond); !slices.Equal(documents, []int{1, 1, 2, 1}) || apart != 22*time.Millisecond {
+			t.Errorf("documents of %v sessions, the last but one %v after the one before", documents, apart)
 		}
 	})
 }

@@ -383,6 +383,21 @@ var mutants = []mutant{
 		after:  "",
 	},
 	{
+		name: "bulk-counted-from-the-last-document", file: "worker/spacing.go", test: "TestBulkDocumentIsHeldBackFromItsFirstJobOn",
+		before: "min(apart-came, apart*5/4-sent)",
+		after:  "min(apart-sent, apart*5/4-sent)",
+	},
+	{
+		name: "lone-bulk-job-is-held-back", file: "worker/spacing.go", test: "TestBulkDocumentIsHeldBackFromItsFirstJobOn",
+		before: "min(apart-came, apart*5/4-sent)",
+		after:  "min(apart-came, apart-came)",
+	},
+	{
+		name: "what-is-left-over-leaves-at-once", file: "worker/lane.go", test: "TestUrgentDoesNotWaitBehindBulk",
+		before: "		l.came = l.sent // of what is left over\n",
+		after:  "",
+	},
+	{
 		name: "all-slots-taken-for-one-turn", file: "worker/send.go", test: "TestTurnTakesOneSlot",
 		before: "s.w.server.Gate.Enter(s.going(), caller, time.Now().Add(turnTime)); err == nil {\n			return free, pass\n",
 		after:  "(*gate.Pass)(nil), error(nil); err == nil {\n			return free, pass\n",
