@@ -137,9 +137,9 @@ func TestNothingIsHeldBackWhileAnotherSlotIsFree(t *testing.T) {
 		"urgent, the last, the next is far off":    {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, time.Millisecond, 0, 14 * time.Millisecond},
 		"urgent, the last, long after another":     {jobs.Urgent, room{8, 1, 10 * time.Millisecond}, 20 * time.Millisecond, 0, 0},
 		"urgent, the others are late":              {jobs.Urgent, room{8, 1, time.Hour}, time.Hour, 0, 0},
-		"bulk, all are free, just after another":   {jobs.Bulk, room{all: 8, free: 8}, time.Millisecond, 0, 6250 * time.Microsecond},
-		"bulk, it came a while ago":                {jobs.Bulk, room{all: 8, free: 8}, 3 * time.Millisecond, 2 * time.Millisecond, 4250 * time.Microsecond},
-		"bulk, it came a while after another left": {jobs.Bulk, room{all: 8, free: 8}, 4 * time.Millisecond, 0, 3812500 * time.Nanosecond},
+		"bulk, all are free, just after another":   {jobs.Bulk, room{all: 8, free: 8}, time.Millisecond, 0, 6172839 * time.Nanosecond},
+		"bulk, it came a while ago":                {jobs.Bulk, room{all: 8, free: 8}, 3 * time.Millisecond, 2 * time.Millisecond, 4172839 * time.Nanosecond},
+		"bulk, it came a while after another left": {jobs.Bulk, room{all: 8, free: 8}, 4 * time.Millisecond, 0, 3716048 * time.Nanosecond},
 		"bulk, alone":                              {jobs.Bulk, room{all: 8, free: 8}, time.Hour, 0, 0},
 		"bulk, the last":                           {jobs.Bulk, room{8, 1, 0}, 0, 0, 20 * time.Millisecond},
 	} {

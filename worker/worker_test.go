@@ -445,7 +445,7 @@ func TestUrgentDoesNotWaitBehindBulk(t *testing.T) {
 // along with it.
 func TestBulkDocumentIsHeldBackFromItsFirstJobOn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		s := newSite(t, simulator.Settings{LatencyFixed: 48 * time.Millisecond}) // 20 ms for each of 0.8 of three slots
+		s := newSite(t, simulator.Settings{LatencyFixed: 48600 * time.Microsecond}) // 20 ms for each of 0.81 of three slots
 		ids := s.sim.SignOnMany(7, 5)
 		s.start(options{})
 		publish := func(i int, then time.Duration) {
