@@ -14,7 +14,8 @@ import (
 
 // A lane takes the jobs of one lane from the stream and sends them off in documents. It pulls only
 // when a slot is free, and no more than one document's worth, so that what waits, waits in the
-// stream, where it is safe and any replica can have it.
+// stream, where it is safe and any replica can have it. Only the first jobs of a bulk document are
+// in hand while it is held back.
 type lane struct {
 	w       *Worker
 	name    jobs.Lane
