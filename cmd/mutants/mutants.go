@@ -694,6 +694,16 @@ var mutants = []mutant{
 		after:  "return b.refusedAt().Before(a.refusedAt())",
 	},
 	{
+		name: "outage-before-a-standing-reason-counts", file: "worker/gate/breaker.go", test: "TestStandingReasonAfterAnOutageIsTriedAgainSoon",
+		before: "b.backoff.standing(b.lasting)",
+		after:  "b.backoff.standing(b.failures)",
+	},
+	{
+		name: "standing-reason-counts-after-an-outage", file: "worker/gate/breaker.go", test: "TestStandingReasonAfterAnOutageIsTriedAgainSoon",
+		before: "		b.lasting = 0\n	}\n	if b.state",
+		after:  "	}\n	if b.state",
+	},
+	{
 		name: "standing-reason-tried-as-often", file: "worker/gate/breaker.go", test: "TestStandingReasonIsTriedLessAndLess",
 		before: "	if standing(why) {\n",
 		after:  "	if standing(why) && b.failures < 0 {\n",

@@ -61,6 +61,7 @@ type breaker struct {
 	since    time.Time // of the last opening or closing
 	answer   time.Time // when the Web Server last gave an answer that it stands behind
 	failures int       // in a row
+	lasting  int       // how many of the last of them waiting alone does not mend
 	epoch    int       // counts openings, to tell requests that began before one
 	waiting  []*Caller
 	changed  chan struct{} // closed at every change
@@ -204,7 +205,7 @@ func (b *breaker) answered(t ticket, kind Kind) {
 		}
 	default:
 		if kind == Write || t.idle { // else the next logoff that fails goes on where the last one was
-			b.failures = 0
+			b.failures, b.lasting = 0, 0
 		}
 		b.close()
 	}
@@ -244,7 +245,10 @@ func (b *breaker) failed(t ticket, why *webserver.Error, scope Scope) (wait time
 	b.failures++
 	wait = max(b.backoff.after(b.failures), why.RetryAfter)
 	if standing(why) {
-		wait = max(b.backoff.standing(b.failures), why.RetryAfter)
+		b.lasting++
+		wait = max(b.backoff.standing(b.lasting), why.RetryAfter)
+	} else {
+		b.lasting = 0
 	}
 	if b.state == Closed && b.failures < failuresToOpen && isolated(why) && !t.idle {
 		return wait
@@ -335,7 +339,7 @@ func (b *breaker) tryNow() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.signal()
-	b.until, b.failures = time.Time{}, 0
+	b.until, b.failures, b.lasting = time.Time{}, 0, 0
 }
 
 func (b *breaker) held() *webserver.Error {

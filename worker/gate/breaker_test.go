@@ -175,6 +175,29 @@ func TestStandingReasonIsTriedLessAndLess(t *testing.T) {
 	}
 }
 
+// How long what waiting does not mend is waited for depends on how often that was the reason, not on an outage before it.
+func TestStandingReasonAfterAnOutageIsTriedAgainSoon(t *testing.T) {
+	for name, before := range map[string][]*webserver.Error{"an outage": {down}, "another reason, and an outage": {forbidden, down}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for range 5 {
+					b, c := newTestBreaker(), bulk()
+					for _, why := range before {
+						for range 20 {
+							b.fails(t, c, why, Everything)
+						}
+					}
+					b.fails(t, c, unknown200, Everything)
+					begun := time.Now()
+					if _, err := b.enter(t.Context(), c, time.Time{}); err != nil || time.Since(begun) > 100*time.Millisecond {
+						t.Fatalf("an answer that is not known is tried again after %v, %v", time.Since(begun), err)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestBreakerKeepsRetryAfterAgainstOlderSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBreaker()
