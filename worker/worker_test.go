@@ -456,7 +456,7 @@ func TestBulkDocumentIsHeldBackFromItsFirstJobOn(t *testing.T) {
 		publish(1, 2*time.Millisecond)
 		publish(2, 15*time.Millisecond)
 		publish(3, 6*time.Millisecond)
-		publish(4, time.Second) // 21 ms after the first of its document
+		publish(4, time.Second) // 21 ms after the first of the document before, which has left
 		s.await(5)
 		var documents []int
 		requests := s.logoffs()
