@@ -3,6 +3,7 @@ package history
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"logoffworker/jobs"
 )
@@ -61,6 +62,15 @@ func (m *maker) last(f func(*Published, *jobs.Result)) {
 	p := &m.h.Published[len(m.h.Published)-1]
 	p.Sequence = 0
 	change(m.h, len(m.h.Results)-1, func(r *jobs.Result) { f(p, r) })
+}
+
+// backOnList has the operator publish the latest job's letter once more, which was back on the list.
+func (m *maker) backOnList(state State) {
+	p := m.h.Published[len(m.h.Published)-1]
+	if p.State, p.Sent = state, at(40); state == StateUnknown {
+		p.Confirmed = time.Time{}
+	}
+	m.h.Published = append(m.h.Published, p)
 }
 
 // twice has the latest result a second time, of another message.
@@ -136,6 +146,28 @@ func TestActsOfOperatorsAreHeeded(t *testing.T) {
 		"published again twice":           {"I2", func(m *maker) { m.twice(replayed - 1) }},
 		"the approved job is lost":        {"I1", func(m *maker) { m.h.Results = slices.Delete(m.h.Results, approved-1, approved) }},
 		"the one published again is lost": {"I1", func(m *maker) { m.h.Results = slices.Delete(m.h.Results, replayed-1, replayed) }},
+		"a letter came again and was published again, which was done": {"", func(m *maker) { m.backOnList(StateStored) }},
+		"nobody knows whether that was done":                          {"", func(m *maker) { m.backOnList(StateUnknown) }},
+		"only the second call was seen to have done it": {"", func(m *maker) {
+			m.backOnList(StateStored)
+			m.h.Published[len(m.h.Published)-2].State = StateUnknown
+		}},
+		"a job of two calls is lost": {"I1", func(m *maker) {
+			m.backOnList(StateStored)
+			m.h.Results = slices.Delete(m.h.Results, replayed-1, replayed)
+		}},
+		"a job of a call that is not known to have stored it is lost": {"I1", func(m *maker) {
+			m.backOnList(StateUnknown)
+			m.h.Results = slices.Delete(m.h.Results, replayed-1, replayed)
+		}},
+		"two calls stored it twice": {"I2", func(m *maker) {
+			m.backOnList(StateStored)
+			m.twice(replayed - 1)
+		}},
+		"what is held came again and was approved again": {"", func(m *maker) {
+			i := slices.IndexFunc(m.h.Published, func(p Published) bool { return p.Approves != "" })
+			m.h.Published = append(m.h.Published, m.h.Published[i])
+		}},
 		"a letter is gone without an act": {"I1", func(m *maker) { m.h.Acts = slices.Delete(m.h.Acts, 3, 4) }},
 		"denied and sent":                 {"I5", func(m *maker) { m.send(26, false, id(7)) }},
 	} {

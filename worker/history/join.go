@@ -18,6 +18,10 @@ type place struct {
 func (c *check) joinJobs() {
 	for i := range c.h.Published {
 		j := &job{Published: &c.h.Published[i]}
+		if before := c.publishedBefore(j); before != nil {
+			before.learn(j)
+			continue
+		}
 		c.jobs = append(c.jobs, j)
 		if j.Sequence != 0 {
 			c.bySequence[place{deployment: j.Deployment, sequence: j.Sequence}] = j
@@ -36,6 +40,26 @@ func (c *check) joinJobs() {
 		for _, id := range slices.Concat(j.Sessions, j.On) {
 			c.session(id).asked++
 		}
+	}
+}
+
+// publishedBefore returns the job as which an operator had published before what a letter holds; nil if there is none. A
+// letter may come back on the list: a job whose acknowledgement was lost is settled again, and a server that was started
+// anew has forgotten the message id of a letter that was taken off. What is published then is the same job, which is to
+// be stored once all the same.
+func (c *check) publishedBefore(j *job) *job {
+	if j.Approves != "" {
+		return c.byApproval[place{deployment: j.Deployment, id: j.Approves}]
+	}
+	return c.byReplay[place{deployment: j.Deployment, id: j.Replays}]
+}
+
+// learn takes in what is known of a job that was published once more.
+func (j *job) learn(again *job) {
+	if j.State != StateStored {
+		known := *j.Published
+		known.State, known.Confirmed = again.State, again.Confirmed
+		j.Published = &known
 	}
 }
 
