@@ -79,8 +79,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.guards {
 		work = takeOutAll
 	}
-	return errors.Join(work(ctx, o, dir, out), os.RemoveAll(dir))
+	err = work(ctx, o, dir, out)
+	if errors.Is(err, errWithoutBug) {
+		return err // dir shows why
+	}
+	return errors.Join(err, os.RemoveAll(dir))
 }
+
+// errWithoutBug says that a check failed without any bug.
+var errWithoutBug = errors.New("without any bug")
 
 // tryAll tries each mutant.
 func tryAll(ctx context.Context, o options, dir string, out io.Writer) error {
@@ -200,7 +207,7 @@ func (t *trial) try(ctx context.Context, m mutant) (by, said string, err error) 
 			case err != nil:
 				return "", "", err
 			case caught:
-				return "", "", fmt.Errorf("without any bug, the %s fails: %s", c, said)
+				return "", "", fmt.Errorf("%w, the %s fails: %s; all it said, and the record of a fault run, are in %s", errWithoutBug, c, said, t.dir)
 			}
 			t.passes[c] = true
 		}
@@ -217,7 +224,7 @@ func (t *trial) catches(ctx context.Context, c check, m mutant) (caught bool, sa
 	if err != nil {
 		return false, "", err
 	}
-	return fails(ctx, "go", c.command(t.options, overlay, t.dir)...)
+	return fails(ctx, filepath.Join(t.dir, "output"), "go", c.command(t.options, overlay, t.dir)...)
 }
 
 // text is the mutant's file.
@@ -273,9 +280,9 @@ var findings = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)(panic|chaos): .*$`),
 }
 
-// fails runs a command and reports whether it failed, and what it said first. A mutant that does not
+// fails runs a command and reports whether it failed, and what it said first; a file gets all. A mutant that does not
 // compile is an error: no check has caught it.
-func fails(ctx context.Context, name string, args ...string) (failed bool, said string, err error) {
+func fails(ctx context.Context, file, name string, args ...string) (failed bool, said string, err error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	text, err := command.CombinedOutput()
@@ -289,6 +296,9 @@ func fails(ctx context.Context, name string, args ...string) (failed bool, said 
 		return false, "", err
 	case strings.Contains(string(text), "[build failed]"), strings.Contains(string(text), "chaos: build "):
 		return false, "", fmt.Errorf("it does not compile:\n%s", text)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return false, "", err
 	}
 	for _, pattern := range findings {
 		if said = strings.TrimSpace(pattern.FindString(string(text))); said != "" {
