@@ -374,27 +374,35 @@ func memoryOfBacklogs(ctx context.Context, b *bench, subject string) error {
 	for measure, n := range map[string]int{few: smaller, many: larger} {
 		highest := 0.0
 		for range larger / n {
-			if err := b.on(ctx, instant, func(r *rig) error {
-				if err := r.publish(ctx, 0, b.scaled(n), 1); err != nil {
-					return err
-				}
-				p, err := r.start(subject)
-				if err != nil {
-					return err
-				}
-				if err := r.await(ctx, b.scaled(n)); err != nil {
-					return err
-				}
-				u, err := used(p)
-				highest = max(highest, u.peak)
-				return err
-			}); err != nil {
+			peak, err := peakWith(ctx, b, subject, b.scaled(n))
+			if err != nil {
 				return err
 			}
+			highest = max(highest, peak)
 		}
 		b.figures.note("memory", measure, subject, highest)
 	}
 	return nil
+}
+
+// peakWith is the peak RSS, in MiB, of one that finds n jobs waiting.
+func peakWith(ctx context.Context, b *bench, subject string, n int) (peak float64, err error) {
+	err = b.on(ctx, instant, func(r *rig) error {
+		if err := r.publish(ctx, 0, n, 1); err != nil {
+			return err
+		}
+		p, err := r.start(subject)
+		if err != nil {
+			return err
+		}
+		if err := r.await(ctx, n); err != nil {
+			return err
+		}
+		u, err := used(p)
+		peak = u.peak
+		return err
+	})
+	return peak, err
 }
 
 // What memory and replicas measure twice.
